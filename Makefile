@@ -1,0 +1,76 @@
+# `make demo` and `make test` need git, make and a python3 with venv; everything else they set up themselves, inside
+# this folder: nothing global, nothing as root. `make help` lists the rest.
+
+# The Python that brings up uv. The tests' own is 3.11 where there is one, else the first from 3.10 to 3.13 (the
+# Pythons that chatterbox-tts runs on); choose another with `make clean test VENV_PYTHON=3.12`.
+PYTHON ?= python3
+VENV_PYTHON ?=
+UV_VERSION := 0.13.9
+
+UV := .venv-uv/bin/uv
+BIN := .venv/bin
+
+# The Pythons and certificates are the machine's own.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := 1
+
+FIND_PYTHON = set -e; \
+  if [ -n "$(VENV_PYTHON)" ]; then found=$$($(UV) python find --system "$(VENV_PYTHON)"); \
+  else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint bare constraints clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+setup: .venv/.ready ## build .venv; again only when pyproject.toml or constraints.txt changed
+
+demo: .venv/.ready ## hear and time the cache; VOICE=my.wav takes your own voice, DEMO_ARGS adds options
+	$(BIN)/python -m chatterbox_cached.demo $(if $(VOICE),--voice "$(VOICE)") $(DEMO_ARGS)
+
+test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint bare ## everything short of the tests: ruff, mypy, and importing without torch
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# enable() promises to load neither torch nor chatterbox, so it must work where there is neither.
+bare: .venv-bare/.ready
+	cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && XDG_CACHE_HOME="$$cache" .venv-bare/bin/python -W error -c "\
+	import chatterbox_cached, sys; \
+	chatterbox_cached.enable(); \
+	assert not {'torch', 'chatterbox'} & set(sys.modules), 'enable() loaded torch or chatterbox'; \
+	chatterbox_cached.disable(); \
+	print('enable() and disable() work without torch and chatterbox')"
+
+# Pins for every Python from 3.10 to 3.13 at once, hence the markers. Keeps the pins that still fit the requirements;
+# `make constraints ARGS=--upgrade` moves them all, ARGS="--upgrade-package NAME" one.
+constraints: $(UV) ## resolve the requirements of pyproject.toml into constraints.txt
+	UV_CUSTOM_COMPILE_COMMAND="make constraints" $(UV) pip compile --quiet --universal --python-version 3.10 \
+	  --extra chatterbox --extra dev --no-annotate $(ARGS) \
+	  pyproject.toml --output-file constraints.txt
+
+clean: ## remove what make set up and what the tools left
+	rm -rf .venv .venv-bare .venv-uv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp inside each environment says that it was finished.
+$(UV):
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+
+.venv/.ready: pyproject.toml constraints.txt | $(UV)
+	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv
+	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[chatterbox,dev]"
+	@touch $@
+
+.venv-bare/.ready: pyproject.toml constraints.txt | $(UV)
+	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv-bare
+	echo torch | $(UV) pip install --quiet --python .venv-bare/bin/python --constraints constraints.txt \
+	  --excludes - --editable .
+	@touch $@
