@@ -1,0 +1,52 @@
+"""Everything this package raises or warns with."""
+
+from __future__ import annotations
+
+
+class ChatterboxCachedError(Exception):
+    """Base of the errors that are this package's own; upstream's errors are never wrapped in it."""
+
+
+class SettingsError(ChatterboxCachedError, ValueError):
+    """A setting is unknown or impossible; the message names it."""
+
+
+class NotCachedError(ChatterboxCachedError, KeyError):
+    """Asked to save a voice of which nothing is cached."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, which makes a sentence hard to read.
+        return str(self.args[0]) if self.args else ""
+
+
+class VoiceFileError(ChatterboxCachedError, ValueError):
+    """A ``.pt`` file holds no conditionals in upstream's format."""
+
+
+class ExaggerationMismatchError(ChatterboxCachedError, ValueError):
+    """``on_mismatch="error"``: generate would speak with another exaggeration than was prepared."""
+
+
+class ExaggerationMismatchWarning(UserWarning):
+    """Generate speaks with another exaggeration than was prepared."""
+
+
+class CacheWarning(UserWarning):
+    """The cache could not do its work; the caller got what upstream alone gives."""
+
+
+class Unidentifiable(ChatterboxCachedError, ValueError):
+    """This call can't be identified with certainty. A preparation then goes round the cache and nobody sees this.
+
+    ``reason`` is short and the same for all calls of its kind, since the statistics count by it.
+    ``advice`` is set where the user should hear of it once: what happened and what to do.
+    """
+
+    def __init__(self, reason: str, advice: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.advice = advice
+
+
+class EntryError(ChatterboxCachedError):
+    """Internal: a stored entry is not what it should be; it counts as absent."""

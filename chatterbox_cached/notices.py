@@ -1,0 +1,28 @@
+"""Warnings that point at the caller's own line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from pathlib import Path
+
+import wrapt
+
+from .errors import CacheWarning
+
+_INSIDE = (str(Path(__file__).parent), str(Path(wrapt.__file__).parent))
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn as if the line outside this package had; Python's filters decide how often that is shown."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def tell(message: str) -> None:
+    """Warn that the cache could not do its work. Warnings that are errors must not reach the caller from here."""
+    with contextlib.suppress(CacheWarning):
+        warn_caller(message, CacheWarning)

@@ -1,0 +1,155 @@
+"""What can be set, where it comes from, and what is impossible.
+
+A keyword wins over the environment, the environment over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsError
+
+PREFIX = "CHATTERBOX_CACHED_"
+MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one cache works.
+
+    ``cache_dir``: the folder of the disk tier, None for memory only. ``auto_save``: whether new voices go to disk.
+    ``memory_entries`` and ``memory_bytes`` bound the memory tier, ``size_limit`` (bytes) the disk tier; sizes may be
+    written as ``"500MB"``. ``on_mismatch``: what the exaggeration guard does. ``take_turns``: calls on one model
+    wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
+    another's preparation of the same voice before it helps itself.
+    """
+
+    cache_dir: Path | None = None
+    auto_save: bool = True
+    memory_entries: int = 256
+    memory_bytes: int = 64 * 2**20
+    size_limit: int = 2**30
+    on_mismatch: str = "warn"
+    take_turns: bool = True
+    wait_seconds: float = 60.0
+
+
+def _whole(value: object) -> int:
+    """A size in bytes or a count: 500, "500", "500MB", "1.5 GiB"."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    else:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip()) if isinstance(value, str) else None
+        if match is None or match[2].upper() not in _UNITS:
+            raise ValueError("a whole number, or a size such as '500MB'")
+        number = int(float(match[1]) * _UNITS[match[2].upper()])
+    if number < 0:
+        raise ValueError("zero or more")
+    return number
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("a number of seconds")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("a number of seconds") from None
+    if not 0 <= number < float("inf"):
+        raise ValueError("zero or more seconds")
+    return number
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError("True or False (in the environment 1 or 0)")
+
+
+def _action(value: object) -> str:
+    if value not in MISMATCH_ACTIONS:
+        raise ValueError("one of " + ", ".join(repr(action) for action in MISMATCH_ACTIONS))
+    return str(value)
+
+
+def _folder(value: object) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise ValueError("a folder, or None")
+    path = Path(os.path.abspath(os.path.expanduser(os.fsdecode(value))))
+    if path.exists() and not path.is_dir():
+        raise ValueError("a folder, and there is something else at that path")
+    return path
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "cache_dir": _folder,
+    "auto_save": _flag,
+    "memory_entries": _whole,
+    "memory_bytes": _whole,
+    "size_limit": _whole,
+    "on_mismatch": _action,
+    "take_turns": _flag,
+    "wait_seconds": _seconds,
+}
+# The folder's variable has a shorter name, since it is the one that is typed.
+_VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
+
+
+def _read(name: str, value: object, source: str) -> Any:
+    try:
+        return _READERS[name](value)
+    except ValueError as needs:
+        raise SettingsError(f"{source} is {value!r}, but must be {needs}.") from None
+
+
+def resolve(keywords: Mapping[str, object]) -> Settings:
+    """Settings from keywords, environment and defaults.
+
+    Raises SettingsError, which names the setting, when one is unknown or impossible.
+    """
+    known = [field.name for field in fields(Settings)]
+    for name in keywords:
+        if name not in known:
+            raise SettingsError(f"There is no setting {name!r}. The settings are: {', '.join(known)}.")
+    values = {}
+    for name in known:
+        if name in keywords:
+            values[name] = _read(name, keywords[name], name)
+        elif _VARIABLES[name] in os.environ:
+            values[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
+    return Settings(**values)
+
+
+def with_user_folder(keywords: Mapping[str, object]) -> Settings:
+    """Like ``resolve``, but where no folder is named, the user's cache folder (platformdirs) is taken."""
+    given = {name: value for name, value in keywords.items() if (name, value) != ("cache_dir", None)}
+    if "cache_dir" not in given and _VARIABLES["cache_dir"] not in os.environ:
+        import platformdirs
+
+        given["cache_dir"] = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
+    return resolve(given)
+
+
+def switched_off() -> bool:
+    """Whether ``CHATTERBOX_CACHED_DISABLE`` is set: the kill switch, under which every call goes to upstream."""
+    name = PREFIX + "DISABLE"
+    return bool(_flag_of_environment(name))
+
+
+def _flag_of_environment(name: str) -> bool:
+    try:
+        return _flag(os.environ.get(name, ""))
+    except ValueError as needs:
+        raise SettingsError(f"The environment variable {name} is {os.environ[name]!r}, but must be {needs}.") from None
