@@ -1,0 +1,167 @@
+"""Which reference audio is this: a SHA-256 of the content, remembered per path for as long as the file stands still."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple
+
+from .errors import Unidentifiable
+
+# Two writes within one tick of a file system's clock can leave size and times alike, so a file that was touched this
+# shortly before it was read is read again the next time (git's index has the same rule). 2 s is FAT's tick, the
+# longest of the file systems in use.
+_CLOCK_GRAIN_NS = 2 * 10**9
+_CHUNK = 1 << 20
+_REMEMBERED = 4096
+
+
+class FileState(NamedTuple):
+    """What ``os.stat`` says of a file's identity and last change. The change time can't be set back by a program."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+class Audio(NamedTuple):
+    """Reference audio that was identified.
+
+    ``digest`` is the SHA-256 of the content in hex; ``unchanged()`` reads the audio again and says whether it is still
+    the same, which a preparation asks before it is stored; ``name`` is for people.
+    """
+
+    digest: str
+    name: str
+    unchanged: Callable[[], bool]
+
+
+# Of audio that was never read nothing can be known, so nothing that is made of it is stored.
+UNKNOWN_AUDIO = Audio("", "", lambda: False)
+
+
+class AudioIndex:
+    """Identifies reference audio; safe from any thread."""
+
+    def __init__(self) -> None:
+        # Single operations of a dict are atomic, so no lock: a lost race costs one more reading of the file.
+        self._seen: OrderedDict[str, tuple[FileState | None, str]] = OrderedDict()
+
+    def identify(self, audio: object) -> Audio:
+        """The audio behind a path or a seekable binary file object.
+
+        Raises Unidentifiable for anything else, and for a path that can't be read: upstream has its own error for it.
+        """
+        if path := path_of(audio):
+            return self._of_path(path)
+        if hasattr(audio, "read") and hasattr(audio, "seek") and hasattr(audio, "tell"):
+            return _of_file_object(audio)
+        raise Unidentifiable("audio is neither a path nor a file object")
+
+    def last_digest(self, audio: object) -> str | None:
+        """The digest that a path had when it was last identified; for files that are gone since."""
+        seen = self._seen.get(path_of(audio))
+        return seen[1] if seen else None
+
+    def forget(self, audio: object) -> None:
+        """Read the file at this path again the next time."""
+        self._seen.pop(path_of(audio), None)
+
+    def _of_path(self, path: str) -> Audio:
+        try:
+            state = _state(os.stat(path))
+            seen = self._seen.get(path)
+            digest = seen[1] if seen is not None and seen[0] == state else self._read(path, state)
+        except (OSError, ValueError) as error:
+            raise Unidentifiable("audio can't be read") from error
+        return Audio(digest, path, lambda: _unchanged(path, state, digest))
+
+    def _read(self, path: str, before: FileState) -> str:
+        looked = time.time_ns()
+        digest, state = _digest_of_path(path)
+        if state != before:
+            raise Unidentifiable("audio changes while it is read")
+        settled = max(state.modified_ns, state.changed_ns) + _CLOCK_GRAIN_NS < looked
+        self._seen[path] = (state if settled else None, digest)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return digest
+
+
+def path_of(audio: object) -> str:
+    """The path that ``audio`` is, or an empty text."""
+    path = os.fspath(audio) if isinstance(audio, (str, os.PathLike)) else ""
+    return path if isinstance(path, str) else ""
+
+
+def _state(status: os.stat_result) -> FileState:
+    if not stat.S_ISREG(status.st_mode):
+        raise Unidentifiable("audio is not a regular file")
+    return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _digest_of_path(path: str) -> tuple[str, FileState]:
+    """Digest of a file and the state it had while it was read, both from one open file."""
+    with open(path, "rb") as file:
+        before = _state(os.fstat(file.fileno()))
+        digest = _digest(file)
+        if _state(os.fstat(file.fileno())) != before:
+            raise Unidentifiable("audio changes while it is read")
+    return digest, before
+
+
+def _digest(file: BinaryIO) -> str:
+    sha = hashlib.sha256()
+    for chunk in _chunks(file):
+        sha.update(chunk)
+    return sha.hexdigest()
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        if not isinstance(chunk, bytes):
+            raise Unidentifiable("audio is a text file object")
+        yield chunk
+
+
+def _unchanged(path: str, state: FileState, digest: str) -> bool:
+    try:
+        return _digest_of_path(path) == (digest, state)
+    except (OSError, Unidentifiable):
+        return False
+
+
+def _of_file_object(file: Any) -> Audio:
+    try:
+        with _rewound(file):
+            digest = _digest(file)
+    except (OSError, ValueError, TypeError) as error:
+        raise Unidentifiable("audio can't be read") from error
+
+    def unchanged() -> bool:
+        try:
+            with _rewound(file, start=0):
+                return _digest(file) == digest
+        except (OSError, ValueError):
+            return False
+
+    return Audio(digest, str(getattr(file, "name", "file object")), unchanged)
+
+
+@contextmanager
+def _rewound(file: Any, start: int | None = None) -> Iterator[None]:
+    """Leave ``file`` at its start. Upstream reads from where a file object stands and fails anywhere else."""
+    if start is None and file.tell() != 0:
+        raise Unidentifiable("file object is not at its start")
+    file.seek(0)
+    try:
+        yield
+    finally:
+        file.seek(0)

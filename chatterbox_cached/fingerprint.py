@@ -1,0 +1,192 @@
+"""What a model would make of reference audio: a digest of the weights that make conditionals, and watching them.
+
+The digest reads all of the weights (528 MB in float32) at memory speed: XXH3, since weights are no hostile input. It
+is taken once per model and believed only as long as the weights stand still. Two looks decide that. The quick one, at
+every call, sees everything that acts on a whole encoder: ``load_state_dict``, ``.to()``, ``.half()``, another encoder
+in its place. The full one compares every tensor's identity, version and address, and is taken whenever the last is
+older than ``FULL_LOOK_SECONDS``, which is shorter than any generation. Writes through ``tensor.data`` leave no trace
+in PyTorch; no look can see those.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from .errors import Unidentifiable
+from .families import Family
+
+if TYPE_CHECKING:
+    import torch
+
+FULL_LOOK_SECONDS = 0.01
+
+# Methods that a preparation calls on the encoders. One that is replaced on an instance makes something that the
+# weights alone don't decide.
+_CALLED = ("embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram")
+
+
+class _Slot:
+    """One place in a module that holds a tensor, and the tensor as it was."""
+
+    __slots__ = ("address", "holder", "name", "pin", "tensor", "version")
+
+    def __init__(self, holder: dict[str, Any], name: str, *, pinned: bool = False) -> None:
+        tensor = holder[name]
+        self.holder, self.name, self.tensor = holder, name, tensor
+        self.version, self.address = tensor._version, tensor.data_ptr()
+        # ``.half().float()`` moves a tensor twice and could bring it back to the address it had. An alias keeps that
+        # address taken. Only small tensors are pinned, or old weights would stay in memory.
+        self.pin = tensor.detach() if pinned else None
+
+    def stands(self) -> bool:
+        tensor = self.holder.get(self.name)
+        return tensor is self.tensor and tensor._version == self.version and bool(tensor.data_ptr() == self.address)
+
+
+class Fingerprint:
+    """The fingerprint of one model's encoders, with what is needed to see that they have changed since.
+
+    ``digest`` is the fingerprint in hex. ``keys`` is room for what others derive from it.
+    """
+
+    def __init__(self, model: Any, family: Family) -> None:
+        self._encoders = [self._watched(model, path) for path in family.encoders]
+        modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
+        self._attributes = [module.__dict__ for module in modules]
+        self._children = [
+            (module._modules, name, child) for module in modules for name, child in module._modules.items()
+        ]
+        self._slots = [slot for module in modules for slot in _slots(module)]
+        self._sentinels = [_smallest(attrgetter(path)(model)) for path in (*family.encoders, family.caster)]
+        self.digest = _digest(model, family)
+        self.keys: dict[tuple[object, ...], str] = {}
+        self._looked = time.monotonic()
+
+    def holds(self, model: Any) -> bool:
+        """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``."""
+        for path, encoder in self._encoders:
+            known = encoder()
+            if known is None or path(model) is not known or known.training:
+                return False
+        for sentinel in self._sentinels:
+            if not sentinel.stands():
+                return False
+        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look()
+
+    def _watched(self, model: Any, path: str) -> tuple[attrgetter[Any], weakref.ref[Any]]:
+        def let_go(_: object) -> None:
+            # An encoder that was replaced must not live on in what is watched of it.
+            self._slots, self._children, self._attributes = [], [], []
+
+        return attrgetter(path), weakref.ref(attrgetter(path)(model), let_go)
+
+    def _full_look(self) -> bool:
+        stands = (
+            all(slot.stands() for slot in self._slots)
+            and all(holder.get(name) is child for holder, name, child in self._children)
+            and not any(attributes["training"] for attributes in self._attributes)
+        )
+        self._looked = time.monotonic()
+        return stands
+
+
+def _slots(module: Any) -> Iterator[_Slot]:
+    for holder in (module._parameters, module._buffers):
+        yield from (_Slot(holder, name) for name, tensor in holder.items() if tensor is not None)
+
+
+def _smallest(encoder: Any) -> _Slot:
+    """The sentinel of an encoder: whatever acts on all of it acts on this too."""
+    slots = [slot for module in encoder.modules() for slot in _slots(module) if slot.tensor.numel()]
+    slot = min(slots, key=lambda slot: int(slot.tensor.numel()))
+    return _Slot(slot.holder, slot.name, pinned=True)
+
+
+def _digest(model: Any, family: Family) -> str:
+    import xxhash
+
+    whole = xxhash.xxh3_128(f"{next(attrgetter(family.caster)(model).parameters()).dtype}\n".encode())
+    for path in family.encoders:
+        encoder = attrgetter(path)(model)
+        whole.update(f"{path} {type(encoder).__module__}.{type(encoder).__qualname__}\n".encode())
+        for name, tensor in _named_tensors(encoder):
+            whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            whole.update(_bytes_of(tensor))
+    return whole.hexdigest()
+
+
+def _named_tensors(encoder: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    # Buffers that are not persistent count too: windows and mel filters decide what comes out.
+    yield from encoder.named_parameters(remove_duplicate=False)
+    yield from encoder.named_buffers(remove_duplicate=False)
+
+
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    import torch
+
+    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data
+
+
+def _refuse_uncertain(model: Any, family: Family) -> None:
+    """Raise Unidentifiable for a model whose weights don't say what it would make."""
+    for path in family.encoders:
+        encoder = attrgetter(path)(model)
+        if any(tensor.is_meta for _, tensor in _named_tensors(encoder)):
+            raise Unidentifiable(
+                "weights are not in memory",
+                f"The weights of {path} are offloaded or on the meta device, so it can't be known what this model"
+                " makes of a voice. Its voices are prepared by upstream every time. Load the model onto a device to"
+                " have them cached.",
+            )
+        if any(module.training for module in encoder.modules()):
+            raise Unidentifiable(
+                "model is in training mode",
+                f"{path} is in training mode, in which every preparation changes it. Its voices are prepared by"
+                " upstream every time. Call .eval() on it to have them cached.",
+            )
+    owners = [model.s3gen, *(attrgetter(path)(model) for path in family.encoders)]
+    if any(name in vars(owner) for owner in owners for name in _CALLED):
+        raise Unidentifiable("a method of the model is replaced")
+
+
+class Fingerprints:
+    """The fingerprints of all models that were seen, each dropped with its model; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[weakref.ref[Any], Fingerprint]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, model: Any, family: Family) -> Fingerprint:
+        """The model's fingerprint, taken anew when its weights have changed.
+
+        Raises Unidentifiable when the weights can't be read or don't decide the result.
+        """
+        known = self._of.get(id(model))
+        if known is not None and known[0]() is model and known[1].holds(model):
+            return known[1]
+        with self._lock:
+            return self._take(model, family)
+
+    def forget(self, model: object) -> None:
+        """Take the model's fingerprint anew at its next call."""
+        self._of.pop(id(model), None)
+
+    def _take(self, model: Any, family: Family) -> Fingerprint:
+        known = self._of.get(id(model))
+        if known is not None and known[0]() is model and known[1].holds(model):
+            return known[1]  # another thread has just taken it
+        self.forget(model)  # so that what was replaced is let go of before anything is read
+        try:
+            _refuse_uncertain(model, family)
+            fingerprint = Fingerprint(model, family)
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise Unidentifiable("model is not built as expected") from error
+        identity = id(model)
+        self._of[identity] = weakref.ref(model, lambda _: self._of.pop(identity, None)), fingerprint
+        return fingerprint

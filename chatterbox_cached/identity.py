@@ -1,0 +1,162 @@
+"""The key of an entry: ``v<schema>/<SHA-256 of the audio>/<digest of everything else>``.
+
+Everything else: the model's class, the Chatterbox distribution and version, the versions of the libraries that decide
+the bits, the conditioning constants, dtypes and precision, the device type, the other arguments that matter, and the
+weights that make conditionals. Not in it: the path, the exaggeration, T3's weights. The audio comes first, so that one
+prefix finds all that was ever made of one voice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .audio import Audio, AudioIndex
+from .errors import Unidentifiable
+from .families import Family
+from .fingerprint import Fingerprint, Fingerprints
+
+SCHEMA = 1
+_LIBRARIES = ("torch", "torchaudio", "librosa", "soxr", "s3tokenizer")
+# The distributions that are known to install the package `chatterbox`; any other is found by a slower search.
+_DISTRIBUTIONS = (
+    "chatterbox-tts",
+    "chatterbox-streaming",
+    "chatterbox-light",
+    "tts-webui-chatterbox-tts",
+    "videopython-chatterbox",
+    "chatterbox-ng",
+)
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def voice_prefix(audio_digest: str) -> str:
+    """What the keys of everything made of one voice begin with."""
+    return f"v{SCHEMA}/{audio_digest}/"
+
+
+class Key(NamedTuple):
+    """A call that was identified: where its entry is, and what the audio was."""
+
+    text: str
+    audio: Audio
+
+
+class Identity:
+    """Makes keys; one per cache, safe from any thread."""
+
+    def __init__(self) -> None:
+        self.audio = AudioIndex()
+        self.fingerprints = Fingerprints()
+
+    def forget(self, model: object, audio: object) -> None:
+        """Believe nothing that is remembered of a model or of a path; both are read again."""
+        self.fingerprints.forget(model)
+        self.audio.forget(audio)
+
+    def key(self, model: Any, family: Family, audio: object, others: Mapping[str, object]) -> Key:
+        """The key for what ``model`` would make of ``audio`` with the ``others`` of its arguments.
+
+        Raises Unidentifiable where there is any doubt.
+        """
+        identified = self.audio.identify(audio)
+        _refuse_autocast(model)
+        fingerprint = self.fingerprints.of(model, family)
+        return Key(voice_prefix(identified.digest) + _rest(model, family, fingerprint, others), identified)
+
+
+def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> str:
+    """Digest of everything but the audio; remembered for as long as nothing of it changes."""
+    circumstances = (type(model), str(model.device), *_constants(model, family), *_numerics(), *others.items())
+    try:
+        known = fingerprint.keys.get(circumstances)
+    except TypeError:
+        raise Unidentifiable("an argument that can't be part of a key") from None
+    if known is None:
+        known = _digest(model, family, fingerprint, others)
+        fingerprint.keys[circumstances] = known
+    return known
+
+
+def _digest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> str:
+    import torch
+
+    if not all(isinstance(value, _PLAIN) for value in others.values()):
+        raise Unidentifiable("an argument that can't be part of a key")
+    everything = {
+        "class": f"{type(model).__module__}.{type(model).__qualname__}",
+        "chatterbox": chatterbox_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "constants": [str(constant) for constant in _constants(model, family)],
+        "numerics": [str(setting) for setting in _numerics()],
+        "device": torch.device(model.device).type,
+        "arguments": sorted((name, repr(value)) for name, value in others.items()),
+        "weights": fingerprint.digest,
+    }
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _getter(constants: tuple[str, ...]) -> attrgetter[Any]:
+    return attrgetter(*constants)
+
+
+def _constants(model: Any, family: Family) -> tuple[object, ...]:
+    try:
+        return tuple(_getter(family.constants)(model))
+    except AttributeError as error:
+        raise Unidentifiable("model is not built as expected") from error
+
+
+def _numerics() -> tuple[object, ...]:
+    """Process-wide settings of PyTorch that change the bits of a result."""
+    import torch
+
+    return torch.get_default_dtype(), torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+def _refuse_autocast(model: Any) -> None:
+    import torch
+
+    kind = model.device if isinstance(model.device, str) else torch.device(model.device).type
+    if torch.is_autocast_enabled(kind.partition(":")[0]):
+        raise Unidentifiable("autocast is on")
+
+
+@lru_cache(maxsize=1)
+def chatterbox_version() -> str:
+    """Distribution and version that the imported package ``chatterbox`` comes from, such as ``chatterbox-tts 0.1.7``.
+
+    A source tree that no distribution owns is named by a digest of its code.
+    """
+    package = Path(sys.modules["chatterbox"].__file__ or "").parent
+    names = [name for name in _DISTRIBUTIONS if _owns(name, package)]
+    names = names or [name for name in metadata.packages_distributions().get("chatterbox", []) if _owns(name, package)]
+    if len(names) == 1:
+        return f"{names[0]} {metadata.version(names[0])}"
+    code = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        code.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes())
+    return f"source {code.hexdigest()}"
+
+
+def _owns(distribution: str, package: Path) -> bool:
+    try:
+        found = metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return Path(str(found.locate_file("chatterbox"))).resolve() == package.resolve()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
