@@ -1,0 +1,146 @@
+"""Live ``Conditionals`` and the detached snapshots that are kept of them.
+
+Upstream writes into the conditionals it is given and its tensors hold on to an autograd graph, so nothing live is ever
+kept and nothing kept is ever handed out: a snapshot is taken right after a preparation, and every hit gets containers
+and tensors of its own. The exaggeration is applied here: it reaches ``emotion_adv`` and nothing else, so a snapshot is
+without it and serves every exaggeration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from .errors import Unidentifiable
+from .families import Family
+
+if TYPE_CHECKING:
+    import torch
+
+_EMOTION = "emotion_adv"
+# Made by T3's prepare_conditioning with that one T3's weights and left in the T3Cond; never part of a voice.
+_DERIVED = "cond_prompt_speech_emb"
+
+Fields = Mapping[str, "torch.Tensor | None"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was prepared of one voice, for any exaggeration.
+
+    ``t3``: speaker_emb (1, 256) float32 and cond_prompt_speech_tokens (1, 150) int64. ``gen``: prompt_token (1, 250)
+    and prompt_token_len (1,) int64, prompt_feat (1, 500, 80) and embedding (1, 192) float32. The rest is None. Shapes
+    as measured for clips of 10 s and more. ``prepare_seconds``: what the preparation took.
+    """
+
+    t3: Fields
+    gen: Fields
+    prepare_seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.nbytes for tensor in self.tensors().values())
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The tensors by dotted name, such as ``gen.prompt_feat``."""
+        both = (("t3", self.t3), ("gen", self.gen))
+        return {
+            f"{part}.{name}": tensor for part, fields in both for name, tensor in fields.items() if tensor is not None
+        }
+
+    def to(self, device: str | torch.device) -> Snapshot:
+        """The same snapshot with its tensors on ``device``."""
+        return Snapshot(_moved(self.t3, device), _moved(self.gen, device), self.prepare_seconds)
+
+
+def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
+    """A detached copy of what upstream has just prepared, with what ``emotion_adv`` gave for its arguments.
+
+    Raises Unidentifiable when it is not what a Chatterbox makes, so that it would not come back the same.
+    """
+    t3 = dict(vars(live.t3))
+    if (
+        not _same(t3.pop(_EMOTION, None), emotion)
+        or t3.pop(_DERIVED, None) is not None
+        or vars(live).keys() != {"t3", "gen"}
+    ):
+        raise Unidentifiable("unexpected conditionals")
+    snapshot = Snapshot(_detached(t3), _detached(live.gen), prepare_seconds)
+    if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
+        raise Unidentifiable("conditionals on several devices")
+    return snapshot
+
+
+def revive(snapshot: Snapshot, family: Family, emotion: torch.Tensor) -> Any:
+    """Fresh live ``Conditionals`` of the family's own classes, as upstream would have made them."""
+    conditionals, t3_cond = family.types()
+    fields: dict[str, Any] = {name: _own(tensor) for name, tensor in snapshot.t3.items()}
+    fields[_EMOTION] = emotion
+    return conditionals(t3_cond(**fields), {name: _own(tensor) for name, tensor in snapshot.gen.items()})
+
+
+def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
+    """Upstream's own expression for the exaggeration: (1, 1, 1), in PyTorch's default dtype, on ``device``.
+
+    Raises Unidentifiable when that makes no tensor of it.
+    """
+    import torch
+
+    if type(exaggeration) is float and -1e38 < exaggeration < 1e38:
+        return torch.full((1, 1, 1), exaggeration).to(device=device)  # the same bits in a third of the time
+    try:
+        made = exaggeration * torch.ones(1, 1, 1)
+    except Exception as error:
+        raise Unidentifiable("exaggeration is not a number") from error
+    if not isinstance(made, torch.Tensor):
+        raise Unidentifiable("exaggeration is not a number")
+    return made.to(device=device)
+
+
+def equal(one: Snapshot, other: Snapshot) -> bool:
+    """Whether two snapshots are the same bit for bit, in values, shapes, types and layout."""
+    left, right = one.tensors(), other.tensors()
+    return left.keys() == right.keys() and all(_same(left[name], right[name]) for name in left)
+
+
+def _own(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    """A tensor that shares nothing with the kept one, as far as anybody can tell.
+
+    On the CPU PyTorch can share the memory until somebody writes to it; elsewhere the few kilobytes are copied, in the
+    order of the stream that is going to use them.
+    """
+    import torch
+
+    if tensor is None:
+        return None
+    share = getattr(torch, "_lazy_clone", None)  # not a public function, so it may go, or refuse some memory
+    if share is not None and tensor.device.type == "cpu":
+        with contextlib.suppress(RuntimeError):
+            return cast("torch.Tensor", share(tensor))
+    return tensor.clone()
+
+
+def _detached(fields: Mapping[str, Any]) -> dict[str, torch.Tensor | None]:
+    import torch
+
+    if not all(value is None or type(value) is torch.Tensor for value in fields.values()):
+        raise Unidentifiable("unexpected conditionals")
+    # Outside inference mode, or the copies could never be used where gradients are on.
+    with torch.inference_mode(False), torch.no_grad():
+        return {name: None if value is None else value.detach().clone() for name, value in fields.items()}
+
+
+def _moved(fields: Fields, device: str | torch.device) -> dict[str, torch.Tensor | None]:
+    return {name: None if value is None else value.to(device) for name, value in fields.items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    import torch
+
+    if not (isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)):
+        return False
+    alike = (one.dtype, one.shape, one.stride(), one.device) == (other.dtype, other.shape, other.stride(), other.device)
+    return alike and torch.equal(one, other)

@@ -1,0 +1,129 @@
+"""A snapshot as bytes: a fixed prefix, a JSON header, and the tensors as safetensors.
+
+    magic       8 bytes   b"CBXVOICE"
+    schema      u16       a reader knows its own schema only
+    header      u32       length of the header
+    payload     u64       length of the payload
+    digest      32 bytes  SHA-256 of everything else
+    header      JSON      key, prepare_seconds, which fields there are, layout
+    payload     safetensors
+
+All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
+count as absent; the key inside says whose entry it is, wherever the bytes were found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .conditionals import Snapshot
+from .errors import EntryError
+from .identity import SCHEMA
+from .tiers.base import MAX_VALUE_BYTES
+
+if TYPE_CHECKING:
+    import torch
+
+MAGIC = b"CBXVOICE"
+_PREFIX = struct.Struct("<8sHIQ")
+_DIGEST_SIZE = 32
+_START = _PREFIX.size + _DIGEST_SIZE
+
+
+@dataclass(frozen=True)
+class _Header:
+    key: str
+    prepare_seconds: float
+    # All fields in their order, and how the axes of each tensor lie in memory, outermost first.
+    fields: list[str]
+    layout: dict[str, list[int]]
+
+
+def encode(key: str, snapshot: Snapshot) -> bytes:
+    """The entry for ``snapshot`` under ``key``."""
+    import safetensors.torch
+
+    tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
+    layout = {name: _axes(tensor) for name, tensor in tensors.items()}
+    fields = [f"t3.{name}" for name in snapshot.t3] + [f"gen.{name}" for name in snapshot.gen]
+    header = json.dumps(
+        {"key": key, "prepare_seconds": snapshot.prepare_seconds, "fields": fields, "layout": layout}
+    ).encode()
+    as_stored = {name: tensor.permute(layout[name]).contiguous() for name, tensor in tensors.items()}
+    payload = safetensors.torch.save(as_stored)
+    prefix = _PREFIX.pack(MAGIC, SCHEMA, len(header), len(payload))
+    return b"".join((prefix, _sha256(prefix, header, payload), header, payload))
+
+
+def decode(key: str, entry: bytes) -> Snapshot:
+    """The snapshot of the entry that was found under ``key``, its tensors on the CPU.
+
+    Raises EntryError when it is damaged, of another schema, or another key's.
+    """
+    view = memoryview(entry)
+    header, payload = _verified(view)
+    try:
+        known = _Header(**json.loads(bytes(header)))
+        if known.key != key:
+            raise EntryError("entry of another key")
+        return _snapshot(known, _tensors(payload))
+    except EntryError:
+        raise
+    except Exception as error:  # whatever a parser makes of bytes that somebody signed with the right digest
+        raise EntryError("entry is malformed") from error
+
+
+def _verified(entry: memoryview) -> tuple[memoryview, memoryview]:
+    if len(entry) < _START or len(entry) > MAX_VALUE_BYTES:
+        raise EntryError("entry is of an impossible size")
+    magic, schema, header, payload = _PREFIX.unpack_from(entry)
+    if magic != MAGIC or schema != SCHEMA:
+        raise EntryError("entry is of another schema")
+    if len(entry) != _START + header + payload:
+        raise EntryError("entry is cut short or too long")
+    digest, header_end = entry[_PREFIX.size : _START], _START + header
+    if _sha256(entry[: _PREFIX.size], entry[_START:]) != digest:
+        raise EntryError("entry is damaged")
+    return entry[_START:header_end], entry[header_end:]
+
+
+def _sha256(*parts: bytes | memoryview) -> bytes:
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.digest()
+
+
+def _tensors(payload: memoryview) -> dict[str, torch.Tensor]:
+    import safetensors.torch
+
+    return safetensors.torch.load(bytes(payload))
+
+
+def _snapshot(header: _Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
+    parts: dict[str, dict[str, Any]] = {"t3": {}, "gen": {}}
+    for field in header.fields:
+        part, _, name = field.partition(".")
+        tensor = tensors.pop(field, None)
+        parts[part][name] = None if tensor is None else _as_laid_out(tensor, header.layout[field])
+    if tensors:
+        raise EntryError("entry has fields that it does not name")
+    return Snapshot(parts["t3"], parts["gen"], float(header.prepare_seconds))
+
+
+def _axes(tensor: torch.Tensor) -> list[int]:
+    """The axes in the order in which they lie in memory. Upstream's prompt_feat, for one, is a transposed view."""
+    strides = tensor.stride()
+    return sorted(range(tensor.dim()), key=lambda axis: (-strides[axis], axis))
+
+
+def _as_laid_out(tensor: torch.Tensor, axes: list[int]) -> torch.Tensor:
+    """Undo ``permute(axes)`` without moving anything, so that the tensor lies in memory as upstream's did.
+
+    In memory of PyTorch's own: what safetensors gives can't be shared until somebody writes to it.
+    """
+    return tensor.clone().permute(sorted(range(len(axes)), key=axes.__getitem__))
