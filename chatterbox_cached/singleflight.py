@@ -1,0 +1,72 @@
+"""One preparation at a time per key, across threads and processes.
+
+Whoever comes second waits, looks again, and finds what the first has stored. A wait has a bound, after which the caller
+helps itself; and a holder that dies lets go, since the kernel releases its file locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+# A fixed number of lock files for any number of voices. Two voices that share one wait for each other now and then.
+_STRIPES = 256
+
+
+class SingleFlight:
+    """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet only this process's threads."""
+
+    def __init__(self, folder: Path | None, wait_seconds: float) -> None:
+        self._folder, self._wait_seconds = folder, wait_seconds
+        self._lock = threading.Lock()
+        self._flights: dict[str, _Flight] = {}
+
+    @contextlib.contextmanager
+    def flight(self, key: str) -> Iterator[None]:
+        """Be the only one at ``key``, or go ahead anyway once the wait has been too long."""
+        deadline = time.monotonic() + self._wait_seconds
+        with self._lock:
+            flight = self._flights.setdefault(key, _Flight())
+            flight.people += 1
+        try:
+            alone = flight.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            try:
+                with self._among_processes(key, deadline):
+                    yield
+            finally:
+                if alone:
+                    flight.lock.release()
+        finally:
+            with self._lock:
+                flight.people -= 1
+                if not flight.people:
+                    del self._flights[key]
+
+    @contextlib.contextmanager
+    def _among_processes(self, key: str, deadline: float) -> Iterator[None]:
+        if self._folder is None:
+            yield
+            return
+        import filelock
+
+        stripe = zlib.crc32(key.encode()) % _STRIPES
+        lock = filelock.FileLock(self._folder / f"{stripe:02x}.lock")
+        # No folder to lock in, or too long a wait: two preparations of one voice are no harm.
+        with contextlib.suppress(OSError, filelock.Timeout):
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class _Flight:
+    """The lock of one key, and how many hold it or wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.people = 0

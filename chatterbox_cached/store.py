@@ -1,0 +1,80 @@
+"""Snapshots by key: memory as they are, and the tiers below it as bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import wire
+from .conditionals import Snapshot
+from .errors import EntryError
+from .settings import Settings
+from .tiers.base import Tier
+from .tiers.chain import Failed, TierChain
+from .tiers.disk import DiskTier
+from .tiers.memory import MemoryTier
+
+if TYPE_CHECKING:
+    import torch
+
+
+class VoiceStore:
+    """Where the snapshots of one cache are kept. ``failed`` is told of what went wrong; nothing here raises for it."""
+
+    def __init__(self, settings: Settings, failed: Failed) -> None:
+        self._failed = failed
+        self.memory: MemoryTier[Snapshot] = MemoryTier(
+            settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
+        )
+        stores: list[Tier[bytes]] = []
+        if settings.cache_dir is not None:
+            stores.append(DiskTier(settings.cache_dir, settings.size_limit))
+        self.stores = TierChain(stores, failed)
+
+    def near(self, key: str, device: str | torch.device) -> Snapshot | None:
+        """The snapshot from memory, its tensors on ``device``."""
+        return self.memory.get(_in_memory(key, device))
+
+    def far(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
+        """The snapshot from the nearest tier below memory that has it, with that tier's name. Memory keeps it too."""
+        found = self.stores.get(key)
+        snapshot = self._decoded(key, found[1]) if found else None
+        if found is None or snapshot is None:
+            return None
+        snapshot = snapshot.to(device)
+        self.memory.put(_in_memory(key, device), snapshot)
+        return found[0], snapshot
+
+    def keep(self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool) -> None:
+        """Keep a snapshot in memory and, if ``durable``, in every tier below."""
+        self.memory.put(_in_memory(key, device), snapshot)
+        if durable:
+            self.stores.put(key, wire.encode(key, snapshot))
+
+    def latest(self, prefix: str) -> Snapshot | None:
+        """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""
+        for key in reversed(self.memory.keys(prefix)):
+            if (snapshot := self.memory.get(key)) is not None:
+                return snapshot
+        for key in reversed(self.stores.keys(prefix)):
+            found = self.stores.get(key)
+            snapshot = self._decoded(key, found[1]) if found else None
+            if snapshot is not None:
+                return snapshot
+        return None
+
+    def forget(self, prefix: str) -> int:
+        """Drop everything that was made of one voice; says how many entries it was."""
+        return max(self.memory.delete_voice(prefix), self.stores.delete_voice(prefix))
+
+    def _decoded(self, key: str, entry: bytes) -> Snapshot | None:
+        try:
+            return wire.decode(key, entry)
+        except EntryError as error:
+            self._failed("entry", error)
+            self.stores.delete(key)
+            return None
+
+
+def _in_memory(key: str, device: str | torch.device) -> str:
+    # The key says which type of device; memory keeps one snapshot for each device of that type.
+    return f"{key}@{device}"

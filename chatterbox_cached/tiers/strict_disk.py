@@ -1,0 +1,65 @@
+"""diskcache's value files without its pickles and without its trust in what a row says.
+
+By default diskcache pickles keys and values and opens whatever file a row names (CVE-2025-69872). Here a key is text, a
+value is bytes in a file of its own whose name has the one form that diskcache gives out, and every row that says
+anything else is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import diskcache
+from diskcache.core import MODE_BINARY, UNKNOWN
+
+from ..errors import EntryError
+from .base import MAX_VALUE_BYTES
+
+_VALUE_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
+
+
+class StrictDisk(diskcache.Disk):  # type: ignore[misc]
+    """Text keys, raw bytes, nothing else."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise EntryError("key is not text")
+        return key, True
+
+    def get(self, key: Any, raw: Any) -> str:
+        # Only ever asked for by those who list keys: one bad row must not hide the others from them.
+        return key if type(key) is str and raw else ""
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str, None]:
+        filename, path = self.filename(key, value)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(value)
+        except BaseException:
+            self.remove(filename)
+            raise
+        return len(value), MODE_BINARY, filename, None
+
+    def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> bytes:
+        if mode != MODE_BINARY or value is not None or read or not _is_value_file(filename):
+            raise EntryError("row is not one of ours")
+        path = os.path.join(self._directory, filename)
+        folder = os.path.dirname(path)
+        if os.path.realpath(folder) != os.path.join(os.path.realpath(self._directory), *filename.split("/")[:2]):
+            raise EntryError("row points out of the folder")
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_VALUE_BYTES:
+                raise EntryError("value is too large")
+            return file.read(size)
+
+    def remove(self, file_path: Any) -> None:
+        if _is_value_file(file_path):
+            super().remove(file_path)
+
+
+def _is_value_file(filename: Any) -> bool:
+    return isinstance(filename, str) and _VALUE_FILE.fullmatch(filename.replace(os.sep, "/")) is not None
