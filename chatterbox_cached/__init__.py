@@ -1,0 +1,39 @@
+"""Works out each reference voice of Chatterbox TTS once, ever: ``chatterbox_cached.enable()``."""
+
+from .activation import disable, enable, enabled, get_cache, is_enabled, stats
+from .cache import ConditionalCache
+from .calls import disabled
+from .errors import (
+    CacheWarning,
+    ChatterboxCachedError,
+    ExaggerationMismatchError,
+    ExaggerationMismatchWarning,
+    NotCachedError,
+    SettingsError,
+    VoiceFileError,
+)
+from .proxies import CachedMultilingualTTS, CachedTTS
+from .settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CacheWarning",
+    "CachedMultilingualTTS",
+    "CachedTTS",
+    "ChatterboxCachedError",
+    "ConditionalCache",
+    "ExaggerationMismatchError",
+    "ExaggerationMismatchWarning",
+    "NotCachedError",
+    "Settings",
+    "SettingsError",
+    "VoiceFileError",
+    "disable",
+    "disabled",
+    "enable",
+    "enabled",
+    "get_cache",
+    "is_enabled",
+    "stats",
+]

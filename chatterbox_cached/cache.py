@@ -1,0 +1,295 @@
+"""ConditionalCache: asks identity for the key, the store for the entry, and upstream for a miss."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import conditionals, guard, voice_files
+from .audio import UNKNOWN_AUDIO, path_of
+from .calls import Preparation, doing, goes_round, is_doing, preparation, unproxied
+from .conditionals import Snapshot
+from .errors import NotCachedError, Unidentifiable
+from .families import family_of, overrides, signature_of
+from .identity import Identity, Key, voice_prefix
+from .notices import tell
+from .settings import Settings, resolve, switched_off
+from .singleflight import SingleFlight
+from .stats import Stats
+from .store import VoiceStore
+from .tiers.folder import entries_of
+from .turns import turn
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Served(NamedTuple):
+    """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``."""
+
+    source: str
+    returned: Any = None
+
+
+class ConditionalCache:
+    """Voices that were prepared once, kept in memory and, with a ``cache_dir``, on disk.
+
+    ``cache_dir``: the folder to keep voices in; None keeps them in memory only. ``auto_save``: whether newly prepared
+    voices are written to disk. The other settings are those of ``chatterbox_cached.Settings``.
+    Raises SettingsError for a setting that is unknown or impossible.
+    """
+
+    def __init__(
+        self, cache_dir: str | os.PathLike[str] | None = None, auto_save: bool = True, **settings: Any
+    ) -> None:
+        self._begin(resolve({"cache_dir": cache_dir, "auto_save": auto_save, **settings}))
+
+    def _begin(self, settings: Settings) -> None:
+        self.settings = settings
+        self.off = switched_off()
+        self._identity = Identity()
+        self._stats = Stats()
+        self._store = VoiceStore(settings, self._failed)
+        folder = settings.cache_dir
+        self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds)
+        # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
+        self._brought: dict[str, Snapshot] = {}
+        self._warned: set[str] = set()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ConditionalCache:
+        """A cache with settings that were resolved before."""
+        cache = cls.__new__(cls)
+        cache._begin(settings)
+        return cache
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # In another process a cache is the same folder with the same settings; memory stays behind.
+        return ConditionalCache.from_settings, (self.settings,)
+
+    def get_or_prepare(
+        self,
+        model: Any,
+        audio_path: Any,
+        exaggeration: Any = 0.5,
+        force_refresh: bool = False,
+        verbose: bool = False,
+    ) -> Any:
+        """Set ``model.conds`` to the voice in ``audio_path`` and return it, from the cache if it is there.
+
+        ``audio_path``: a path or a binary file object. ``force_refresh`` prepares it anew and replaces what was kept.
+        ``verbose`` prints where it came from. Raises whatever upstream raises for this audio.
+        """
+        started, plain = time.perf_counter(), unproxied(model)
+        served = self._asked_for(plain, audio_path, exaggeration, force_refresh)
+        if verbose:
+            print(f"{audio_path}: {served.source}, {(time.perf_counter() - started) * 1000:.2f} ms")
+        return plain.conds
+
+    def _asked_for(self, model: Any, audio: object, exaggeration: Any, refresh: bool) -> Served:
+        family = family_of(model)
+        if family is None or overrides(model, family.prepare, family):
+            self._stats.bypass("class is not cached" if family is None else "prepare method is overridden")
+            returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
+            guard.remember(model.conds, exaggeration)
+            return Served("round the cache", returned)
+        method = getattr(model, family.prepare)
+        arguments = {family.audio: audio, family.exaggeration: exaggeration}
+        call = preparation(model, family, signature_of(getattr(type(model), family.prepare)), method, **arguments)
+        assert call is not None  # these two are the arguments that every family has
+        return self.prepare(call, refresh=refresh)
+
+    def prepare(self, call: Preparation, *, refresh: bool = False) -> Served:
+        """Serve one call of a prepare method: set the model's conditionals as upstream would have.
+
+        Raises upstream's own errors, unchanged, and none of the cache's.
+        """
+        model = call.model
+        if is_doing("prepare", model):  # this is upstream's own work on a miss, seen from below
+            return Served("upstream", call.upstream())
+        with turn(model) if self.settings.take_turns else contextlib.nullcontext():
+            served = self._serve(call, refresh)
+            guard.remember(model.conds, call.exaggeration)
+            return served
+
+    def _serve(self, call: Preparation, refresh: bool) -> Served:
+        started = time.perf_counter()
+        identified = self._identify(call, refresh)
+        if identified is None:
+            with doing("prepare", call.model):
+                return Served("round the cache", call.upstream())
+        key, emotion, snapshot = identified
+        if snapshot is not None and self._hit("memory", call, snapshot, emotion, started):
+            return Served("memory")
+        with self._flights.flight(key.text):
+            found = None if refresh else self._look(key, call.model.device)
+            if found is not None and self._hit(found[0], call, found[1], emotion, started):
+                return Served(found[0])
+            return self._miss(call, key, emotion)
+
+    def _identify(self, call: Preparation, refresh: bool) -> tuple[Key, torch.Tensor, Snapshot | None] | None:
+        """Key, emotion_adv and, if it is near, the snapshot; None when the call goes round the cache."""
+        try:
+            if self.off or goes_round():
+                raise Unidentifiable("switched off" if self.off else "disabled")
+            emotion = conditionals.emotion_adv(call.exaggeration, call.model.device)
+            if refresh:
+                self._identity.forget(call.model, call.audio)
+                self._brought.pop(self._voice(call.audio), None)
+            elif self._brought and (brought := self._brought.get(self._voice(call.audio))) is not None:
+                return Key("brought in", UNKNOWN_AUDIO), emotion, brought.to(call.model.device)
+            key = self._identity.key(call.model, call.family, call.audio, call.others)
+            return key, emotion, None if refresh else self._store.near(key.text, call.model.device)
+        except Unidentifiable as doubt:
+            self._stats.bypass(doubt.reason)
+            if doubt.advice:
+                self._say_once(doubt.reason, doubt.advice)
+        except Exception as error:
+            self._stats.bypass("cache failed")
+            self._failed("identity", error)
+        return None
+
+    def _look(self, key: Key, device: str | torch.device) -> tuple[str, Snapshot] | None:
+        """Another caller may have prepared it while this one waited; else it may be in a tier below memory."""
+        snapshot = self._store.near(key.text, device)
+        return ("memory", snapshot) if snapshot is not None else self._store.far(key.text, device)
+
+    def _hit(self, tier: str, call: Preparation, snapshot: Snapshot, emotion: torch.Tensor, started: float) -> bool:
+        try:
+            call.model.conds = conditionals.revive(snapshot, call.family, emotion)
+        except Exception as error:
+            self._failed("hit", error)
+            return False
+        self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
+        return True
+
+    def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor) -> Served:
+        import torch
+
+        self._stats.miss()
+        started = time.perf_counter()
+        # Upstream prepares with gradients on, and 290 MB of graph would stay alive with each voice.
+        with doing("prepare", call.model), torch.no_grad():
+            returned = call.upstream()
+        seconds = time.perf_counter() - started
+        self._stats.prepared(seconds)
+        try:
+            snapshot = conditionals.take(call.model.conds, emotion, seconds)
+            if not key.audio.unchanged():
+                raise Unidentifiable("audio changed during the preparation")
+            self._store.keep(key.text, call.model.device, snapshot, durable=self.settings.auto_save)
+        except Unidentifiable as doubt:
+            self._stats.not_stored(doubt.reason)
+        except Exception as error:
+            self._failed("store", error)
+        return Served("upstream", returned)
+
+    def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
+        """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
+
+        Where several models have prepared this audio, the last one used is written.
+        Raises NotCachedError when nothing is cached of it.
+        """
+        voice = self._voice(audio_path)
+        snapshot = self._brought.get(voice) or self._store.latest(voice_prefix(voice))
+        if snapshot is None:
+            raise NotCachedError(f"Nothing is cached of {audio_path}. Call get_or_prepare() with it first.")
+        path = Path(filepath)
+        voice_files.write(path, snapshot.to("cpu"), exaggeration)
+        return path
+
+    def load(
+        self, filepath: str | os.PathLike[str], audio_path: Any, exaggeration: Any = 0.5, device: Any = "cpu"
+    ) -> None:
+        """Take in a ``.pt`` file of conditionals as the voice of ``audio_path``, for any model and exaggeration.
+
+        From then on it is used instead of preparing ``audio_path``, which need not be on this machine. ``exaggeration``
+        is what the file was saved with; it is not needed, since a voice serves every exaggeration.
+        Raises OSError when the file can't be read, VoiceFileError when it holds no conditionals.
+        """
+        self._brought[self._voice(audio_path)] = voice_files.read(Path(filepath), device)
+
+    def clear_memory(self) -> int:
+        """Drop what is in memory, with all that ``load`` took in; says how many entries."""
+        count = self._store.memory.clear() + len(self._brought)
+        self._brought.clear()
+        return count
+
+    def clear_disk(self) -> int:
+        """Drop what is on disk; says how many entries."""
+        return self._store.stores.clear()
+
+    def clear_all(self) -> int:
+        """Drop everything; says how many entries, each once for every tier that had it."""
+        return self.clear_memory() + self.clear_disk()
+
+    def forget(self, audio_path: Any) -> int:
+        """Drop everything that was ever made of the voice in ``audio_path``, in all tiers; says how many entries."""
+        voice = self._voice(audio_path)
+        brought = self._brought.pop(voice, None)
+        return self._store.forget(voice_prefix(voice)) + (brought is not None)
+
+    def get_cache_stats(self) -> dict[str, Any]:
+        """What is kept and what was done so far; the keys are listed in the README."""
+        folder = self.settings.cache_dir
+        return {
+            "memory_cached_items": len(self._store.memory) + len(self._brought),
+            "memory_size_mb": self._store.memory.nbytes() / 1e6,
+            "disk_cached_items": len(self._store.stores),
+            "disk_cache_size_mb": self._store.stores.nbytes() / 1e6,
+            "cache_dir": None if folder is None else str(folder),
+            **self._stats.snapshot(),
+        }
+
+    def close(self) -> None:
+        """Let go of files and connections; the next call opens them again."""
+        self._store.stores.close()
+
+    def __repr__(self) -> str:
+        now = self.get_cache_stats()
+        disk = f", {now['disk_cached_items']} on disk in {now['cache_dir']}" if now["cache_dir"] else ""
+        return (
+            f"<ConditionalCache: {now['memory_cached_items']} in memory{disk};"
+            f" {now['memory_hits']} memory hits, {now['disk_hits']} disk hits, {now['misses']} misses,"
+            f" {sum(now['bypasses'].values())} bypasses, {now['saved_seconds']:.1f} s saved>"
+        )
+
+    def _voice(self, audio: object) -> str:
+        """What a voice goes by: the digest of its audio or, where that is not here, the digest it had, or its path."""
+        try:
+            return self._identity.audio.identify(audio).digest
+        except Unidentifiable:
+            if not (path := path_of(audio)):
+                raise
+            return self._identity.audio.last_digest(path) or os.path.abspath(path)
+
+    def _failed(self, place: str, error: Exception) -> None:
+        self._stats.error(place)
+        self._say_once(
+            place,
+            f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"
+            f" cache can't give, upstream prepares. Check the cache folder {self.settings.cache_dir}; every failure is"
+            " counted in get_cache_stats()['errors'], and this one is not warned of again.",
+        )
+
+    def _say_once(self, subject: str, message: str) -> None:
+        if subject not in self._warned:
+            self._warned.add(subject)
+            tell(message)
+
+
+_shared: dict[tuple[Settings, bool], ConditionalCache] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_cache(settings: Settings) -> ConditionalCache:
+    """The one cache of this process with these settings."""
+    with _shared_lock:
+        which = settings, switched_off()
+        if which not in _shared:
+            _shared[which] = ConditionalCache.from_settings(settings)
+        return _shared[which]

@@ -1,0 +1,77 @@
+"""The exaggeration guard: says when ``generate`` speaks with another exaggeration than was prepared.
+
+``generate`` without an audio prompt uses the conditionals that are there, but not the exaggeration they were prepared
+with: its own default wins when none is passed. Only conditionals that were prepared on purpose are looked at. The
+built-in voice is not, nor are conditionals that the user put there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import ExaggerationMismatchError, ExaggerationMismatchWarning
+from .notices import warn_caller
+
+_prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
+
+
+def remember(conditionals: Any, exaggeration: object) -> None:
+    """Note that ``conditionals`` were prepared on purpose, with ``exaggeration``."""
+    identity = id(conditionals)
+    _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
+
+
+def prepared_exaggeration(conditionals: Any) -> Any:
+    """The exaggeration that ``conditionals`` were prepared with; None when that was not on purpose."""
+    known = _prepared.get(id(conditionals))
+    return known[1] if known is not None and known[0]() is conditionals else None
+
+
+def exaggeration_to_use(action: str, conditionals: Any, passed: Mapping[str, Any], default: Any) -> Any:
+    """Look at a ``generate`` without an audio prompt; what it should be told to use, or None to leave it as it is.
+
+    ``action`` is the setting on_mismatch. ``passed`` holds ``exaggeration`` if the caller passed one.
+    Raises ExaggerationMismatchError for "error"; warns with ExaggerationMismatchWarning otherwise.
+    """
+    prepared = prepared_exaggeration(conditionals)
+    explicit = "exaggeration" in passed
+    spoken = passed["exaggeration"] if explicit else default
+    if action == "off" or prepared is None or _same(prepared, spoken):
+        return None
+    if action == "follow" and not explicit:
+        return prepared
+    message = _explicit(prepared, spoken) if explicit else _default_wins(prepared, spoken)
+    if action == "error":
+        raise ExaggerationMismatchError(f"{message} Nothing was generated (on_mismatch='error').")
+    warn_caller(message, ExaggerationMismatchWarning)
+    return None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As float32, which is what a model hears: 0.7 as a double is never equal to itself as a float32."""
+    try:
+        return bool(ctypes.c_float(one).value == ctypes.c_float(other).value)
+    except TypeError:
+        pass
+    try:
+        return bool(ctypes.c_float(float(one)).value == ctypes.c_float(float(other)).value)
+    except (TypeError, ValueError, RuntimeError):
+        return True  # not numbers, so nothing can be said of them
+
+
+def _default_wins(prepared: Any, spoken: Any) -> str:
+    return (
+        f"The voice was prepared with exaggeration={prepared}, but generate() was called without one and its default"
+        f" wins: this is spoken with exaggeration={spoken}. To speak as prepared, pass exaggeration={prepared} to"
+        " generate(), or use on_mismatch='follow'."
+    )
+
+
+def _explicit(prepared: Any, spoken: Any) -> str:
+    return (
+        f"The voice was prepared with exaggeration={prepared}, but generate() was passed exaggeration={spoken}: this is"
+        f" spoken with exaggeration={spoken}. Pass the same value to both, or prepare with exaggeration={spoken}."
+    )

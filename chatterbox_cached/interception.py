@@ -1,0 +1,47 @@
+"""What one prepare or generate call goes through, whether it came in by a patched class or by a proxy."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from . import guard
+from .cache import ConditionalCache
+from .calls import doing, goes_round, is_doing, preparation
+from .families import Family, signature_of
+from .turns import turn
+
+Upstream = Callable[..., Any]
+
+
+def prepare(
+    cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
+) -> Any:
+    """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
+    call = preparation(model, family, signature_of(function), upstream, *args, **kwargs)
+    return upstream(*args, **kwargs) if call is None else cache.prepare(call).returned
+
+
+def generate(
+    cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
+) -> Any:
+    """Run ``upstream(*args, **kwargs)``, the generate method ``function`` of ``model``, in its turn and guarded.
+
+    Raises ExaggerationMismatchError before anything is generated, where the cache's settings ask for that.
+    """
+    if cache.off or goes_round() or is_doing("generate", model):
+        return upstream(*args, **kwargs)
+    with turn(model) if cache.settings.take_turns else contextlib.nullcontext(), doing("generate", model):
+        return upstream(*args, **_guarded(cache, model, family, function, args, kwargs))
+
+
+def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upstream, args: Any, kwargs: Any) -> Any:
+    """The keyword arguments to generate with."""
+    signature = signature_of(function)
+    passed = signature.bind(args, kwargs)
+    if passed is None or passed.get(family.prompt) or family.exaggeration not in signature.defaults:
+        return kwargs  # upstream says what is wrong, or prepares with the exaggeration that it speaks with
+    conditionals, default = getattr(model, "conds", None), signature.defaults[family.exaggeration]
+    use = guard.exaggeration_to_use(cache.settings.on_mismatch, conditionals, passed, default)
+    return kwargs if use is None else {**kwargs, family.exaggeration: use}
