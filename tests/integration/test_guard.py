@@ -1,0 +1,200 @@
+"""The exaggeration guard on real models: what it says, when it is silent, and that it leaves the sound alone."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import chatterbox_cached
+from chatterbox_cached import (
+    CachedTTS,
+    ConditionalCache,
+    ExaggerationMismatchError,
+    ExaggerationMismatchWarning,
+)
+from tests.support import speak
+
+PREPARED, OTHER = 0.7, 0.3
+
+
+@pytest.fixture(params=("english", "multilingual"))
+def model(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> ConditionalCache:
+    """One cache for the module, so that the voice is prepared once per model."""
+    return ConditionalCache(tmp_path_factory.mktemp("voices"))
+
+
+def using(cache: ConditionalCache, action: str) -> Any:
+    """The same voices with another setting."""
+    return chatterbox_cached.enabled(cache.settings.cache_dir, on_mismatch=action)
+
+
+def by_prepare_conditionals(model: Any, voice: Path) -> None:
+    model.prepare_conditionals(voice, exaggeration=PREPARED)
+
+
+def by_an_earlier_audio_prompt(model: Any, voice: Path) -> None:
+    speak(model, audio_prompt_path=voice, exaggeration=PREPARED)
+
+
+def by_get_or_prepare(model: Any, voice: Path) -> None:
+    in_use = chatterbox_cached.get_cache()
+    assert in_use is not None
+    in_use.get_or_prepare(model, voice, exaggeration=PREPARED)
+
+
+@pytest.mark.parametrize("prepare", [by_prepare_conditionals, by_an_earlier_audio_prompt, by_get_or_prepare])
+def test_the_default_wins_and_the_warning_says_so(
+    prepare: Any, model: Any, voice: Path, cache: ConditionalCache
+) -> None:
+    with using(cache, "warn"):
+        prepare(model, voice)
+        with pytest.warns(ExaggerationMismatchWarning) as warned:
+            said = speak(model)
+    message = str(warned[0].message)
+    assert "default wins" in message
+    assert "exaggeration=0.7" in message
+    assert "exaggeration=0.5" in message
+    assert "pass exaggeration=0.7" in message
+    assert "on_mismatch='follow'" in message
+    model.prepare_conditionals(voice, exaggeration=PREPARED)
+    assert torch.equal(said, speak(model))
+
+
+def test_what_is_passed_is_used_and_the_warning_says_so(model: Any, voice: Path, cache: ConditionalCache) -> None:
+    with using(cache, "warn"):
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        with pytest.warns(ExaggerationMismatchWarning, match=r"was passed exaggeration=0\.3"):
+            said = speak(model, exaggeration=OTHER)
+    model.prepare_conditionals(voice, exaggeration=OTHER)
+    assert torch.equal(said, speak(model, exaggeration=OTHER))
+
+
+def test_follow_speaks_as_prepared_when_nothing_is_passed(model: Any, voice: Path, cache: ConditionalCache) -> None:
+    with using(cache, "follow"), warnings.catch_warnings():
+        warnings.simplefilter("error", ExaggerationMismatchWarning)
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        said = speak(model)
+    model.prepare_conditionals(voice, exaggeration=PREPARED)
+    assert torch.equal(said, speak(model, exaggeration=PREPARED))
+
+
+def test_follow_uses_what_is_passed_and_warns(model: Any, voice: Path, cache: ConditionalCache) -> None:
+    with using(cache, "follow"):
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        with pytest.warns(ExaggerationMismatchWarning, match=r"spoken with exaggeration=0\.3"):
+            said = speak(model, exaggeration=OTHER)
+    model.prepare_conditionals(voice, exaggeration=OTHER)
+    assert torch.equal(said, speak(model, exaggeration=OTHER))
+
+
+@pytest.mark.parametrize("passed", [{}, {"exaggeration": OTHER}], ids=["default", "explicit"])
+def test_error_is_raised_before_anything_is_generated(
+    passed: dict[str, float], model: Any, voice: Path, cache: ConditionalCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated: list[Any] = []
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", lambda *args, **kwargs: generated.append(args))
+    with using(cache, "error"):
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        with pytest.raises(ExaggerationMismatchError, match="Nothing was generated"):
+            speak(model, **passed)
+    assert not generated
+
+
+def test_off_is_silent(model: Any, voice: Path, cache: ConditionalCache) -> None:
+    with using(cache, "off"), warnings.catch_warnings():
+        warnings.simplefilter("error", ExaggerationMismatchWarning)
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        speak(model)
+        speak(model, exaggeration=OTHER)
+
+
+@pytest.mark.parametrize("exaggeration", [0.7, 0.1, 1 / 3, 0, 2])
+def test_a_value_is_equal_to_itself(
+    exaggeration: float, model: Any, voice: Path, cache: ConditionalCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    with using(cache, "error"):
+        model.prepare_conditionals(voice, exaggeration=exaggeration)
+        with pytest.raises(Stopped):
+            speak(model, exaggeration=exaggeration)
+
+
+def test_the_default_prepared_and_the_default_spoken_do_not_differ(
+    model: Any, voice: Path, cache: ConditionalCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    with using(cache, "error"):
+        model.prepare_conditionals(voice)
+        with pytest.raises(Stopped):
+            speak(model)
+
+
+def test_the_builtin_voice_and_the_users_own_conditionals_are_not_looked_at(
+    model: Any, voice: Path, cache: ConditionalCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    model.prepare_conditionals(voice, exaggeration=PREPARED)
+    model.conds.save(tmp_path / "conds.pt")
+    model.conds = type(model.conds).load(tmp_path / "conds.pt")
+    with using(cache, "error"), pytest.raises(Stopped):
+        speak(model)
+
+
+def test_conditionals_that_come_back_are_still_known(
+    model: Any, voice: Path, other_voice: Path, cache: ConditionalCache
+) -> None:
+    with using(cache, "error"):
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        kept = model.conds
+        model.prepare_conditionals(other_voice)
+        model.conds = kept
+        with pytest.raises(ExaggerationMismatchError):
+            speak(model)
+
+
+def test_the_warning_points_at_the_callers_own_line_once(
+    model: Any, voice: Path, cache: ConditionalCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    language = {"language_id": "en"} if hasattr(model, "get_supported_languages") else {}
+    with using(cache, "warn"), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        for _ in range(3):
+            with pytest.raises(Stopped):
+                model.generate("Hello.", **language)
+    ours = [warning for warning in warned if warning.category is ExaggerationMismatchWarning]
+    assert len(ours) == 1
+    assert ours[0].filename == __file__
+    assert (
+        "model.generate(" in inspect.getsource(inspect.getmodule(test_off_is_silent)).splitlines()[ours[0].lineno - 1]
+    )
+
+
+def test_a_proxy_guards_as_well_and_both_at_once_warn_once(english: Any, voice: Path, cache: ConditionalCache) -> None:
+    proxy = CachedTTS(english, cache)
+    with using(cache, "warn"), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        proxy.prepare_conditionals(voice, exaggeration=PREPARED)
+        speak(proxy)
+    assert len([warning for warning in warned if warning.category is ExaggerationMismatchWarning]) == 1
+    with pytest.warns(ExaggerationMismatchWarning):
+        speak(proxy)
+
+
+class Stopped(Exception):
+    """Raised where the generation begins."""
+
+
+def stop(*args: Any, **kwargs: Any) -> Any:
+    raise Stopped

@@ -1,0 +1,234 @@
+"""What is the same voice for the same model, and what is not: each thing that must make another entry, by name."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import chatterbox_cached
+from chatterbox_cached import CacheWarning, ConditionalCache, identity, rehearsal
+from chatterbox_cached.audio import AudioIndex
+from tests.support import assert_same_conditionals
+
+
+@pytest.fixture
+def model(parts: rehearsal.Parts) -> Any:
+    """A model that a test may change: its encoders are its own."""
+    return rehearsal.english(parts=rehearsal.build_parts())
+
+
+def counts(cache: ConditionalCache) -> tuple[int, int, int]:
+    """Hits, misses and bypasses."""
+    now = cache.get_cache_stats()
+    return now["memory_hits"] + now["disk_hits"], now["misses"], sum(now["bypasses"].values())
+
+
+def prepare(model: Any, audio: Any, cache: ConditionalCache) -> Any:
+    before = counts(cache)
+    cache.get_or_prepare(model, audio)
+    hit, miss, bypass = (now - then for now, then in zip(counts(cache), before, strict=True))
+    assert hit + miss + bypass == 1
+    return "hit" if hit else "miss" if miss else "bypass"
+
+
+class TestTheAudio:
+    def test_the_same_content_under_another_path_is_a_hit(self, english: Any, voice: Path, tmp_path: Path) -> None:
+        cache = ConditionalCache()
+        assert prepare(english, voice, cache) == "miss"
+        copy = Path(shutil.copy(voice, tmp_path / "upload-4711.wav"))
+        assert prepare(english, copy, cache) == "hit"
+        assert prepare(english, str(copy), cache) == "hit"
+        assert prepare(english, os.path.relpath(copy), cache) == "hit"
+
+    def test_a_file_object_is_a_hit_and_is_left_at_its_start(self, english: Any, voice: Path) -> None:
+        cache = ConditionalCache()
+        with voice.open("rb") as file:
+            assert prepare(english, file, cache) == "miss"
+            assert file.tell() == 0
+            assert prepare(english, file, cache) == "hit"
+        assert prepare(english, io.BytesIO(voice.read_bytes()), cache) == "hit"
+        assert prepare(english, voice, cache) == "hit"
+
+    def test_a_changed_file_is_prepared_again(
+        self, english: Any, voice: Path, other_voice: Path, tmp_path: Path
+    ) -> None:
+        cache, path = ConditionalCache(), Path(shutil.copy(voice, tmp_path / "voice.wav"))
+        assert prepare(english, path, cache) == "miss"
+        before = path.stat()
+        path.write_bytes(other_voice.read_bytes())
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_size == before.st_size
+        assert prepare(english, path, cache) == "miss"
+        english.prepare_conditionals(other_voice)
+        upstreams = english.conds
+        assert_same_conditionals(cache.get_or_prepare(english, path), upstreams)
+
+    def test_a_file_that_changes_while_it_is_prepared_is_not_stored(
+        self, english: Any, voice: Path, other_voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache, path = ConditionalCache(tmp_path / "voices"), Path(shutil.copy(voice, tmp_path / "voice.wav"))
+        embed = english.ve.embeds_from_wavs
+
+        def meanwhile(*args: Any, **kwargs: Any) -> Any:
+            path.write_bytes(other_voice.read_bytes())
+            return embed(*args, **kwargs)
+
+        # On the class: a method that is replaced on the instance goes round the cache.
+        monkeypatch.setattr(type(english.ve), "embeds_from_wavs", lambda self, *a, **k: meanwhile(*a, **k))
+        assert prepare(english, path, cache) == "miss"
+        now = cache.get_cache_stats()
+        assert now["not_stored"] == {"audio changed during the preparation": 1}
+        assert now["memory_cached_items"] == now["disk_cached_items"] == 0
+
+    def test_audio_that_can_not_be_identified_goes_to_upstream_untouched(self, english: Any, voice: Path) -> None:
+        import soundfile
+
+        cache = ConditionalCache()
+        with soundfile.SoundFile(voice) as file:  # librosa takes it; nothing says what is in it
+            assert prepare(english, file, cache) == "bypass"
+        assert english.conds is not None
+
+    @pytest.mark.parametrize("audio", ["missing.wav", "text.wav", "empty.wav"])
+    def test_upstreams_own_error_comes_through_and_nothing_is_stored(
+        self, audio: str, english: Any, tmp_path: Path
+    ) -> None:
+        (tmp_path / "text.wav").write_text("this is no audio")
+        (tmp_path / "empty.wav").write_bytes(b"")
+        with pytest.raises(Exception) as upstreams:  # noqa: PT011  whatever upstream raises is what is wanted
+            english.prepare_conditionals(tmp_path / audio)
+        cache = ConditionalCache(tmp_path / "voices")
+        for _ in range(2):
+            with pytest.raises(type(upstreams.value)) as ours:
+                cache.get_or_prepare(english, tmp_path / audio)
+            assert str(ours.value) == str(upstreams.value)
+        assert cache.get_cache_stats()["disk_cached_items"] == 0
+
+
+def other_weights(model: Any) -> None:
+    model.ve.load_state_dict(rehearsal.build_parts(seed=1).ve.state_dict())
+
+
+def one_other_weight(model: Any) -> None:
+    state = {"xvector.dense.linear.weight": model.s3gen.speaker_encoder.xvector.dense.linear.weight.detach() + 1}
+    model.s3gen.speaker_encoder.load_state_dict(state, strict=False)
+
+
+def an_edit_in_place(model: Any) -> None:
+    with torch.no_grad():
+        model.s3gen.tokenizer.encoder.blocks[3].mlp[0].weight.add_(1)
+
+
+def another_encoder(model: Any) -> None:
+    model.ve = rehearsal.build_parts(seed=1).ve
+
+
+def half_and_back(model: Any) -> None:
+    model.s3gen.speaker_encoder.half().float()
+
+
+def another_constant(model: Any) -> None:
+    model.ENC_COND_LEN = 5 * 16000
+
+
+def another_prompt_length(model: Any) -> None:
+    model.t3.hp.speech_cond_prompt_len = 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_weights,
+        one_other_weight,
+        an_edit_in_place,
+        another_encoder,
+        half_and_back,
+        another_constant,
+        another_prompt_length,
+    ],
+)
+def test_after_this_change_the_model_does_not_get_the_old_voice(
+    change: Callable[[Any], None], model: Any, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatterbox_cached.fingerprint.FULL_LOOK_SECONDS", 0)
+    cache = ConditionalCache()
+    assert prepare(model, voice, cache) == "miss"
+    assert prepare(model, voice, cache) == "hit"
+    change(model)
+    assert prepare(model, voice, cache) == "miss"
+    assert prepare(model, voice, cache) == "hit"
+    got = model.conds
+    with chatterbox_cached.disabled():
+        model.prepare_conditionals(voice)
+    assert_same_conditionals(got, model.conds)
+
+
+def test_another_package_version_is_another_entry(
+    english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
+    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"
+    assert identity.chatterbox_version() == "chatterbox-tts 0.1.7"
+    monkeypatch.setattr(identity, "chatterbox_version", lambda: "chatterbox-tts 0.1.8")
+    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
+
+
+def test_the_two_classes_have_their_own_entries(english: Any, multilingual: Any, voice: Path) -> None:
+    cache = ConditionalCache()
+    assert prepare(english, voice, cache) == "miss"
+    assert prepare(multilingual, voice, cache) == "miss"
+    assert cache.get_cache_stats()["memory_cached_items"] == 2
+
+
+def test_autocast_goes_round_the_cache(english: Any, voice: Path) -> None:
+    cache = ConditionalCache()
+    assert prepare(english, voice, cache) == "miss"
+    # Upstream itself can't prepare under autocast on the CPU; the cache must not hide that behind a hit.
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(TypeError, match="BFloat16"):
+        cache.get_or_prepare(english, voice)
+    assert cache.get_cache_stats()["bypasses"] == {"autocast is on": 1}
+
+
+def test_other_precision_settings_are_another_entry(english: Any, voice: Path) -> None:
+    cache, before = ConditionalCache(), torch.get_float32_matmul_precision()
+    assert prepare(english, voice, cache) == "miss"
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert prepare(english, voice, cache) == "miss"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert prepare(english, voice, cache) == "hit"
+
+
+def test_weights_that_are_not_in_memory_go_round_the_cache_with_one_warning(
+    english: Any, voice: Path, parts: rehearsal.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, offloaded = ConditionalCache(), copy.copy(english)
+    offloaded.ve = copy.deepcopy(parts.ve).to("meta")
+    monkeypatch.setattr(type(english), "prepare_conditionals", lambda self, wav_fpath, exaggeration=0.5: None)
+    with pytest.warns(CacheWarning, match="Load the model onto a device"):
+        assert prepare(offloaded, voice, cache) == "bypass"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CacheWarning)
+        monkeypatch.setattr("chatterbox_cached.notices.contextlib.suppress", lambda *_: contextlib.nullcontext())
+        assert prepare(offloaded, voice, cache) == "bypass"
+        assert prepare(offloaded, voice, cache) == "bypass"
+    assert cache.get_cache_stats()["bypasses"] == {"weights are not in memory": 3}
+
+
+def test_an_unchanged_file_is_not_read_again(english: Any, voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatterbox_cached.audio._CLOCK_GRAIN_NS", 0)
+    index, opened = AudioIndex(), []
+    index.identify(voice)
+    monkeypatch.setattr("builtins.open", lambda *args, **kwargs: opened.append(args))
+    index.identify(voice)
+    assert not opened
