@@ -7,6 +7,7 @@ yet is patched when it is. wrapt can't unregister such a hook, so the hook looks
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import os
 import sys
@@ -128,7 +129,8 @@ def _wrap(family: Family) -> None:
         return
     for name, through in ((family.prepare, interception.prepare), (family.generate, interception.generate)):
         if name in vars(owner) and not _is_wrapped(owner, name, family):
-            wrapper = wrapt.wrap_object(owner, name, MethodWrapper, (_wrapped_call(family, name, through),))
+            call = _wrapped_call(family, vars(owner)[name], through)
+            wrapper = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
             _wrappers[family.module, name] = owner, wrapper
 
 
@@ -146,22 +148,34 @@ def _unwrap_all() -> None:
             del _wrappers[key]
 
 
-def _wrapped_call(family: Family, name: str, through: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped_call(family: Family, function: Callable[..., Any], through: Callable[..., Any]) -> Callable[..., Any]:
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         cache = _in_use
         if cache is None or instance is None or unproxied(instance) is not instance:
             # Switched off, or called through the class, or by a proxy, which sees to itself.
             return wrapped(*args, **kwargs)
-        return through(cache, instance, family, wrapped.__func__, wrapped, args, kwargs)
+        return through(cache, instance, family, function, wrapped, args, kwargs)
 
     return call
 
 
 class _BoundMethodWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
-    """A method of one model; pickled and copied as such, so that it can be handed to a process pool as before."""
+    """A method of one model or of its class; pickled and copied as upstream's is, by where it belongs and its name."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return getattr, (self.__self__, self.__name__)
+        return getattr, (self._self_owner(), self.__name__)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return getattr(copy.deepcopy(self._self_owner(), memo), self.__name__)
+
+    def _self_owner(self) -> Any:
+        # A plain function in its class has no __self__, but says which class it is in.
+        return getattr(self, "__self__", None) or getattr(
+            sys.modules[self.__module__], self.__qualname__.partition(".")[0]
+        )
 
 
 class MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]

@@ -127,7 +127,7 @@ def _digest(file: BinaryIO) -> str:
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         if not isinstance(chunk, bytes):
-            raise Unidentifiable("audio is a text file object")
+            raise Unidentifiable("file object gives no bytes")
         yield chunk
 
 

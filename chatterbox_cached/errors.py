@@ -35,7 +35,7 @@ class CacheWarning(UserWarning):
     """The cache could not do its work; the caller got what upstream alone gives."""
 
 
-class Unidentifiable(ChatterboxCachedError, ValueError):
+class Unidentifiable(ChatterboxCachedError):
     """This call can't be identified with certainty. A preparation then goes round the cache and nobody sees this.
 
     ``reason`` is short and the same for all calls of its kind, since the statistics count by it.

@@ -7,6 +7,7 @@ built-in voice is not, nor are conditionals that the user put there.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import weakref
 from collections.abc import Mapping
@@ -21,7 +22,9 @@ _prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
 def remember(conditionals: Any, exaggeration: object) -> None:
     """Note that ``conditionals`` were prepared on purpose, with ``exaggeration``."""
     identity = id(conditionals)
-    _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
+    # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
+    with contextlib.suppress(TypeError):
+        _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
 
 
 def prepared_exaggeration(conditionals: Any) -> Any:

@@ -68,12 +68,14 @@ class CachedModel(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
         return wrapt.FunctionWrapper(bound, self._self_generate) if name == family.generate else bound
 
     def _self_prepare(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        return interception.prepare(self.cache, self.__wrapped__, self._family, wrapped.__func__, wrapped, args, kwargs)
+        return interception.prepare(*self._self_call(self._family.prepare), wrapped, args, kwargs)
 
     def _self_generate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        return interception.generate(
-            self.cache, self.__wrapped__, self._family, wrapped.__func__, wrapped, args, kwargs
-        )
+        return interception.generate(*self._self_call(self._family.generate), wrapped, args, kwargs)
+
+    def _self_call(self, name: str) -> tuple[ConditionalCache, Any, Family, Any]:
+        model = self.__wrapped__
+        return self.cache, model, self._family, inspect.getattr_static(type(model), name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return type(self), (self.__wrapped__, self._self_cache)

@@ -18,7 +18,7 @@ _STRIPES = 256
 
 
 class SingleFlight:
-    """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet only this process's threads."""
+    """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet threads only."""
 
     def __init__(self, folder: Path | None, wait_seconds: float) -> None:
         self._folder, self._wait_seconds = folder, wait_seconds
