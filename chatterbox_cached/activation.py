@@ -11,7 +11,6 @@ import copy
 import importlib
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -23,10 +22,11 @@ from .cache import ConditionalCache, shared_cache
 from .calls import unproxied
 from .errors import SettingsError
 from .families import FAMILIES, Family
+from .forks import ForkSafeLock
 from .notices import tell
 from .settings import with_user_folder
 
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 _in_use: ConditionalCache | None = None
 _last_used: ConditionalCache | None = None
 _hooked = False

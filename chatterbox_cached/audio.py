@@ -109,12 +109,17 @@ def _state(status: os.stat_result) -> FileState:
 
 def _digest_of_path(path: str) -> tuple[str, FileState]:
     """Digest of a file and the state it had while it was read, both from one open file."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         before = _state(os.fstat(file.fileno()))
         digest = _digest(file)
         if _state(os.fstat(file.fileno())) != before:
             raise Unidentifiable("audio changes while it is read")
     return digest, before
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open at once what may have become a pipe that nobody writes to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _digest(file: BinaryIO) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,7 @@ from .calls import Preparation, doing, goes_round, is_doing, preparation, unprox
 from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
 from .families import family_of, overrides, signature_of
+from .forks import ForkSafeLock
 from .identity import Identity, Key, voice_prefix
 from .notices import tell
 from .settings import Settings, resolve, switched_off
@@ -125,8 +125,12 @@ class ConditionalCache:
         key, emotion, snapshot = identified
         if snapshot is not None and self._hit("memory", call, snapshot, emotion, started):
             return Served("memory")
+        found = None if refresh else self._store.far(key.text, call.model.device)
+        if found is not None and self._hit(found[0], call, found[1], emotion, started):
+            return Served(found[0])
         with self._flights.flight(key.text):
-            found = None if refresh else self._look(key, call.model.device)
+            # Whoever was in flight before may have prepared it.
+            found = None if refresh else self._look_again(key, call.model.device)
             if found is not None and self._hit(found[0], call, found[1], emotion, started):
                 return Served(found[0])
             return self._miss(call, key, emotion)
@@ -153,8 +157,7 @@ class ConditionalCache:
             self._failed("identity", error)
         return None
 
-    def _look(self, key: Key, device: str | torch.device) -> tuple[str, Snapshot] | None:
-        """Another caller may have prepared it while this one waited; else it may be in a tier below memory."""
+    def _look_again(self, key: Key, device: str | torch.device) -> tuple[str, Snapshot] | None:
         snapshot = self._store.near(key.text, device)
         return ("memory", snapshot) if snapshot is not None else self._store.far(key.text, device)
 
@@ -283,7 +286,7 @@ class ConditionalCache:
 
 
 _shared: dict[tuple[Settings, bool], ConditionalCache] = {}
-_shared_lock = threading.Lock()
+_shared_lock = ForkSafeLock()
 
 
 def shared_cache(settings: Settings) -> ConditionalCache:

@@ -8,10 +8,9 @@ without it and serves every exaggeration.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
 from .families import Family
@@ -77,9 +76,8 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
 def revive(snapshot: Snapshot, family: Family, emotion: torch.Tensor) -> Any:
     """Fresh live ``Conditionals`` of the family's own classes, as upstream would have made them."""
     conditionals, t3_cond = family.types()
-    fields: dict[str, Any] = {name: _own(tensor) for name, tensor in snapshot.t3.items()}
-    fields[_EMOTION] = emotion
-    return conditionals(t3_cond(**fields), {name: _own(tensor) for name, tensor in snapshot.gen.items()})
+    t3: dict[str, Any] = {**_fresh(snapshot.t3), _EMOTION: emotion}
+    return conditionals(t3_cond(**t3), _fresh(snapshot.gen))
 
 
 def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
@@ -89,7 +87,7 @@ def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
     """
     import torch
 
-    if type(exaggeration) is float and -1e38 < exaggeration < 1e38:
+    if type(exaggeration) is float and -60000 < exaggeration < 60000:  # within the range of every dtype
         return torch.full((1, 1, 1), exaggeration).to(device=device)  # the same bits in a third of the time
     try:
         made = exaggeration * torch.ones(1, 1, 1)
@@ -106,21 +104,23 @@ def equal(one: Snapshot, other: Snapshot) -> bool:
     return left.keys() == right.keys() and all(_same(left[name], right[name]) for name in left)
 
 
-def _own(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    """A tensor that shares nothing with the kept one, as far as anybody can tell.
+def _fresh(fields: Fields) -> dict[str, torch.Tensor | None]:
+    """Tensors that share nothing with the kept ones, as far as anybody can tell.
 
-    On the CPU PyTorch can share the memory until somebody writes to it; elsewhere the few kilobytes are copied, in the
+    On the CPU PyTorch shares the memory until somebody writes to it; elsewhere the few kilobytes are copied, in the
     order of the stream that is going to use them.
     """
     import torch
 
-    if tensor is None:
-        return None
-    share = getattr(torch, "_lazy_clone", None)  # not a public function, so it may go, or refuse some memory
-    if share is not None and tensor.device.type == "cpu":
-        with contextlib.suppress(RuntimeError):
-            return cast("torch.Tensor", share(tensor))
-    return tensor.clone()
+    try:
+        # Not a public function, so it may go, or refuse some memory.
+        share = torch._lazy_clone
+        return {
+            name: kept if kept is None else share(kept) if kept.is_cpu else kept.clone()
+            for name, kept in fields.items()
+        }
+    except (AttributeError, RuntimeError):
+        return {name: kept if kept is None else kept.clone() for name, kept in fields.items()}
 
 
 def _detached(fields: Mapping[str, Any]) -> dict[str, torch.Tensor | None]:

@@ -10,6 +10,7 @@ in PyTorch; no look can see those.
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 import weakref
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
 from .families import Family
+from .forks import renew_after_fork
 
 if TYPE_CHECKING:
     import torch
@@ -30,18 +32,16 @@ FULL_LOOK_SECONDS = 0.01
 _CALLED = ("embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram")
 
 
-class _Slot:
-    """One place in a module that holds a tensor, and the tensor as it was."""
+class _Sentinel:
+    """One small tensor of an encoder. Whatever acts on the whole encoder acts on it too."""
 
-    __slots__ = ("address", "holder", "name", "pin", "tensor", "version")
-
-    def __init__(self, holder: dict[str, Any], name: str, *, pinned: bool = False) -> None:
-        tensor = holder[name]
-        self.holder, self.name, self.tensor = holder, name, tensor
-        self.version, self.address = tensor._version, tensor.data_ptr()
+    def __init__(self, encoder: Any) -> None:
+        self.holder, self.name = min(_floating(encoder), key=lambda place: int(place[0][place[1]].numel()))
+        self.tensor = self.holder[self.name]
+        self.version, self.address = self.tensor._version, self.tensor.data_ptr()
         # ``.half().float()`` moves a tensor twice and could bring it back to the address it had. An alias keeps that
-        # address taken. Only small tensors are pinned, or old weights would stay in memory.
-        self.pin = tensor.detach() if pinned else None
+        # address taken; of a large tensor it would keep the old weights in memory.
+        self.pin = self.tensor.detach()
 
     def stands(self) -> bool:
         tensor = self.holder.get(self.name)
@@ -55,56 +55,78 @@ class Fingerprint:
     """
 
     def __init__(self, model: Any, family: Family) -> None:
-        self._encoders = [self._watched(model, path) for path in family.encoders]
+        watched = (*family.encoders, family.caster)
+        self._watched = [(attrgetter(path), self._reference(attrgetter(path)(model))) for path in watched]
+        self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
         modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
         self._attributes = [module.__dict__ for module in modules]
-        self._children = [
-            (module._modules, name, child) for module in modules for name, child in module._modules.items()
-        ]
-        self._slots = [slot for module in modules for slot in _slots(module)]
-        self._sentinels = [_smallest(attrgetter(path)(model)) for path in (*family.encoders, family.caster)]
+        self._owners = [vars(owner) for owner in _owners(model, family)]
+        holders = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
+        self._empty = [holder for holder in holders if not holder]
+        self._holders = [(holder, tuple(holder), tuple(holder.values())) for holder in holders if holder]
+        self._tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
+        self._state = _state(self._tensors)
         self.digest = _digest(model, family)
         self.keys: dict[tuple[object, ...], str] = {}
         self._looked = time.monotonic()
 
     def holds(self, model: Any) -> bool:
         """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``."""
-        for path, encoder in self._encoders:
-            known = encoder()
-            if known is None or path(model) is not known or known.training:
+        for path, reference in self._watched:
+            known = reference()
+            if known is None or path(model) is not known:
                 return False
         for sentinel in self._sentinels:
             if not sentinel.stands():
                 return False
         return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look()
 
-    def _watched(self, model: Any, path: str) -> tuple[attrgetter[Any], weakref.ref[Any]]:
+    def _reference(self, encoder: Any) -> weakref.ref[Any]:
         def let_go(_: object) -> None:
             # An encoder that was replaced must not live on in what is watched of it.
-            self._slots, self._children, self._attributes = [], [], []
+            self._sentinels, self._holders, self._tensors = [], [], []
+            self._empty, self._attributes, self._owners = [], [], []
 
-        return attrgetter(path), weakref.ref(attrgetter(path)(model), let_go)
+        return weakref.ref(encoder, let_go)
 
     def _full_look(self) -> bool:
         stands = (
-            all(slot.stands() for slot in self._slots)
-            and all(holder.get(name) is child for holder, name, child in self._children)
+            not any(self._empty)
+            and all(map(_same_items, self._holders))
+            and _state(self._tensors) == self._state
             and not any(attributes["training"] for attributes in self._attributes)
+            and not any(name in owner for owner in self._owners for name in _CALLED)
         )
         self._looked = time.monotonic()
         return stands
 
 
-def _slots(module: Any) -> Iterator[_Slot]:
-    for holder in (module._parameters, module._buffers):
-        yield from (_Slot(holder, name) for name, tensor in holder.items() if tensor is not None)
+def _same_items(watched: tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...]]) -> bool:
+    holder, names, values = watched
+    return tuple(holder) == names and all(map(operator.is_, holder.values(), values))
 
 
-def _smallest(encoder: Any) -> _Slot:
-    """The sentinel of an encoder: whatever acts on all of it acts on this too."""
-    slots = [slot for module in encoder.modules() for slot in _slots(module) if slot.tensor.numel()]
-    slot = min(slots, key=lambda slot: int(slot.tensor.numel()))
-    return _Slot(slot.holder, slot.name, pinned=True)
+def _state(tensors: list[torch.Tensor]) -> list[int]:
+    """What changes when a tensor is written to, cast or moved: its version and its address."""
+    return [tensor._version for tensor in tensors] + [tensor.data_ptr() for tensor in tensors]
+
+
+def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """The places of an encoder's floating-point tensors; casting leaves the others as they are."""
+    for module in encoder.modules():
+        for holder in (module._parameters, module._buffers):
+            for name, tensor in holder.items():
+                if tensor is not None and tensor.is_floating_point() and tensor.numel():
+                    yield holder, name
+
+
+def _owners(model: Any, family: Family) -> list[Any]:
+    return [model.s3gen, *(attrgetter(path)(model) for path in family.encoders)]
+
+
+def _named_tensors_of(model: Any, family: Family) -> Iterator[tuple[str, torch.Tensor]]:
+    for path in family.encoders:
+        yield from _named_tensors(attrgetter(path)(model))
 
 
 def _digest(model: Any, family: Family) -> str:
@@ -150,8 +172,7 @@ def _refuse_uncertain(model: Any, family: Family) -> None:
                 f"{path} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time. Call .eval() on it to have them cached.",
             )
-    owners = [model.s3gen, *(attrgetter(path)(model) for path in family.encoders)]
-    if any(name in vars(owner) for owner in owners for name in _CALLED):
+    if any(name in vars(owner) for owner in _owners(model, family) for name in _CALLED):
         raise Unidentifiable("a method of the model is replaced")
 
 
@@ -160,6 +181,10 @@ class Fingerprints:
 
     def __init__(self) -> None:
         self._of: dict[int, tuple[weakref.ref[Any], Fingerprint]] = {}
+        self.renew_locks()
+        renew_after_fork(self)
+
+    def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
     def of(self, model: Any, family: Family) -> Fingerprint:

@@ -56,12 +56,8 @@ def exaggeration_to_use(action: str, conditionals: Any, passed: Mapping[str, Any
 def _same(one: Any, other: Any) -> bool:
     """As float32, which is what a model hears: 0.7 as a double is never equal to itself as a float32."""
     try:
-        return bool(ctypes.c_float(one).value == ctypes.c_float(other).value)
-    except TypeError:
-        pass
-    try:
         return bool(ctypes.c_float(float(one)).value == ctypes.c_float(float(other)).value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         return True  # not numbers, so nothing can be said of them
 
 

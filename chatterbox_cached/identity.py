@@ -74,30 +74,27 @@ class Identity:
 
 def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> str:
     """Digest of everything but the audio; remembered for as long as nothing of it changes."""
-    circumstances = (type(model), str(model.device), *_constants(model, family), *_numerics(), *others.items())
-    try:
-        known = fingerprint.keys.get(circumstances)
-    except TypeError:
-        raise Unidentifiable("an argument that can't be part of a key") from None
+    constants, numerics, arguments = _constants(model, family), _numerics(), _arguments(others)
+    circumstances = (type(model), str(model.device), constants, numerics, arguments)
+    known = fingerprint.keys.get(circumstances)
     if known is None:
-        known = _digest(model, family, fingerprint, others)
+        known = _digest(model, fingerprint, constants, numerics, arguments)
         fingerprint.keys[circumstances] = known
     return known
 
 
-def _digest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> str:
+def _digest(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:
     import torch
 
-    if not all(isinstance(value, _PLAIN) for value in others.values()):
-        raise Unidentifiable("an argument that can't be part of a key")
+    constants, numerics, arguments = rest
     everything = {
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
         "chatterbox": chatterbox_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "constants": [str(constant) for constant in _constants(model, family)],
-        "numerics": [str(setting) for setting in _numerics()],
+        "constants": constants,
+        "numerics": numerics,
         "device": torch.device(model.device).type,
-        "arguments": sorted((name, repr(value)) for name, value in others.items()),
+        "arguments": arguments,
         "weights": fingerprint.digest,
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
@@ -108,18 +105,26 @@ def _getter(constants: tuple[str, ...]) -> attrgetter[Any]:
     return attrgetter(*constants)
 
 
-def _constants(model: Any, family: Family) -> tuple[object, ...]:
+def _arguments(others: Mapping[str, object]) -> tuple[str, ...]:
+    """The arguments as text, in which True, 1 and 1.0 are three things."""
+    if not all(type(value) in _PLAIN for value in others.values()):
+        raise Unidentifiable("an argument that can't be part of a key")
+    return tuple(f"{name}={others[name]!r}" for name in sorted(others))
+
+
+def _constants(model: Any, family: Family) -> tuple[str, ...]:
     try:
-        return tuple(_getter(family.constants)(model))
+        return tuple(map(str, _getter(family.constants)(model)))
     except AttributeError as error:
         raise Unidentifiable("model is not built as expected") from error
 
 
-def _numerics() -> tuple[object, ...]:
+def _numerics() -> tuple[str, ...]:
     """Process-wide settings of PyTorch that change the bits of a result."""
     import torch
 
-    return torch.get_default_dtype(), torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    tf32 = "tf32" if torch.backends.cudnn.allow_tf32 else ""
+    return str(torch.get_default_dtype()), torch.get_float32_matmul_precision(), tf32
 
 
 def _refuse_autocast(model: Any) -> None:

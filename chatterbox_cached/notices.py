@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import wrapt
 
 from .errors import CacheWarning
 
-_INSIDE = (str(Path(__file__).parent), str(Path(wrapt.__file__).parent))
+_INSIDE = (f"{Path(__file__).parent}{os.sep}", f"{Path(wrapt.__file__).parent}{os.sep}")
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:

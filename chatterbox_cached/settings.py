@@ -49,9 +49,9 @@ def _whole(value: object) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip()) if isinstance(value, str) else None
         if match is None or match[2].upper() not in _UNITS:
             raise ValueError("a whole number, or a size such as '500MB'")
-        number = int(float(match[1]) * _UNITS[match[2].upper()])
-    if number < 0:
-        raise ValueError("zero or more")
+        number = int(float(match[1]) * _UNITS[match[2].upper()]) if len(match[1]) < 20 else -1
+    if not 0 <= number < 2**63:
+        raise ValueError("zero or more, and no more than a disk can hold")
     return number
 
 
@@ -60,7 +60,7 @@ def _seconds(value: object) -> float:
         raise ValueError("a number of seconds")
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError("a number of seconds") from None
     if not 0 <= number < float("inf"):
         raise ValueError("zero or more seconds")
@@ -88,7 +88,11 @@ def _folder(value: object) -> Path | None:
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         raise ValueError("a folder, or None")
     path = Path(os.path.abspath(os.path.expanduser(os.fsdecode(value))))
-    if path.exists() and not path.is_dir():
+    try:
+        other = path.exists() and not path.is_dir()
+    except OSError as error:
+        raise ValueError(f"a folder, and that path is none ({error.strerror})") from None
+    if other:
         raise ValueError("a folder, and there is something else at that path")
     return path
 

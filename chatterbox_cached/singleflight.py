@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from .forks import renew_after_fork
+
 # A fixed number of lock files for any number of voices. Two voices that share one wait for each other now and then.
 _STRIPES = 256
 
@@ -22,6 +24,10 @@ class SingleFlight:
 
     def __init__(self, folder: Path | None, wait_seconds: float) -> None:
         self._folder, self._wait_seconds = folder, wait_seconds
+        self.renew_locks()
+        renew_after_fork(self)
+
+    def renew_locks(self) -> None:
         self._lock = threading.Lock()
         self._flights: dict[str, _Flight] = {}
 
@@ -44,18 +50,18 @@ class SingleFlight:
             with self._lock:
                 flight.people -= 1
                 if not flight.people:
-                    del self._flights[key]
+                    self._flights.pop(key, None)
 
     @contextlib.contextmanager
     def _among_processes(self, key: str, deadline: float) -> Iterator[None]:
-        if self._folder is None:
+        if self._folder is None or not self._folder.is_dir():  # no disk tier, or none that works
             yield
             return
         import filelock
 
         stripe = zlib.crc32(key.encode()) % _STRIPES
         lock = filelock.FileLock(self._folder / f"{stripe:02x}.lock")
-        # No folder to lock in, or too long a wait: two preparations of one voice are no harm.
+        # No file to lock, or too long a wait: two preparations of one voice are no harm.
         with contextlib.suppress(OSError, filelock.Timeout):
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         try:

@@ -6,12 +6,15 @@ import threading
 from collections import Counter
 from typing import Any
 
+from .forks import renew_after_fork
+
 
 class Stats:
     """Counters of one cache in this process; safe from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_after_fork(self)
         self._hits: Counter[str] = Counter()
         self._misses = 0
         self._bypasses: Counter[str] = Counter()
@@ -19,6 +22,9 @@ class Stats:
         self._errors: Counter[str] = Counter()
         self._prepare_seconds = 0.0
         self._saved_seconds = 0.0
+
+    def renew_locks(self) -> None:
+        self._lock = threading.Lock()
 
     def hit(self, tier: str, prepare_seconds: float, took: float) -> None:
         """A call was served from ``tier`` in ``took`` seconds instead of the entry's own ``prepare_seconds``."""

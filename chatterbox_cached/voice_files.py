@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
     import torch
 
     t3 = {**snapshot.t3, "cond_prompt_speech_emb": None, "emotion_adv": conditionals.emotion_adv(exaggeration, "cpu")}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         torch.save({"t3": t3, "gen": dict(snapshot.gen)}, partial)
         partial.replace(path)

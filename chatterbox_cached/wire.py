@@ -5,7 +5,7 @@
     header      u32       length of the header
     payload     u64       length of the payload
     digest      32 bytes  SHA-256 of everything else
-    header      JSON      key, prepare_seconds, which fields there are, layout
+    header      JSON      key, prepare_seconds, which fields there are, their strides
     payload     safetensors
 
 All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
@@ -38,9 +38,9 @@ _START = _PREFIX.size + _DIGEST_SIZE
 class _Header:
     key: str
     prepare_seconds: float
-    # All fields in their order, and how the axes of each tensor lie in memory, outermost first.
+    # All fields in their order, and the strides of those that are tensors; the rest is None.
     fields: list[str]
-    layout: dict[str, list[int]]
+    strides: dict[str, list[int]]
 
 
 def encode(key: str, snapshot: Snapshot) -> bytes:
@@ -48,12 +48,12 @@ def encode(key: str, snapshot: Snapshot) -> bytes:
     import safetensors.torch
 
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
-    layout = {name: _axes(tensor) for name, tensor in tensors.items()}
+    strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
     fields = [f"t3.{name}" for name in snapshot.t3] + [f"gen.{name}" for name in snapshot.gen]
     header = json.dumps(
-        {"key": key, "prepare_seconds": snapshot.prepare_seconds, "fields": fields, "layout": layout}
+        {"key": key, "prepare_seconds": snapshot.prepare_seconds, "fields": fields, "strides": strides}
     ).encode()
-    as_stored = {name: tensor.permute(layout[name]).contiguous() for name, tensor in tensors.items()}
+    as_stored = {name: tensor.permute(_axes(strides[name])).contiguous() for name, tensor in tensors.items()}
     payload = safetensors.torch.save(as_stored)
     prefix = _PREFIX.pack(MAGIC, SCHEMA, len(header), len(payload))
     return b"".join((prefix, _sha256(prefix, header, payload), header, payload))
@@ -105,25 +105,32 @@ def _tensors(payload: memoryview) -> dict[str, torch.Tensor]:
 
 
 def _snapshot(header: _Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
+    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= set(header.fields):
+        raise EntryError("entry does not hold the fields that it names")
     parts: dict[str, dict[str, Any]] = {"t3": {}, "gen": {}}
     for field in header.fields:
         part, _, name = field.partition(".")
-        tensor = tensors.pop(field, None)
-        parts[part][name] = None if tensor is None else _as_laid_out(tensor, header.layout[field])
-    if tensors:
-        raise EntryError("entry has fields that it does not name")
+        if name in parts[part]:
+            raise EntryError("entry names a field twice")
+        tensor = tensors.get(field)
+        parts[part][name] = None if tensor is None else _as_laid_out(tensor, header.strides[field])
     return Snapshot(parts["t3"], parts["gen"], float(header.prepare_seconds))
 
 
-def _axes(tensor: torch.Tensor) -> list[int]:
+def _axes(strides: list[int]) -> list[int]:
     """The axes in the order in which they lie in memory. Upstream's prompt_feat, for one, is a transposed view."""
-    strides = tensor.stride()
-    return sorted(range(tensor.dim()), key=lambda axis: (-strides[axis], axis))
+    return sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis))
 
 
-def _as_laid_out(tensor: torch.Tensor, axes: list[int]) -> torch.Tensor:
-    """Undo ``permute(axes)`` without moving anything, so that the tensor lies in memory as upstream's did.
+def _as_laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
+    """Undo ``permute``, so that the tensor lies in memory as upstream's did.
 
     In memory of PyTorch's own: what safetensors gives can't be shared until somebody writes to it.
     """
-    return tensor.clone().permute(sorted(range(len(axes)), key=axes.__getitem__))
+    axes = _axes(strides)
+    tensor = tensor.clone().permute(sorted(range(len(axes)), key=axes.__getitem__))
+    if any(
+        size > 1 and has != wanted for size, has, wanted in zip(tensor.shape, tensor.stride(), strides, strict=True)
+    ):
+        raise EntryError("entry has another layout than it says")
+    return tensor.as_strided(tensor.shape, strides)  # an axis of one element has a stride too, which permute forgets

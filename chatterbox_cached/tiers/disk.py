@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import EntryError
+from ..forks import renew_after_fork
 from . import folder
 
 if TYPE_CHECKING:
@@ -35,10 +36,14 @@ class DiskTier:
     def __init__(self, root: Path, size_limit: int) -> None:
         self._root, self._entries = root, folder.entries_of(root)
         self._size_limit = size_limit
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_after_fork(self)
         self._cache: diskcache.Cache | None = None
         self._opened = (0, 0)  # process id, inode of the database
         self._inherited: list[object] = []
+
+    def renew_locks(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
         try:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic
 
+from ..forks import renew_after_fork
 from .base import Value
 
 
@@ -19,6 +20,10 @@ class MemoryTier(Generic[Value]):
         self._max_entries, self._max_bytes, self._size_of = entries, nbytes, size_of
         self._values: OrderedDict[str, tuple[Value, int]] = OrderedDict()
         self._bytes = 0
+        self.renew_locks()
+        renew_after_fork(self)
+
+    def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> Value | None:

@@ -1,0 +1,28 @@
+"""A child process that is forked and does one thing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+
+def in_a_fork(act: Callable[[], object], seconds: float = 5.0) -> str:
+    """How ``act`` went in a forked child: "done", "raised", or "hung" when it takes longer than ``seconds``."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "done" if os.waitstatus_to_exitcode(status) == 0 else "raised"
+        time.sleep(0.01)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return "hung"

@@ -1,0 +1,299 @@
+"""Whatever decides the bits of a voice is in its key, and whatever does not is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from chatterbox_cached import fingerprint, identity
+from chatterbox_cached.errors import Unidentifiable
+from chatterbox_cached.identity import Identity, chatterbox_version, voice_prefix
+from tests.unit.models import FAMILY, FakeTTS
+
+
+def install(site: Path, distribution: str, version: str, *, code: str = "x = 1\n") -> Path:
+    """A distribution that owns a package ``chatterbox`` in the folder ``site``."""
+    package, info = site / "chatterbox", site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").write_text(code)
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+    (info / "top_level.txt").write_text("chatterbox\n")
+    (info / "RECORD").write_text("chatterbox/__init__.py,,\n")
+    return package
+
+
+def source_tree(folder: Path, code: str = "x = 1\n") -> Path:
+    """A package ``chatterbox`` that no distribution owns."""
+    package = folder / "chatterbox"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "models" / "t3.py").write_text(code)
+    return package
+
+
+def version_of(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is said of ``package`` when it is the chatterbox that was imported."""
+    monkeypatch.setitem(sys.modules, "chatterbox", SimpleNamespace(__file__=str(package / "__init__.py")))
+    chatterbox_version.cache_clear()
+    return chatterbox_version()
+
+
+@pytest.fixture(autouse=True)
+def _fake_chatterbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    version_of(source_tree(tmp_path / "source"), monkeypatch)
+    yield
+    chatterbox_version.cache_clear()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.wav"
+    path.write_bytes(b"sound")
+    return path
+
+
+def key_of(model: Any, clip: Any, **others: Any) -> str:
+    return Identity().key(model, FAMILY, clip, others).text
+
+
+def test_the_same_call_has_the_same_key(clip: Path) -> None:
+    assert key_of(FakeTTS(), clip) == key_of(FakeTTS(), str(clip))
+
+
+def test_a_key_has_the_form_that_is_written_down(clip: Path) -> None:
+    key = Identity().key(FakeTTS(), FAMILY, clip, {})
+    schema, voice, rest = key.text.split("/")
+    assert schema == f"v{identity.SCHEMA}"
+    assert voice == key.audio.digest
+    assert len(rest) == 64
+    assert set(rest) <= set("0123456789abcdef")
+
+
+def test_a_voices_prefix_finds_its_keys_and_no_others(clip: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(b"other sound")
+    key = Identity().key(FakeTTS(), FAMILY, clip, {})
+    prefix = voice_prefix(key.audio.digest)
+    assert key.text.startswith(prefix)
+    assert key_of(FakeTTS(seed=1), clip).startswith(prefix)
+    assert not key_of(FakeTTS(), other).startswith(prefix)
+
+
+def test_the_path_is_not_in_the_key(clip: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy.wav"
+    copied.write_bytes(clip.read_bytes())
+    assert key_of(FakeTTS(), copied) == key_of(FakeTTS(), clip)
+    with clip.open("rb") as file:
+        assert key_of(FakeTTS(), file) == key_of(FakeTTS(), clip)
+
+
+def other_weights(model: Any, _: pytest.MonkeyPatch) -> None:
+    with torch.no_grad():
+        model.ve.inner.weight += 1
+
+
+def other_dtype(model: Any, _: pytest.MonkeyPatch) -> None:
+    model.ve.half()
+
+
+def other_enc_cond_len(model: Any, _: pytest.MonkeyPatch) -> None:
+    model.ENC_COND_LEN = 5
+
+
+def other_dec_cond_len(model: Any, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(type(model), "DEC_COND_LEN", 5)
+
+
+def other_prompt_len(model: Any, _: pytest.MonkeyPatch) -> None:
+    model.t3.hp.speech_cond_prompt_len = 375
+
+
+def other_class(model: Any, _: pytest.MonkeyPatch) -> None:
+    model.__class__ = type("OtherTTS", (FakeTTS,), {})
+
+
+def other_device(model: Any, _: pytest.MonkeyPatch) -> None:
+    model.device = "cuda"
+
+
+def other_default_dtype(_: Any, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(torch, "get_default_dtype", lambda: torch.float64)
+
+
+def other_chatterbox(_: Any, patch: pytest.MonkeyPatch) -> None:
+    package = Path(sys.modules["chatterbox"].__file__ or "").parent
+    (package / "models" / "t3.py").write_text("x = 2\n")
+    version_of(package, patch)
+
+
+def other_library(_: Any, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(identity, "_version", lambda name: "99" if name == "librosa" else "1")
+
+
+CHANGES = (
+    other_weights,
+    other_dtype,
+    other_enc_cond_len,
+    other_dec_cond_len,
+    other_prompt_len,
+    other_class,
+    other_device,
+    other_default_dtype,
+    other_chatterbox,
+    other_library,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_decides_the_bits_is_in_the_key(
+    change: Callable[[Any, pytest.MonkeyPatch], None], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = FakeTTS()
+    before = key_of(model, clip)
+    change(model, monkeypatch)
+    assert key_of(model, clip) != before
+
+
+# Libraries and the code of chatterbox stay the same for as long as a process runs.
+@pytest.mark.parametrize("change", [change for change in CHANGES if change not in (other_chatterbox, other_library)])
+def test_what_changes_while_it_runs_is_noticed(
+    change: Callable[[Any, pytest.MonkeyPatch], None], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)
+    known, model = Identity(), FakeTTS()
+    before = known.key(model, FAMILY, clip, {}).text
+    change(model, monkeypatch)
+    assert known.key(model, FAMILY, clip, {}).text == key_of(model, clip) != before
+
+
+def test_the_precision_of_matrix_products_is_in_the_key(clip: Path) -> None:
+    known, model, usual = Identity(), FakeTTS(), torch.get_float32_matmul_precision()
+    before = known.key(model, FAMILY, clip, {}).text
+    try:
+        torch.set_float32_matmul_precision("medium" if usual != "medium" else "high")
+        assert known.key(model, FAMILY, clip, {}).text != before
+    finally:
+        torch.set_float32_matmul_precision(usual)
+    assert known.key(model, FAMILY, clip, {}).text == before
+
+
+def test_the_number_of_a_device_is_not_in_the_key(clip: Path) -> None:
+    one, two = FakeTTS(), FakeTTS()
+    one.device, two.device = "cuda:0", torch.device("cuda", 1)
+    assert key_of(one, clip) == key_of(two, clip)
+
+
+def test_autocast_is_refused(clip: Path) -> None:
+    known, model = Identity(), FakeTTS()
+    known.key(model, FAMILY, clip, {})
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(Unidentifiable, match="autocast"):
+        known.key(model, FAMILY, clip, {})
+    known.key(model, FAMILY, clip, {})
+
+
+def test_autocast_for_another_device_is_not_refused(clip: Path) -> None:
+    before = key_of(FakeTTS(), clip)
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        assert key_of(FakeTTS(), clip) == before
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+
+
+def test_other_arguments_are_in_the_key(clip: Path) -> None:
+    keys = [
+        key_of(FakeTTS(), clip),
+        *(key_of(FakeTTS(), clip, norm_loudness=value) for value in (True, False, None, "loud", 2, 0.5)),
+        key_of(FakeTTS(), clip, another=True),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_order_of_other_arguments_is_not_in_the_key(clip: Path) -> None:
+    assert key_of(FakeTTS(), clip, a=1, b=2) == key_of(FakeTTS(), clip, b=2, a=1)
+
+
+@pytest.mark.parametrize("odd", [object(), [1], {}, np.zeros(2), torch.ones(1), b"bytes", (1, 2), Decimal(1), np.True_])
+@pytest.mark.parametrize("known", [False, True], ids=["at first", "after one it equals"])
+def test_other_arguments_of_other_kinds_are_unidentifiable(odd: Any, known: bool, clip: Path) -> None:
+    maker, model = Identity(), FakeTTS()
+    if known:
+        maker.key(model, FAMILY, clip, {"norm_loudness": True})
+    with pytest.raises(Unidentifiable, match="argument"):
+        maker.key(model, FAMILY, clip, {"norm_loudness": odd})
+
+
+@pytest.mark.parametrize(("one", "other"), [(0.0, -0.0), (True, 1), (1, 1.0)])
+def test_a_key_does_not_depend_on_what_was_asked_before(one: Any, other: Any, clip: Path) -> None:
+    maker, model = Identity(), FakeTTS()
+    maker.key(model, FAMILY, clip, {"level": one})
+    assert maker.key(model, FAMILY, clip, {"level": other}).text == key_of(model, clip, level=other)
+
+
+def test_a_model_without_its_constants_is_unidentifiable(clip: Path) -> None:
+    model = FakeTTS()
+    model.t3 = None
+    with pytest.raises(Unidentifiable, match="not built as expected"):
+        key_of(model, clip)
+
+
+def test_unidentifiable_audio_is_refused_before_the_model_is_read(tmp_path: Path) -> None:
+    with pytest.raises(Unidentifiable, match="audio"):
+        key_of(None, tmp_path / "missing.wav")
+
+
+def test_after_forget_model_and_audio_are_read_again(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, model = Identity(), FakeTTS()
+    before = known.key(model, FAMILY, clip, {}).text
+    model.ve.inner.weight.data.fill_(2)  # leaves no trace
+    known.forget(model, clip)
+    assert known.key(model, FAMILY, clip, {}).text == key_of(model, clip) != before
+
+
+def test_a_distribution_is_named_with_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = install(tmp_path / "site", "chatterbox-streaming", "0.1.2")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert version_of(package, monkeypatch) == "chatterbox-streaming 0.1.2"
+
+
+def test_an_unknown_distribution_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = install(tmp_path / "site", "my-chatterbox", "3.0")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert version_of(package, monkeypatch) == "my-chatterbox 3.0"
+
+
+def test_a_distribution_elsewhere_is_not_taken_for_the_source_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", "chatterbox-streaming", "0.1.2")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    said = version_of(source_tree(tmp_path / "checkout"), monkeypatch)
+    assert said.startswith("source ")
+
+
+def test_two_distributions_in_one_place_are_told_by_their_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / "site", "chatterbox-streaming", "0.1.2")
+    package = install(tmp_path / "site", "chatterbox-light", "0.1.0")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert version_of(package, monkeypatch).startswith("source ")
+
+
+def test_a_source_tree_is_named_by_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = version_of(source_tree(tmp_path / "one"), monkeypatch)
+    two = version_of(source_tree(tmp_path / "two"), monkeypatch)
+    other = version_of(source_tree(tmp_path / "three", code="x = 2\n"), monkeypatch)
+    moved_tree = source_tree(tmp_path / "four")
+    os.rename(moved_tree / "models" / "t3.py", moved_tree / "models" / "t4.py")
+    moved = version_of(moved_tree, monkeypatch)
+    assert one == two
+    assert len({one, other, moved}) == 3

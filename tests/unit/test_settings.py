@@ -1,0 +1,162 @@
+"""What can be set, where it comes from, and that the impossible is an error that names itself."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+from chatterbox_cached.errors import SettingsError
+from chatterbox_cached.settings import Settings, resolve, switched_off, with_user_folder
+
+EVERY = [
+    # setting, variable, in the environment, as a keyword, what a keyword gives
+    ("cache_dir", "CHATTERBOX_CACHED_DIR", "/env", "/keyword", Path("/keyword")),
+    ("auto_save", "CHATTERBOX_CACHED_AUTO_SAVE", "1", False, False),
+    ("memory_entries", "CHATTERBOX_CACHED_MEMORY_ENTRIES", "7", 9, 9),
+    ("memory_bytes", "CHATTERBOX_CACHED_MEMORY_BYTES", "7MB", "9MB", 9_000_000),
+    ("size_limit", "CHATTERBOX_CACHED_SIZE_LIMIT", "7GB", "9GB", 9_000_000_000),
+    ("on_mismatch", "CHATTERBOX_CACHED_ON_MISMATCH", "error", "follow", "follow"),
+    ("take_turns", "CHATTERBOX_CACHED_TAKE_TURNS", "on", False, False),
+    ("wait_seconds", "CHATTERBOX_CACHED_WAIT_SECONDS", "1.5", 2, 2.0),
+]
+
+
+def test_every_setting_is_in_the_table_of_this_test() -> None:
+    assert {row[0] for row in EVERY} == {field.name for field in fields(Settings)}
+
+
+@pytest.mark.parametrize(("name", "variable", "text", "keyword", "expected"), EVERY)
+def test_a_keyword_wins_over_the_environment_and_that_over_the_default(
+    name: str, variable: str, text: str, keyword: Any, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = getattr(resolve({}), name)
+    assert default == getattr(Settings(), name)
+    monkeypatch.setenv(variable, text)
+    from_environment = getattr(resolve({}), name)
+    assert from_environment == getattr(resolve({name: text}), name)
+    assert getattr(resolve({name: keyword}), name) == expected != from_environment
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        (0, 0),
+        (500, 500),
+        ("500", 500),
+        ("500B", 500),
+        ("500MB", 500 * 10**6),
+        ("500 mb", 500 * 10**6),
+        (" 1.5 GiB ", 3 * 2**29),
+        ("2kib", 2048),
+        ("1KB", 1000),
+        ("1MiB", 2**20),
+        ("1gb", 10**9),
+    ],
+)
+def test_a_size_may_be_written_with_a_unit(written: Any, number: int) -> None:
+    assert resolve({"size_limit": written}).size_limit == number
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"), [(True, ("1", "true", "Yes", "ON", " on ")), (False, ("0", "False", "no", "off", ""))]
+)
+def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in words:
+        monkeypatch.setenv("CHATTERBOX_CACHED_AUTO_SAVE", word)
+        assert resolve({}).auto_save is flag
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("memory_entries", -1),
+        ("memory_entries", True),
+        ("memory_entries", "9" * 400),
+        ("memory_bytes", "12 parsecs"),
+        ("memory_bytes", "-5MB"),
+        ("memory_bytes", 1.5),
+        ("size_limit", "lots"),
+        ("size_limit", None),
+        ("on_mismatch", "shout"),
+        ("on_mismatch", None),
+        ("auto_save", "perhaps"),
+        ("take_turns", 2),
+        ("wait_seconds", -0.1),
+        ("wait_seconds", "nan"),
+        ("wait_seconds", "inf"),
+        ("wait_seconds", "soon"),
+        ("wait_seconds", True),
+        ("wait_seconds", 10**400),
+        ("cache_dir", 5),
+        ("cache_dir", ""),
+        ("cache_dir", "x" * 5000),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_an_impossible_setting_is_an_error_that_names_it(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=name):
+        resolve({name: value})
+
+
+def test_an_impossible_variable_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATTERBOX_CACHED_MEMORY_BYTES", "12 parsecs")
+    with pytest.raises(SettingsError, match=r"CHATTERBOX_CACHED_MEMORY_BYTES.*12 parsecs.*500MB"):
+        resolve({})
+
+
+def test_an_unknown_setting_is_an_error_that_names_it_and_those_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"memory_entrys.*memory_entries"):
+        resolve({"memory_entrys": 5})
+
+
+def test_a_file_in_the_folders_place_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cache_dir"):
+        resolve({"cache_dir": tmp_path / "file"})
+
+
+def test_a_folder_is_made_absolute_and_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert resolve({"cache_dir": "voices"}).cache_dir == tmp_path / "voices"
+    assert resolve({"cache_dir": "~/voices"}).cache_dir == tmp_path / "home" / "voices"
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_are_equal_by_value_and_hashable() -> None:
+    assert resolve({"size_limit": "1GB"}) == resolve({"size_limit": 10**9})
+    assert len({resolve({}), resolve({}), resolve({"memory_entries": 1})}) == 2
+
+
+def test_without_a_folder_the_users_cache_folder_is_taken() -> None:
+    expected = Path(platformdirs.user_cache_dir("chatterbox-cached", appauthor=False))
+    assert with_user_folder({}).cache_dir == expected
+    assert with_user_folder({"cache_dir": None}).cache_dir == expected
+
+
+def test_xdg_cache_home_moves_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if platformdirs.PlatformDirs is not platformdirs.unix.Unix:
+        pytest.skip("XDG_CACHE_HOME is for Unix")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert with_user_folder({}).cache_dir == tmp_path / "elsewhere" / "chatterbox-cached"
+
+
+def test_a_named_folder_wins_over_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATTERBOX_CACHED_DIR", str(tmp_path / "env"))
+    assert with_user_folder({}).cache_dir == tmp_path / "env"
+    assert with_user_folder({"cache_dir": None}).cache_dir == tmp_path / "env"
+    assert with_user_folder({"cache_dir": tmp_path / "keyword"}).cache_dir == tmp_path / "keyword"
+
+
+def test_the_kill_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not switched_off()
+    for word, off in (("1", True), ("0", False), ("yes", True), ("", False)):
+        monkeypatch.setenv("CHATTERBOX_CACHED_DISABLE", word)
+        assert switched_off() is off
+    monkeypatch.setenv("CHATTERBOX_CACHED_DISABLE", "maybe")
+    with pytest.raises(SettingsError, match="CHATTERBOX_CACHED_DISABLE"):
+        switched_off()

@@ -1,0 +1,80 @@
+"""Everything that is counted is in the snapshot, and nothing is lost between threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from chatterbox_cached.stats import Stats
+
+NOTHING = {
+    "memory_hits": 0,
+    "disk_hits": 0,
+    "misses": 0,
+    "bypasses": {},
+    "not_stored": {},
+    "errors": {},
+    "prepare_seconds": 0.0,
+    "saved_seconds": 0.0,
+}
+
+
+def test_at_first_nothing_is_counted() -> None:
+    assert Stats().snapshot() == NOTHING
+
+
+def test_hits_are_counted_by_tier_and_save_what_they_did_not_take() -> None:
+    stats = Stats()
+    stats.hit("memory", 2.0, 0.5)
+    stats.hit("disk", 3.0, 0.25)
+    stats.hit("disk", 3.0, 0.25)
+    assert stats.snapshot() == NOTHING | {"memory_hits": 1, "disk_hits": 2, "saved_seconds": 7.0}
+
+
+def test_misses_are_counted_with_what_upstream_took() -> None:
+    stats = Stats()
+    stats.miss()
+    stats.prepared(1.5)
+    stats.miss()
+    assert stats.snapshot() == NOTHING | {"misses": 2, "prepare_seconds": 1.5}
+
+
+def test_reasons_are_counted_apart() -> None:
+    stats = Stats()
+    for reason in ("disabled", "autocast is on", "disabled"):
+        stats.bypass(reason)
+    stats.not_stored("audio changed")
+    stats.error("disk put")
+    assert stats.snapshot() == NOTHING | {
+        "bypasses": {"disabled": 2, "autocast is on": 1},
+        "not_stored": {"audio changed": 1},
+        "errors": {"disk put": 1},
+    }
+
+
+def test_a_snapshot_stands_still() -> None:
+    stats = Stats()
+    stats.bypass("disabled")
+    before = stats.snapshot()
+    stats.bypass("disabled")
+    stats.miss()
+    assert before == NOTHING | {"bypasses": {"disabled": 1}}
+
+
+def test_nothing_is_lost_between_threads() -> None:
+    stats = Stats()
+
+    def count(_: int) -> None:
+        for _ in range(500):
+            stats.hit("memory", 2.0, 1.0)
+            stats.miss()
+            stats.bypass("disabled")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(8)))
+    now = stats.snapshot()
+    assert (now["memory_hits"], now["misses"], now["bypasses"], now["saved_seconds"]) == (
+        4000,
+        4000,
+        {"disabled": 4000},
+        4000.0,
+    )

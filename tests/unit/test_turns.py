@@ -1,0 +1,89 @@
+"""One call at a time on one model."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from chatterbox_cached import turns
+from chatterbox_cached.turns import turn
+from tests.unit.forks import in_a_fork
+
+
+class Model:
+    pass
+
+
+def test_a_model_has_one_turn_and_another_model_another() -> None:
+    one, two = Model(), Model()
+    assert turn(one) is turn(one)
+    assert turn(one) is not turn(two)
+
+
+def test_threads_that_ask_at_once_get_the_same_turn() -> None:
+    model, together = Model(), threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        together.wait()
+        return id(turn(model))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+
+
+def test_a_turn_is_free_for_its_holder_and_for_nobody_else() -> None:
+    model = Model()
+    with turn(model), turn(model), ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(lambda: turn(model).acquire(blocking=False)).result()
+
+
+def test_another_models_turn_is_free() -> None:
+    one, two = Model(), Model()
+    with turn(one), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: turn(two).acquire(blocking=False)).result()
+
+
+def test_a_turn_goes_with_its_model() -> None:
+    gc.collect()
+    before = len(turns._turns._of)
+    models = [Model() for _ in range(5)]
+    held = [turn(model) for model in models]
+    assert len(turns._turns._of) == before + 5
+    models.clear()
+    gc.collect()
+    assert len(turns._turns._of) == before
+    assert held
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_threads() -> None:
+    model, there, leave = Model(), threading.Event(), threading.Event()
+
+    def take() -> None:
+        with turn(model):
+            there.set()
+            leave.wait(60)
+
+    def take_in_the_child() -> None:
+        with turn(model):
+            pass
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    there.wait(60)
+    try:
+        assert in_a_fork(take_in_the_child) == "done"
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_a_forked_childs_own_turn_is_still_its_own() -> None:
+    model = Model()
+
+    def take_again() -> None:
+        with turn(model):
+            pass
+
+    with turn(model):
+        assert in_a_fork(take_again) == "done"

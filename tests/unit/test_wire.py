@@ -1,0 +1,231 @@
+"""An entry gives back the very snapshot it was made of, or counts as absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatterbox_cached import wire
+from chatterbox_cached.conditionals import Snapshot, equal
+from chatterbox_cached.errors import EntryError
+from chatterbox_cached.tiers.base import MAX_VALUE_BYTES
+from tests.unit.voices import snapshot
+
+KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
+ENTRY = wire.encode(KEY, snapshot())
+
+
+def signed(header: bytes, payload: bytes, *, magic: bytes = b"CBXVOICE", schema: int = 1) -> bytes:
+    """An entry with the right digest, whatever is in it. Written down here a second time, since it is a file format."""
+    prefix = struct.pack("<8sHIQ", magic, schema, len(header), len(payload))
+    return prefix + hashlib.sha256(prefix + header + payload).digest() + header + payload
+
+
+def taken_apart(entry: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and payload."""
+    length = struct.unpack_from("<8sHIQ", entry)[2]
+    return json.loads(entry[54 : 54 + length]), entry[54 + length :]
+
+
+def test_a_snapshot_comes_back_the_same() -> None:
+    kept, again = snapshot(), wire.decode(KEY, ENTRY)
+    assert equal(kept, again)
+    assert again.prepare_seconds == kept.prepare_seconds
+    assert list(again.t3) == list(kept.t3)
+    assert list(again.gen) == list(kept.gen)
+
+
+def test_the_format_is_the_one_written_down() -> None:
+    header, payload = taken_apart(ENTRY)
+    assert signed(json.dumps(header).encode(), payload) == ENTRY
+    assert header["key"] == KEY
+    assert set(safetensors.torch.load(payload)) == set(snapshot().tensors())
+
+
+def test_equal_snapshots_make_equal_entries() -> None:
+    assert wire.encode(KEY, snapshot()) == ENTRY
+    assert wire.encode(KEY, wire.decode(KEY, ENTRY)) == ENTRY
+
+
+def test_a_decoded_snapshot_shares_nothing_with_the_entry() -> None:
+    entry = bytearray(ENTRY)
+    again = wire.decode(KEY, entry)
+    entry[-200:] = bytes(200)
+    assert equal(again, snapshot())
+
+
+DTYPES = (
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
+
+
+@st.composite
+def dense_tensors(draw: st.DrawFn) -> torch.Tensor:
+    """Any dtype, any shape, the axes in any order in memory, any bits."""
+    shape = draw(st.lists(st.integers(0, 4), max_size=4))
+    dtype = draw(st.sampled_from(DTYPES))
+    count = int(torch.tensor(shape).prod()) if shape else 1
+    random = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    raw = torch.randint(0, 256, (count * dtype.itemsize,), generator=random, dtype=torch.uint8)
+    tensor = (raw % 2 if dtype is torch.bool else raw).view(dtype).reshape(shape)
+    return tensor.permute(draw(st.permutations(range(len(shape)))))
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.none() | dense_tensors(), max_size=4), st.floats(0, 1e6))
+def test_every_dtype_shape_and_layout_comes_back_the_same(
+    fields: dict[str, torch.Tensor | None], prepare_seconds: float
+) -> None:
+    kept = Snapshot(fields, {name: None if value is None else value.clone() for name, value in fields.items()}, 0.0)
+    again = wire.decode(KEY, wire.encode(KEY, replace(kept, prepare_seconds=prepare_seconds)))
+    assert again.prepare_seconds == prepare_seconds
+    for part in (again.t3, again.gen):
+        assert part.keys() == fields.keys()
+        for name, tensor in fields.items():
+            got = part[name]
+            if tensor is None or got is None:
+                assert got is tensor
+                continue
+            assert (got.dtype, got.shape) == (tensor.dtype, tensor.shape)
+            assert torch.equal(bits(got), bits(tensor))
+            if tensor.numel():
+                assert got.stride() == tensor.stride()
+
+
+@given(st.integers(0, len(ENTRY) - 1))
+def test_a_truncated_entry_is_absent(length: int) -> None:
+    with pytest.raises(EntryError):
+        wire.decode(KEY, ENTRY[:length])
+
+
+@given(st.integers(0, len(ENTRY) * 8 - 1))
+def test_an_entry_with_a_flipped_bit_is_absent(place: int) -> None:
+    damaged = bytearray(ENTRY)
+    damaged[place // 8] ^= 1 << place % 8
+    with pytest.raises(EntryError):
+        wire.decode(KEY, bytes(damaged))
+
+
+def test_every_bit_of_the_prefix_counts() -> None:
+    for place in range(54 * 8):
+        damaged = bytearray(ENTRY)
+        damaged[place // 8] ^= 1 << place % 8
+        with pytest.raises(EntryError):
+            wire.decode(KEY, bytes(damaged))
+
+
+@given(st.binary(min_size=1, max_size=100))
+def test_an_entry_with_bytes_after_it_is_absent(more: bytes) -> None:
+    with pytest.raises(EntryError):
+        wire.decode(KEY, ENTRY + more)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_arbitrary_bytes_are_absent(data: bytes, after_the_magic: bool) -> None:
+    with pytest.raises(EntryError):
+        wire.decode(KEY, wire.MAGIC + data if after_the_magic else data)
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_arbitrary_bytes_with_the_right_digest_are_absent(header: bytes, payload: bytes) -> None:
+    with pytest.raises(EntryError):
+        wire.decode(KEY, signed(header, payload))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(["key", "prepare_seconds", "fields", "layout", "more"]), JSON)
+def test_a_header_of_the_wrong_form_is_absent_or_harmless(name: str, value: Any) -> None:
+    header, payload = taken_apart(ENTRY)
+    entry = signed(json.dumps({**header, name: value}).encode(), payload)
+    try:
+        again = wire.decode(KEY, entry)
+    except EntryError:
+        return
+    assert name == "prepare_seconds"
+    assert equal(again, snapshot())
+
+
+def test_another_keys_entry_is_absent() -> None:
+    for key in (KEY[:-1] + "e", "", KEY + "/"):
+        with pytest.raises(EntryError, match="another key"):
+            wire.decode(key, ENTRY)
+
+
+@pytest.mark.parametrize("schema", [0, 2, 65535])
+def test_another_schemas_entry_is_absent(schema: int) -> None:
+    header, payload = taken_apart(ENTRY)
+    with pytest.raises(EntryError, match="another schema"):
+        wire.decode(KEY, signed(json.dumps(header).encode(), payload, schema=schema))
+
+
+def test_an_entry_of_an_impossible_size_is_absent() -> None:
+    with pytest.raises(EntryError, match="impossible size"):
+        wire.decode(KEY, ENTRY + bytes(MAX_VALUE_BYTES))
+
+
+FIELDS = list(taken_apart(ENTRY)[0]["fields"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fields": FIELDS[:-1]},
+        {"fields": []},
+        {"fields": [*FIELDS, "t4.speaker_emb"]},
+        {"fields": [field.removeprefix("gen.") for field in FIELDS]},
+        {"layout": {}},
+        {"layout": {field: [0, 0, 0] for field in FIELDS}},
+        {"layout": {field: [0, 1, 2, 3, 4, 5] for field in FIELDS}},
+        {"prepare_seconds": "long"},
+    ],
+    ids=str,
+)
+def test_signed_safetensors_with_the_wrong_fields_are_absent(change: dict[str, Any]) -> None:
+    header, payload = taken_apart(ENTRY)
+    with pytest.raises(EntryError):
+        wire.decode(KEY, signed(json.dumps({**header, **change}).encode(), payload))
+
+
+def test_signed_safetensors_with_a_field_that_is_missing_are_absent() -> None:
+    header, payload = taken_apart(ENTRY)
+    tensors = safetensors.torch.load(payload)
+    del tensors["gen.embedding"]
+    with pytest.raises(EntryError):
+        wire.decode(KEY, signed(json.dumps(header).encode(), safetensors.torch.save(tensors)))
+
+
+def test_a_field_that_is_named_twice_makes_an_entry_absent() -> None:
+    header, payload = taken_apart(ENTRY)
+    header["fields"].append("gen.embedding")
+    with pytest.raises(EntryError):
+        wire.decode(KEY, signed(json.dumps(header).encode(), payload))
+
+
+def test_a_deeply_nested_header_is_absent() -> None:
+    with pytest.raises(EntryError):
+        wire.decode(KEY, signed(b"[" * 100_000, taken_apart(ENTRY)[1]))

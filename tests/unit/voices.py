@@ -1,0 +1,68 @@
+"""Small conditionals that look like upstream's, and snapshots of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from chatterbox_cached import conditionals
+from chatterbox_cached.conditionals import Snapshot
+from chatterbox_cached.families import Family
+
+FAMILY = Family("fake", "tests.unit.fake_chatterbox", "FakeTTS")
+EXAGGERATION = 0.7
+
+
+@dataclass
+class T3Cond:
+    """Upstream's fields in upstream's order."""
+
+    speaker_emb: Any
+    clap_emb: Any = None
+    cond_prompt_speech_tokens: Any = None
+    cond_prompt_speech_emb: Any = None
+    emotion_adv: Any = 0.5
+
+
+@dataclass
+class Conditionals:
+    t3: T3Cond
+    gen: dict[str, Any]
+
+
+def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
+    """What a preparation leaves."""
+    random = torch.Generator().manual_seed(seed)
+    return Conditionals(
+        T3Cond(
+            speaker_emb=torch.randn(1, 8, generator=random),
+            cond_prompt_speech_tokens=torch.randint(0, 6561, (1, 5), generator=random),
+            emotion_adv=exaggeration * torch.ones(1, 1, 1),
+        ),
+        {
+            "prompt_token": torch.randint(0, 6561, (1, 7), generator=random),
+            "prompt_token_len": torch.tensor([7]),
+            "prompt_feat": torch.randn(1, 4, 14, generator=random).transpose(1, 2),
+            "prompt_feat_len": None,
+            "embedding": torch.randn(1, 6, generator=random),
+        },
+    )
+
+
+def snapshot(*, seed: int = 0, prepare_seconds: float = 1.5) -> Snapshot:
+    """A snapshot of ``live()``."""
+    return conditionals.take(live(seed=seed), conditionals.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds)
+
+
+@contextmanager
+def fake_module() -> Iterator[None]:
+    """While it lasts, FAMILY's module is imported."""
+    module = SimpleNamespace(Conditionals=Conditionals, T3Cond=T3Cond)
+    with patch.dict("sys.modules", {FAMILY.module: module}):
+        yield
