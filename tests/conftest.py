@@ -1,0 +1,68 @@
+"""Models of the real architecture with random weights, two voices, and an environment of its own for every test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
+# torch is loaded, and passed on to the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from chatterbox_cached import rehearsal
+
+_MODELS: list[Any] = []  # the session's models that have been built so far
+
+
+@pytest.fixture(scope="session")
+def parts() -> rehearsal.Parts:
+    """One VoiceEncoder and one S3Gen, shared by all models."""
+    return rehearsal.build_parts()
+
+
+@pytest.fixture(scope="session")
+def english(parts: rehearsal.Parts) -> Any:
+    """A ChatterboxTTS."""
+    return _kept(rehearsal.english(parts=parts))
+
+
+@pytest.fixture(scope="session")
+def multilingual(parts: rehearsal.Parts) -> Any:
+    """A ChatterboxMultilingualTTS."""
+    return _kept(rehearsal.multilingual(parts=parts))
+
+
+@pytest.fixture(scope="session")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference clip of 6 s."""
+    return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "voice.wav", seconds=6, seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference clip of 6 s of another speaker."""
+    return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "other.wav", seconds=6, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings from outside, no cache folder but the test's own, and nothing left behind for the next test."""
+    for name in [name for name in os.environ if name.startswith("CHATTERBOX_CACHED_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield
+    disable = getattr(sys.modules.get("chatterbox_cached"), "disable", None)
+    if disable is not None:
+        disable()
+    for model in _MODELS:
+        model.conds = None
+
+
+def _kept(model: Any) -> Any:
+    _MODELS.append(model)
+    return model

@@ -1,0 +1,128 @@
+"""The rehearsal models keep what other tests build on: they hear what they are told, and repeat themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chatterbox_cached import rehearsal
+from tests.support import assert_same_conditionals, speak
+
+KINDS = ("english", "multilingual")
+ROOT = Path(__file__).parents[2]
+
+LOAD_AND_SPEAK = """
+import sys
+from importlib import import_module
+from chatterbox_cached import rehearsal
+
+rehearsal.shorten()
+import torch
+from tests.support import speak
+
+module, class_name, target = sys.argv[1:]
+model = getattr(import_module(module), class_name).from_pretrained("cpu")
+torch.save(speak(model), target)
+"""
+
+
+@pytest.fixture(params=KINDS)
+def model(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Iterator[Path]:
+    folder = rehearsal.hub_folder(tmp_path_factory.mktemp("hub"), models=KINDS, parts=parts)
+    yield folder
+    shutil.rmtree(folder)  # over 2 GB, which pytest would keep for three runs
+
+
+def test_a_seeded_generation_repeats(model: Any, voice: Path) -> None:
+    first = speak(model, audio_prompt_path=voice)
+    assert first.shape[0] == 1
+    assert first.isfinite().all()
+    assert torch.equal(first, speak(model, audio_prompt_path=voice))
+
+
+@pytest.mark.parametrize("exaggeration", [0.4, 0.6])
+def test_exaggeration_is_heard(model: Any, voice: Path, exaggeration: float) -> None:
+    plain = speak(model, audio_prompt_path=voice)
+    assert not torch.equal(plain, speak(model, exaggeration=exaggeration))
+
+
+def test_the_voice_is_heard(model: Any, voice: Path, other_voice: Path) -> None:
+    assert not torch.equal(speak(model, audio_prompt_path=voice), speak(model, audio_prompt_path=other_voice))
+
+
+def test_the_seed_is_heard(model: Any, voice: Path) -> None:
+    assert not torch.equal(speak(model, audio_prompt_path=voice), speak(model, seed=1))
+
+
+def test_two_voices_differ_in_every_part_of_the_conditionals(model: Any, voice: Path, other_voice: Path) -> None:
+    model.prepare_conditionals(voice)
+    one = model.conds
+    model.prepare_conditionals(other_voice)
+    two = model.conds
+    for field in ("speaker_emb", "cond_prompt_speech_tokens"):
+        assert not torch.equal(getattr(one.t3, field), getattr(two.t3, field)), field
+    for field in ("prompt_token", "prompt_feat", "embedding"):
+        assert not torch.equal(one.gen[field], two.gen[field]), field
+
+
+def test_the_two_models_have_different_embeddings(english: Any, multilingual: Any) -> None:
+    assert not torch.equal(english.t3.speech_emb.weight, multilingual.t3.speech_emb.weight)
+
+
+def test_the_same_seed_builds_the_same_model_and_leaves_torchs_generator_alone(
+    english: Any, parts: rehearsal.Parts
+) -> None:
+    before = torch.get_rng_state()
+    again = rehearsal.english(parts=parts)
+    assert torch.equal(before, torch.get_rng_state())
+    for name, weight in again.t3.state_dict().items():
+        assert torch.equal(weight, english.t3.state_dict()[name]), name
+
+
+def test_the_config_of_t3_is_put_back(english: Any) -> None:
+    configs = import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS
+    assert configs["Llama_520M"]["num_hidden_layers"] == 30
+
+
+def test_a_reference_clip_repeats(tmp_path: Path, voice: Path) -> None:
+    again = rehearsal.reference_clip(tmp_path / "again.wav", seconds=6, seed=0)
+    assert again.read_bytes() == voice.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "class_name"),
+    [
+        ("english", "chatterbox.tts", "ChatterboxTTS"),
+        ("multilingual", "chatterbox.mtl_tts", "ChatterboxMultilingualTTS"),
+    ],
+)
+def test_from_pretrained_reads_the_hub_folder(
+    kind: str, module: str, class_name: str, hub: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    environment = os.environ | {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    target = tmp_path / "audio.pt"
+    subprocess.run([sys.executable, "-c", LOAD_AND_SPEAK, module, class_name, str(target)], env=environment, check=True)
+
+    model = request.getfixturevalue(kind)
+    model.conds = import_module(module).Conditionals.load(next(hub.rglob("conds.pt")))
+    assert torch.equal(torch.load(target), speak(model))
+
+
+def test_the_builtin_voice_is_a_preparation(hub: Path, english: Any, tmp_path: Path) -> None:
+    english.prepare_conditionals(rehearsal.reference_clip(tmp_path / "builtin.wav", seed=1))
+    stored = import_module("chatterbox.tts").Conditionals.load(next(hub.rglob("conds.pt")))
+    assert_same_conditionals(stored, english.conds)
