@@ -1,0 +1,113 @@
+"""The demo says what is so: equal samples end it with 0, any difference with 1, and noise is never called speech."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import constants
+
+import chatterbox_cached
+from chatterbox_cached import conditionals, demo, wire
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """The demo in this process, with a model that is there already."""
+    monkeypatch.setattr(demo, "load", lambda name, device: (english, False))
+    monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:2])
+    return lambda: demo.main(["--voice", str(voice), "--out", str(tmp_path / "out")])
+
+
+def test_the_demo_runs_without_published_weights_and_says_so(tmp_path: Path) -> None:
+    own = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "chatterbox_cached.demo", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All samples are equal" in done.stdout
+    assert "RANDOM WEIGHTS" in done.stdout
+    assert "noise, not speech" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+    rows = [line for line in done.stdout.splitlines() if line.startswith(demo.TEXTS)]
+    assert [row.split()[-2:] for row in rows] == [["upstream", "yes"], *[["memory", "yes"]] * 3]
+    assert "voice comes from disk" in " ".join(done.stdout.split())
+    written = [Path(line.strip()) for line in done.stdout.splitlines() if line.startswith("  out")]
+    assert len(written) == 2 * len(demo.TEXTS)
+    assert all(path.name.startswith("noise-") and (tmp_path / path).stat().st_size > 1000 for path in written)
+
+
+def test_a_cache_that_changes_the_sound_fails_the_demo(
+    run: Callable[[], int], english: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    revive = conditionals.revive
+
+    def spoilt(*args: Any) -> Any:
+        live = revive(*args)
+        live.gen["embedding"] = live.gen["embedding"] + 1
+        return live
+
+    monkeypatch.setattr(conditionals, "revive", spoilt)
+    assert run() == 1
+    output = capsys.readouterr().out
+    assert "THE SAMPLES DIFFER" in output
+    assert "All samples are equal" not in output
+    rows = [line for line in output.splitlines() if line.startswith(demo.TEXTS)]
+    assert [row.split()[-1] for row in rows] == ["yes", "NO"]  # the miss is upstream's own
+
+    assert not chatterbox_cached.is_enabled()
+    assert "prepare_conditionals" not in vars(english)
+
+
+def test_a_disk_tier_that_changes_the_sound_fails_the_demo(
+    run: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode = wire.decode
+
+    def spoilt(*args: Any) -> conditionals.Snapshot:
+        snapshot = decode(*args)
+        return dataclasses.replace(snapshot, gen={**snapshot.gen, "embedding": torch.zeros(1, 192)})
+
+    monkeypatch.setattr(wire, "decode", spoilt)
+    assert run() == 1
+    output = capsys.readouterr().out
+    assert "NOT THE SAME" in output
+    assert [row.split()[-1] for row in output.splitlines() if row.startswith(demo.TEXTS)] == ["yes", "yes"]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_hub_that_does_not_answer_is_not_asked_for_a_download(
+    answers: bool, english: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(url: str, *, timeout: float) -> None:
+        if not answers:
+            raise TimeoutError
+
+    offline = []
+
+    def from_pretrained(device: str) -> Any:
+        offline.append(constants.HF_HUB_OFFLINE)
+        return english
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", asked)
+    monkeypatch.setattr(type(english), "from_pretrained", from_pretrained)
+    assert demo.load("english", "cpu") == (english, True)
+    assert offline == [not answers]
+    assert not constants.HF_HUB_OFFLINE
+
+
+def test_a_voice_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--voice", str(tmp_path / "missing.wav")])
+    assert ended.value.code == 2
+    assert "there is no file" in capsys.readouterr().err
