@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # No wait for SQLite or for another process that is opening the folder is longer.
 TIMEOUT_SECONDS = 2.0
 _DATABASE = "cache.db"
+_NO_INODE = -1
 _Result = TypeVar("_Result")
 
 
@@ -47,12 +48,12 @@ class DiskTier:
 
     def get(self, key: str) -> bytes | None:
         try:
-            value = self._do(lambda cache: cache.get(key))
+            value = self._ask(lambda cache: cache.get(key), None)
         except EntryError:
             self.delete(key)
             raise
         if value is None and self._replaced():
-            value = self._do(lambda cache: cache.get(key))
+            value = self._ask(lambda cache: cache.get(key), None)
         return bytes(value) if value is not None else None
 
     def put(self, key: str, value: bytes) -> None:
@@ -60,28 +61,34 @@ class DiskTier:
         self._do(lambda cache: cache.set(key, value, tag=_voice(key)))
 
     def delete(self, key: str) -> bool:
-        return bool(self._do(lambda cache: cache.delete(key)))
+        return bool(self._ask(lambda cache: cache.delete(key), False))
 
     def delete_voice(self, prefix: str) -> int:
-        return int(self._do(lambda cache: cache.evict(prefix)))
+        return int(self._ask(lambda cache: cache.evict(prefix), 0))
 
     def clear(self) -> int:
-        return int(self._do(lambda cache: cache.clear()))
+        return int(self._ask(lambda cache: cache.clear(), 0))
 
     def keys(self, prefix: str = "") -> list[str]:
-        return self._do(lambda cache: [key for key in cache if key and key.startswith(prefix)])
+        return self._ask(lambda cache: [key for key in cache if key and key.startswith(prefix)], [])
 
     def __len__(self) -> int:
-        return int(self._do(len))
+        return int(self._ask(len, 0))
 
     def nbytes(self) -> int:
-        return int(self._do(lambda cache: cache.volume()))
+        return int(self._ask(lambda cache: cache.volume(), 0))
 
     def close(self) -> None:
         with self._lock:
             if self._cache is not None and self._opened[0] == os.getpid():
                 self._cache.close()
             self._cache = None
+
+    def _ask(self, operation: Callable[[Any], _Result], nothing: _Result) -> _Result:
+        """``_do``, but where there is no folder yet, asking does not make one."""
+        if self._cache is None and _inode(self._entries) == _NO_INODE:
+            return nothing
+        return self._do(operation)
 
     def _do(self, operation: Callable[[Any], _Result]) -> _Result:
         """Run ``operation``; if the database turns out to be malformed, begin a new one and run it again."""
@@ -157,7 +164,7 @@ def _inode(entries: Path) -> int:
     try:
         return (entries / _DATABASE).stat().st_ino
     except OSError:
-        return -1
+        return _NO_INODE
 
 
 @contextlib.contextmanager
