@@ -87,7 +87,7 @@ def _folder(value: object) -> Path | None:
         return None
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         raise ValueError("a folder, or None")
-    path = Path(os.path.abspath(os.path.expanduser(os.fsdecode(value))))
+    path = Path(os.path.abspath(os.path.expandvars(os.path.expanduser(os.fsdecode(value)))))
     try:
         other = path.exists() and not path.is_dir()
     except OSError as error:

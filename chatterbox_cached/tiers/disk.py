@@ -57,8 +57,11 @@ class DiskTier:
         return bytes(value) if value is not None else None
 
     def put(self, key: str, value: bytes) -> None:
+        if len(value) > self._size_limit:
+            self.delete(key)
+            return  # too large to ever fit: everything else would go for nothing
         self._replaced()
-        self._do(lambda cache: cache.set(key, value, tag=_voice(key)))
+        self._do(lambda cache: self._set(cache, key, value))
 
     def delete(self, key: str) -> bool:
         return bool(self._ask(lambda cache: cache.delete(key), False))
@@ -84,6 +87,22 @@ class DiskTier:
                 self._cache.close()
             self._cache = None
 
+    def _set(self, cache: Any, key: str, value: bytes) -> None:
+        with cache.transact():
+            cache.delete(key)  # so that what is stored again is the youngest
+            cache.set(key, value, tag=_voice(key))
+        self._make_room(cache)
+
+    def _make_room(self, cache: Any) -> None:
+        """Drop what was stored longest ago until the rest is within the limit."""
+        for key in cache:
+            if cache.volume() <= self._size_limit:
+                return
+            if not key:  # a row of somebody else's, which can't be named: then everything goes
+                cache.clear()
+                return
+            cache.delete(key)
+
     def _ask(self, operation: Callable[[Any], _Result], nothing: _Result) -> _Result:
         """``_do``, but where there is no folder yet, asking does not make one."""
         if self._cache is None and _inode(self._entries) == _NO_INODE:
@@ -98,7 +117,7 @@ class DiskTier:
         except sqlite3.OperationalError:
             raise  # locked, full, read-only: the database itself is sound
         except sqlite3.DatabaseError:
-            self._begin_anew()
+            self._begin_anew(cache)
             return operation(self._open())
 
     def _open(self) -> diskcache.Cache:
@@ -114,6 +133,7 @@ class DiskTier:
                 folder.prepare(self._root)
                 with _one_at_a_time(self._entries):
                     self._cache = self._connect_or_begin_anew()
+                    self._make_room(self._cache)  # the limit may be lower than the last time
                 self._opened = os.getpid(), _inode(self._entries)
             return self._cache
 
@@ -136,7 +156,9 @@ class DiskTier:
             timeout=TIMEOUT_SECONDS,
             disk=StrictDisk,
             size_limit=self._size_limit,
-            eviction_policy="least-recently-stored",
+            # diskcache's own eviction drops ten at a time, however little room is needed; see _make_room.
+            eviction_policy="none",
+            cull_limit=0,
             statistics=0,
             tag_index=1,
         )
@@ -148,8 +170,10 @@ class DiskTier:
         self.close()
         return True
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, malformed: Any) -> None:
         with self._lock, _one_at_a_time(self._entries):
+            if self._cache is not malformed:
+                return  # another thread has already done it
             if _inode(self._entries) == self._opened[1]:  # else another process has already done it
                 _set_aside(self._entries)
             self._cache = None

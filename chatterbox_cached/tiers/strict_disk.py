@@ -7,9 +7,11 @@ anything else is refused.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from typing import Any
+import stat
+from typing import Any, BinaryIO
 
 import diskcache
 from diskcache.core import MODE_BINARY, UNKNOWN
@@ -17,11 +19,21 @@ from diskcache.core import MODE_BINARY, UNKNOWN
 from ..errors import EntryError
 from .base import MAX_VALUE_BYTES
 
+# Neither through a link nor waiting for whoever writes to a pipe.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _VALUE_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 
 
 class StrictDisk(diskcache.Disk):  # type: ignore[misc]
     """Text keys, raw bytes, nothing else."""
+
+    def __init__(self, directory: str, **_: Any) -> None:
+        super().__init__(directory)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # diskcache sets on its Disk whatever the folder's own table of settings says.
+        if name not in vars(self):
+            super().__setattr__(name, value)
 
     def put(self, key: Any) -> tuple[str, bool]:
         if type(key) is not str:
@@ -34,9 +46,8 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str, None]:
         filename, path = self.filename(key, value)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with _created(path) as file:
                 file.write(value)
         except BaseException:
             self.remove(filename)
@@ -46,19 +57,32 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
     def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> bytes:
         if mode != MODE_BINARY or value is not None or read or not _is_value_file(filename):
             raise EntryError("row is not one of ours")
-        path = os.path.join(self._directory, filename)
-        folder = os.path.dirname(path)
-        if os.path.realpath(folder) != os.path.join(os.path.realpath(self._directory), *filename.split("/")[:2]):
+        if not self._is_inside(filename):
             raise EntryError("row points out of the folder")
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_VALUE_BYTES:
-                raise EntryError("value is too large")
-            return file.read(size)
+        path = os.path.join(self._directory, filename)
+        with open(os.open(path, _READ), "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_VALUE_BYTES:
+                raise EntryError("value is no file of a possible size")
+            return file.read(status.st_size)
 
     def remove(self, file_path: Any) -> None:
-        if _is_value_file(file_path):
+        if _is_value_file(file_path) and self._is_inside(file_path):
             super().remove(file_path)
+
+    def _is_inside(self, filename: str) -> bool:
+        """Whether no link on the way leads out of the folder."""
+        folder = os.path.realpath(os.path.join(self._directory, os.path.dirname(filename)))
+        return folder == os.path.join(os.path.realpath(self._directory), *filename.split("/")[:2])
+
+
+def _created(path: str) -> BinaryIO:
+    """A new private file, also while others remove the folders that they have emptied."""
+    for _ in range(10):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    raise FileNotFoundError(path)
 
 
 def _is_value_file(filename: Any) -> bool:

@@ -160,3 +160,11 @@ def test_the_kill_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATTERBOX_CACHED_DISABLE", "maybe")
     with pytest.raises(SettingsError, match="CHATTERBOX_CACHED_DISABLE"):
         switched_off()
+
+
+def test_variables_in_a_folder_are_replaced_where_no_shell_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE", str(tmp_path))
+    monkeypatch.setenv("CHATTERBOX_CACHED_DIR", "$STORE/voices")
+    assert with_user_folder({}).cache_dir == tmp_path / "voices"
