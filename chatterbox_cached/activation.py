@@ -18,13 +18,14 @@ from typing import Any
 import wrapt
 
 from . import interception
-from .cache import ConditionalCache, shared_cache
+from .cache import ConditionalCache
 from .calls import unproxied
 from .errors import SettingsError
 from .families import FAMILIES, Family
 from .forks import ForkSafeLock
 from .notices import tell
 from .settings import with_user_folder
+from .shared import shared_cache
 
 _lock = ForkSafeLock()
 _in_use: ConditionalCache | None = None
@@ -82,11 +83,6 @@ def enabled(cache_dir: str | os.PathLike[str] | None = None, **settings: Any) ->
         yield cache
     finally:
         _use(before)
-
-
-def cache_or_default() -> ConditionalCache:
-    """The cache in use, or the one that ``enable()`` would use."""
-    return _in_use or shared_cache(with_user_folder({}))
 
 
 def _use(cache: ConditionalCache | None) -> None:

@@ -14,7 +14,6 @@ from .calls import Preparation, doing, goes_round, is_doing, preparation, unprox
 from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
 from .families import family_of, overrides, signature_of
-from .forks import ForkSafeLock
 from .identity import Identity, Key, voice_prefix
 from .notices import tell
 from .settings import Settings, resolve, switched_off
@@ -116,6 +115,10 @@ class ConditionalCache:
             guard.remember(model.conds, call.exaggeration)
             return served
 
+    def went_round(self, reason: str) -> None:
+        """Count a call that was not even taken apart."""
+        self._stats.bypass(reason)
+
     def _serve(self, call: Preparation, refresh: bool) -> Served:
         started = time.perf_counter()
         identified = self._identify(call, refresh)
@@ -128,6 +131,8 @@ class ConditionalCache:
         found = None if refresh else self._store.far(key.text, call.model.device)
         if found is not None and self._hit(found[0], call, found[1], emotion, started):
             return Served(found[0])
+        if self.settings.auto_save:
+            self._store.stores.open()  # the first of several processes makes the folder that they meet in
         with self._flights.flight(key.text):
             # Whoever was in flight before may have prepared it.
             found = None if refresh else self._look_again(key, call.model.device)
@@ -195,7 +200,7 @@ class ConditionalCache:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
 
         Where several models have prepared this audio, the last one used is written.
-        Raises NotCachedError when nothing is cached of it.
+        Raises NotCachedError when nothing is cached of it, and ChatterboxCachedError when this is no audio.
         """
         voice = self._voice(audio_path)
         snapshot = self._brought.get(voice) or self._store.latest(voice_prefix(voice))
@@ -283,16 +288,3 @@ class ConditionalCache:
         if subject not in self._warned:
             self._warned.add(subject)
             tell(message)
-
-
-_shared: dict[tuple[Settings, bool], ConditionalCache] = {}
-_shared_lock = ForkSafeLock()
-
-
-def shared_cache(settings: Settings) -> ConditionalCache:
-    """The one cache of this process with these settings."""
-    with _shared_lock:
-        which = settings, switched_off()
-        if which not in _shared:
-            _shared[which] = ConditionalCache.from_settings(settings)
-        return _shared[which]

@@ -38,6 +38,12 @@ class Snapshot:
     gen: Fields
     prepare_seconds: float
 
+    def __post_init__(self) -> None:
+        # The first time that memory is shared changes how it is held, and no two threads may do that at once. So it is
+        # done here, before anybody else knows of the tensors.
+        _fresh(self.t3)
+        _fresh(self.gen)
+
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""

@@ -20,7 +20,10 @@ def prepare(
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
     call = preparation(model, family, signature_of(function), upstream, *args, **kwargs)
-    return upstream(*args, **kwargs) if call is None else cache.prepare(call).returned
+    if call is not None:
+        return cache.prepare(call).returned
+    cache.went_round("arguments don't fit the method")
+    return upstream(*args, **kwargs)
 
 
 def generate(

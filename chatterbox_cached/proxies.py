@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import wrapt
 
 from . import interception
-from .activation import cache_or_default
+from .activation import get_cache
 from .cache import ConditionalCache
 from .calls import unproxied
 from .families import Family, family_of, named, overrides
+from .settings import with_user_folder
+from .shared import shared_cache
 
 
 class CachedModel(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
@@ -35,6 +37,8 @@ class CachedModel(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
             )
         super(CachedModel, self).__init__(plain)  # noqa: UP008  a proxy's __class__ confuses the short form
         self._self_cache = cache
+        # Made here and not at the first call, so that an impossible setting in the environment is an error at once.
+        self._self_default = cache or shared_cache(with_user_folder({}))
 
     @classmethod
     def from_pretrained(cls, *args: Any, cache: ConditionalCache | None = None, **kwargs: Any) -> Any:
@@ -53,7 +57,7 @@ class CachedModel(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
     @property
     def cache(self) -> ConditionalCache:
         """The cache that this model's voices are kept in."""
-        return self._self_cache or cache_or_default()
+        return self._self_cache or get_cache() or self._self_default
 
     def __getattr__(self, name: str) -> Any:
         model, family = self.__wrapped__, self._family

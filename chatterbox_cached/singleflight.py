@@ -62,7 +62,7 @@ class SingleFlight:
         stripe = zlib.crc32(key.encode()) % _STRIPES
         lock = filelock.FileLock(self._folder / f"{stripe:02x}.lock")
         # No file to lock, or too long a wait: two preparations of one voice are no harm.
-        with contextlib.suppress(OSError, filelock.Timeout):
+        with contextlib.suppress(Exception):
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         try:
             yield

@@ -27,7 +27,9 @@ class VoiceStore:
         )
         stores: list[Tier[bytes]] = []
         if settings.cache_dir is not None:
-            stores.append(DiskTier(settings.cache_dir, settings.size_limit))
+            stores.append(
+                DiskTier(settings.cache_dir, settings.size_limit, lambda error: failed("disk index moved aside", error))
+            )
         self.stores = TierChain(stores, failed)
 
     def near(self, key: str, device: str | torch.device) -> Snapshot | None:
@@ -37,10 +39,17 @@ class VoiceStore:
     def far(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier below memory that has it, with that tier's name. Memory keeps it too."""
         found = self.stores.get(key)
-        snapshot = self._decoded(key, found[1]) if found else None
-        if found is None or snapshot is None:
+        if found is None:
             return None
-        snapshot = snapshot.to(device)
+        try:
+            snapshot = wire.decode(key, found[1]).to(device)
+        except EntryError as error:
+            self._failed("entry", error)
+            self.stores.delete(key)
+            return None
+        except Exception as error:  # no memory left on the device, for one
+            self._failed("device", error)
+            return None
         self.memory.put(_in_memory(key, device), snapshot)
         return found[0], snapshot
 
@@ -56,23 +65,13 @@ class VoiceStore:
             if (snapshot := self.memory.get(key)) is not None:
                 return snapshot
         for key in reversed(self.stores.keys(prefix)):
-            found = self.stores.get(key)
-            snapshot = self._decoded(key, found[1]) if found else None
-            if snapshot is not None:
-                return snapshot
+            if (found := self.far(key, "cpu")) is not None:
+                return found[1]
         return None
 
     def forget(self, prefix: str) -> int:
         """Drop everything that was made of one voice; says how many entries it was."""
         return max(self.memory.delete_voice(prefix), self.stores.delete_voice(prefix))
-
-    def _decoded(self, key: str, entry: bytes) -> Snapshot | None:
-        try:
-            return wire.decode(key, entry)
-        except EntryError as error:
-            self._failed("entry", error)
-            self.stores.delete(key)
-            return None
 
 
 def _in_memory(key: str, device: str | torch.device) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import conditionals
-from .conditionals import Snapshot
+from .conditionals import Fields, Snapshot
 from .errors import VoiceFileError
 
 if TYPE_CHECKING:
@@ -32,10 +32,15 @@ def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
     t3 = {**snapshot.t3, "cond_prompt_speech_emb": None, "emotion_adv": conditionals.emotion_adv(exaggeration, "cpu")}
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        torch.save({"t3": t3, "gen": dict(snapshot.gen)}, partial)
+        torch.save({"t3": _copied(t3), "gen": _copied(snapshot.gen)}, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _copied(fields: Fields) -> dict[str, torch.Tensor | None]:
+    """Copies, since to read the kept ones as torch.save does is taken for a write and ends their sharing."""
+    return {name: None if value is None else value.clone() for name, value in fields.items()}
 
 
 def read(path: Path, device: str | torch.device) -> Snapshot:

@@ -53,7 +53,8 @@ def encode(key: str, snapshot: Snapshot) -> bytes:
     header = json.dumps(
         {"key": key, "prepare_seconds": snapshot.prepare_seconds, "fields": fields, "strides": strides}
     ).encode()
-    as_stored = {name: tensor.permute(_axes(strides[name])).contiguous() for name, tensor in tensors.items()}
+    # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
+    as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
     payload = safetensors.torch.save(as_stored)
     prefix = _PREFIX.pack(MAGIC, SCHEMA, len(header), len(payload))
     return b"".join((prefix, _sha256(prefix, header, payload), header, payload))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from typing import Any
 # torch is loaded, and passed on to the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis.configuration
 import pytest
 
 from chatterbox_cached import rehearsal
+
+hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "hypothesis"))
 
 _MODELS: list[Any] = []  # the session's models that have been built so far
 
@@ -47,6 +52,14 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A reference clip of 6 s of another speaker."""
     return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "other.wav", seconds=6, seed=1)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Iterator[Path]:
+    """A hub cache from which an unmodified ``from_pretrained`` of both classes loads; see rehearsal.hub_folder."""
+    folder = rehearsal.hub_folder(tmp_path_factory.mktemp("hub"), models=("english", "multilingual"), parts=parts)
+    yield folder
+    shutil.rmtree(folder)  # over 2 GB, which pytest would keep for three runs
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,10 @@ class Tier(Protocol[Value]):
 
     name: str
 
+    def open(self) -> None:
+        """Get ready, so that what others share through this tier is there; every other call does so when it must."""
+        ...
+
     def get(self, key: str) -> Value | None:
         """The value under ``key``, if there is one."""
         ...

@@ -29,14 +29,15 @@ class DiskTier:
     """Bytes in a folder, shared by all processes that use it, bounded by ``size_limit`` bytes.
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
-    longest ago go first: keeping account of every use would turn each hit into a write.
+    longest ago go first: keeping account of every use would turn each hit into a write. ``set_aside`` is told when a
+    malformed database was moved aside.
     """
 
     name = "disk"
 
-    def __init__(self, root: Path, size_limit: int) -> None:
+    def __init__(self, root: Path, size_limit: int, set_aside: Callable[[Exception], None] = lambda _: None) -> None:
         self._root, self._entries = root, folder.entries_of(root)
-        self._size_limit = size_limit
+        self._size_limit, self._tell_set_aside = size_limit, set_aside
         self.renew_locks()
         renew_after_fork(self)
         self._cache: diskcache.Cache | None = None
@@ -45,6 +46,9 @@ class DiskTier:
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
+
+    def open(self) -> None:
+        self._open()
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -115,9 +119,12 @@ class DiskTier:
         try:
             return operation(cache)
         except sqlite3.OperationalError:
-            raise  # locked, full, read-only: the database itself is sound
-        except sqlite3.DatabaseError:
+            if self._cache is cache:
+                raise  # locked, full, read-only: the database itself is sound
+            return operation(self._open())  # another thread has begun a new one meanwhile
+        except sqlite3.DatabaseError as error:
             self._begin_anew(cache)
+            self._tell_set_aside(error)
             return operation(self._open())
 
     def _open(self) -> diskcache.Cache:
@@ -142,8 +149,9 @@ class DiskTier:
             return self._connect()
         except sqlite3.OperationalError:
             raise
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
             _set_aside(self._entries)
+            self._tell_set_aside(error)
             return self._connect()
 
     def _connect(self) -> diskcache.Cache:

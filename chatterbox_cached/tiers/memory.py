@@ -26,6 +26,9 @@ class MemoryTier(Generic[Value]):
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
+    def open(self) -> None:
+        """Nothing to get ready."""
+
     def get(self, key: str) -> Value | None:
         with self._lock:
             found = self._values.get(key)

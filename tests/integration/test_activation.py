@@ -157,6 +157,12 @@ def test_the_kill_switch_leaves_upstream_alone_everywhere(
     assert not entries_of(tmp_path / "voices").exists()
 
 
+def test_a_call_that_does_not_fit_the_method_is_counted(tmp_path: Path, model: Any) -> None:
+    with chatterbox_cached.enabled(tmp_path / "voices") as cache, pytest.raises(TypeError):
+        model.prepare_conditionals()
+    assert bypasses(cache) == {"arguments don't fit the method": 1}
+
+
 def test_the_caller_gets_upstreams_own_error_for_wrong_arguments(tmp_path: Path, model: Any) -> None:
     wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), (("a", 0.5, 1), {}), (("a",), {"wav_fpath": "b"})]
     for args, kwargs in wrong:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 import torchaudio
-
-from chatterbox_cached import rehearsal
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,12 +53,10 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Iterator[Stage]:
-    hub, path = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("path")
-    rehearsal.hub_folder(hub, models=("english", "multilingual"), parts=parts)
+def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> Stage:
+    path = tmp_path_factory.mktemp("path")
     (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
-    yield Stage(hub, path)
-    shutil.rmtree(hub)  # over 2 GB, which pytest would keep for three runs
+    return Stage(hub, path)
 
 
 def test_simple_caching_prepares_each_voice_once(stage: Stage, tmp_path: Path, voice: Path, other_voice: Path) -> None:

@@ -14,7 +14,7 @@ from chatterbox.mtl_tts import ChatterboxMultilingualTTS
 from chatterbox.tts import ChatterboxTTS
 
 import chatterbox_cached
-from chatterbox_cached import CachedMultilingualTTS, CachedTTS, ConditionalCache
+from chatterbox_cached import CachedMultilingualTTS, CachedTTS, ConditionalCache, SettingsError, rehearsal
 from tests.support import assert_same_conditionals, speak
 
 PROXIES = {"english": (CachedTTS, ChatterboxTTS), "multilingual": (CachedMultilingualTTS, ChatterboxMultilingualTTS)}
@@ -114,6 +114,29 @@ def test_without_a_cache_of_its_own_it_uses_that_of_enable(kind: str, model: Any
     with chatterbox_cached.enabled() as cache:
         assert proxy.cache is cache
     assert proxy.cache is cache
+
+
+def test_an_impossible_setting_in_the_environment_is_an_error_at_once(
+    kind: str, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATTERBOX_CACHED_SIZE_LIMIT", "lots")
+    with pytest.raises(SettingsError, match="CHATTERBOX_CACHED_SIZE_LIMIT"):
+        PROXIES[kind][0](model)
+
+
+def test_from_local_takes_upstreams_arguments_and_a_cache(
+    english: Any, monkeypatch: pytest.MonkeyPatch, hub: Path, voice: Path
+) -> None:
+    from chatterbox.models.t3.llama_configs import LLAMA_CONFIGS
+
+    monkeypatch.setitem(LLAMA_CONFIGS["Llama_520M"], "num_hidden_layers", rehearsal.LAYERS)
+    cache = ConditionalCache()
+    tts = CachedTTS.from_local(next(hub.rglob("conds.pt")).parent, device="cpu", cache=cache)
+    assert tts.cache is cache
+    assert tts.conds is not None, "the built-in voice"
+    tts.prepare_conditionals(voice)
+    english.prepare_conditionals(voice)
+    assert_same_conditionals(tts.conds, english.conds)
 
 
 def test_a_proxy_around_a_proxy_is_one_proxy(kind: str, tts: Any, model: Any) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -38,13 +36,6 @@ torch.save(speak(model), target)
 @pytest.fixture(params=KINDS)
 def model(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Iterator[Path]:
-    folder = rehearsal.hub_folder(tmp_path_factory.mktemp("hub"), models=KINDS, parts=parts)
-    yield folder
-    shutil.rmtree(folder)  # over 2 GB, which pytest would keep for three runs
 
 
 def test_a_seeded_generation_repeats(model: Any, voice: Path) -> None:

@@ -1,0 +1,93 @@
+"""Several processes, one folder: real processes on the real package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support import speak
+
+ROOT = Path(__file__).parents[2]
+
+# Says that it is ready, waits for the word to go, and says how it was served.
+PREPARE = """
+import sys
+from chatterbox_cached import ConditionalCache, rehearsal
+
+model = rehearsal.english()
+cache = ConditionalCache(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+cache.get_or_prepare(model, sys.argv[1])
+now = cache.get_cache_stats()
+print(now["misses"], now["disk_hits"], sum(now["bypasses"].values()), sum(now["errors"].values()))
+"""
+
+LOAD = """
+import sys
+import chatterbox_cached
+from chatterbox_cached import rehearsal
+
+rehearsal.shorten()
+import torch
+from tests.support import speak
+
+name, folder, voice, target = sys.argv[1:]
+cache = chatterbox_cached.ConditionalCache(folder)
+proxy = getattr(chatterbox_cached, name)
+model = proxy.from_pretrained(device="cpu", cache=cache)
+said = [speak(model, audio_prompt_path=voice) for _ in range(2)]
+print(type(model).__name__, cache.get_cache_stats()["misses"], cache.get_cache_stats()["memory_hits"])
+torch.save(said, target)
+"""
+
+
+def test_processes_that_want_a_new_voice_at_once_prepare_it_once(voice: Path, tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PREPARE, str(voice), str(tmp_path / "voices")],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        while process.stdout.readline() != "ready\n":
+            assert process.poll() is None
+    served = [process.communicate()[0].splitlines()[-1].split() for process in _told_to_go(processes)]
+    misses, disk_hits, bypasses, errors = (sum(map(int, column)) for column in zip(*served, strict=True))
+    assert (misses, disk_hits, bypasses, errors) == (1, 2, 0, 0)
+
+
+def _told_to_go(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return processes
+
+
+@pytest.mark.parametrize(("proxy", "kind"), [("CachedTTS", "english"), ("CachedMultilingualTTS", "multilingual")])
+def test_a_drop_in_loads_by_from_pretrained_and_speaks_as_upstream(
+    proxy: str, kind: str, hub: Path, voice: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    target = tmp_path / "said.pt"
+    run = subprocess.run(
+        [sys.executable, "-c", LOAD, proxy, str(tmp_path / "voices"), str(voice), str(target)],
+        cwd=ROOT,
+        env=os.environ | {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.splitlines()[-1] == f"{proxy} 1 1"
+    expected = speak(request.getfixturevalue(kind), audio_prompt_path=voice)
+    assert all(torch.equal(said, expected) for said in torch.load(target))
