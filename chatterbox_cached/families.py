@@ -80,7 +80,7 @@ class Signature:
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]  # without self
         plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        self._bindable = all(parameter.kind in plain for parameter in parameters)
+        self.bindable = all(parameter.kind in plain for parameter in parameters)
         self._positional = tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._names = frozenset(parameter.name for parameter in parameters)
         self._required = frozenset(p.name for p in parameters if p.default is inspect.Parameter.empty)
@@ -90,7 +90,7 @@ class Signature:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
         """The arguments that were passed, by name; None where the call does not fit the method."""
-        if not self._bindable or len(args) > len(self._positional):
+        if not self.bindable or len(args) > len(self._positional):
             return None
         bound = dict(zip(self._positional, args, strict=False))
         for name, value in kwargs.items():

@@ -19,10 +19,12 @@ def prepare(
     cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
-    call = preparation(model, family, signature_of(function), upstream, *args, **kwargs)
+    signature = signature_of(function)
+    call = preparation(model, family, signature, upstream, *args, **kwargs)
     if call is not None:
         return cache.prepare(call).returned
-    cache.went_round("arguments don't fit the method")
+    if signature.bindable:  # else it is somebody's wrapper that takes anything, and below it the call comes by again
+        cache.went_round("arguments don't fit the method")
     return upstream(*args, **kwargs)
 
 

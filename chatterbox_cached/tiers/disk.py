@@ -182,9 +182,10 @@ class DiskTier:
         with self._lock, _one_at_a_time(self._entries):
             if self._cache is not malformed:
                 return  # another thread has already done it
+            # Whoever meets the empty place meanwhile must see that this one is out of use.
+            self._cache = None
             if _inode(self._entries) == self._opened[1]:  # else another process has already done it
                 _set_aside(self._entries)
-            self._cache = None
 
 
 def _voice(key: str) -> str:

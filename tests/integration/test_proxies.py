@@ -14,7 +14,7 @@ from chatterbox.mtl_tts import ChatterboxMultilingualTTS
 from chatterbox.tts import ChatterboxTTS
 
 import chatterbox_cached
-from chatterbox_cached import CachedMultilingualTTS, CachedTTS, ConditionalCache, SettingsError, rehearsal
+from chatterbox_cached import CachedMultilingualTTS, CachedTTS, ConditionalCache, SettingsError
 from tests.support import assert_same_conditionals, speak
 
 PROXIES = {"english": (CachedTTS, ChatterboxTTS), "multilingual": (CachedMultilingualTTS, ChatterboxMultilingualTTS)}
@@ -129,7 +129,7 @@ def test_from_local_takes_upstreams_arguments_and_a_cache(
 ) -> None:
     from chatterbox.models.t3.llama_configs import LLAMA_CONFIGS
 
-    monkeypatch.setitem(LLAMA_CONFIGS["Llama_520M"], "num_hidden_layers", rehearsal.LAYERS)
+    monkeypatch.setitem(LLAMA_CONFIGS["Llama_520M"], "num_hidden_layers", 2)
     cache = ConditionalCache()
     tts = CachedTTS.from_local(next(hub.rglob("conds.pt")).parent, device="cpu", cache=cache)
     assert tts.cache is cache
