@@ -142,7 +142,10 @@ def with_user_folder(keywords: Mapping[str, object]) -> Settings:
     if "cache_dir" not in given and _VARIABLES["cache_dir"] not in os.environ:
         import platformdirs
 
-        given["cache_dir"] = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
+        try:
+            given["cache_dir"] = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
+        except RuntimeError:  # a user without a home, as in some containers: memory only
+            given["cache_dir"] = None
     return resolve(given)
 
 

@@ -168,3 +168,11 @@ def test_variables_in_a_folder_are_replaced_where_no_shell_does_it(
     monkeypatch.setenv("STORE", str(tmp_path))
     monkeypatch.setenv("CHATTERBOX_CACHED_DIR", "$STORE/voices")
     assert with_user_folder({}).cache_dir == tmp_path / "voices"
+
+
+def test_a_user_without_a_home_gets_memory_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(*_: object, **__: object) -> str:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(platformdirs, "user_cache_dir", no_home)
+    assert with_user_folder({}).cache_dir is None
