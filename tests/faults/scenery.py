@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -121,9 +122,7 @@ def what_is_held(cache: Any, model: Any) -> list[str]:
     if not at_once(lambda _: turn(model).acquire(blocking=False), 1)[0]:
         held.append("turn")
     for file in entries_of(cache.settings.cache_dir).glob("*.lock"):
-        try:
-            with filelock.FileLock(file, timeout=0):
-                pass
-        except filelock.Timeout:
-            held.append(file.name)
+        with contextlib.suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):
+            continue
+        held.append(file.name)
     return held

@@ -295,7 +295,7 @@ def test_a_task_that_is_cancelled_leaves_its_voice_and_no_lock(stage: Stage, tmp
     assert stage(a_cancelled_task, folder=tmp_path) == [[], 1, 1]
 
 
-@pytest.fixture(params=["english", "multilingual"])
+@pytest.fixture(scope="module", params=["english", "multilingual"])
 def speaker(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
@@ -334,10 +334,10 @@ class Listener:
         self.calls += 1
 
 
-@pytest.fixture
-def cast(speaker: Any, voice: Path, other_voice: Path, tmp_path: Path) -> dict[Path, Any]:
+@pytest.fixture(scope="module")
+def cast(speaker: Any, voice: Path, other_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Any]:
     """Fourteen voices and what upstream makes of them: two were prepared, the others are variations on them."""
-    cast = {}
+    cast, folder = {}, tmp_path_factory.mktemp("cast")
     for path in (voice, other_voice):
         with torch.no_grad():
             speaker.prepare_conditionals(path)
@@ -346,16 +346,16 @@ def cast(speaker: Any, voice: Path, other_voice: Path, tmp_path: Path) -> dict[P
         varied = copy.deepcopy(cast[voice])
         varied.t3.speaker_emb.add_(number + 1)
         varied.gen["embedding"].add_(number + 1)
-        cast[tmp_path / f"{number}.wav"] = varied
-        varied.save(tmp_path / f"{number}.pt")
+        cast[folder / f"{number}.wav"] = varied
+        varied.save(folder / f"{number}.pt")
     return cast
 
 
 def _cache_of(cast: dict[Path, Any], folder: Path, **settings: Any) -> ConditionalCache:
     cache = ConditionalCache(folder / "voices", **settings)
     for path in cast:
-        if path.parent == folder:
-            cache.load(path.with_suffix(".pt"), path)
+        if (saved := path.with_suffix(".pt")).exists():
+            cache.load(saved, path)
     return cache
 
 
@@ -384,24 +384,28 @@ def test_two_threads_with_two_voices_on_one_model_need_turns(
 ) -> None:
     """Both have prepared before either speaks: without turns one of them is certain to hear the other's voice."""
     listener, together = Listener(speaker, monkeypatch), threading.Barrier(2)
-    plain = speaker.tokenizer.text_to_tokens
+    plain, one_at_a_time = speaker.tokenizer.text_to_tokens, by in ("turns", "round the cache")
+
+    def prepare_conditionals(self: Any, wav_fpath: Path, exaggeration: float = 0.5) -> None:
+        self.conds = copy.deepcopy(cast[wav_fpath])
 
     def wait_for_the_other(*args: Any, **kwargs: Any) -> Any:
         with contextlib.suppress(threading.BrokenBarrierError):
-            together.wait(0.5 if by in ("turns", "round the cache") else SECONDS)
+            together.wait(0.5 if one_at_a_time else SECONDS)
         return plain(*args, **kwargs)
 
+    monkeypatch.setattr(type(speaker), "prepare_conditionals", prepare_conditionals)
     monkeypatch.setattr(speaker.tokenizer, "text_to_tokens", wait_for_the_other)
     if by != "no cache":
         chatterbox_cached.enable(cache=_cache_of(cast, tmp_path, take_turns=by != "no turns"))
     pair = list(cast)[:2]
 
     def perform(number: int) -> None:
-        with chatterbox_cached.disabled() if by == "round the cache" and number else contextlib.nullcontext():
+        with chatterbox_cached.disabled() if by == "round the cache" else contextlib.nullcontext():
             listener.speak(speaker, pair[number], cast[pair[number]], 0.5)
 
     assert at_once(perform, 2) == [None, None]
-    assert set(listener.mixed) == (set() if by in ("turns", "round the cache") else {"speaker", "sound"})
+    assert set(listener.mixed) == (set() if one_at_a_time else {"speaker", "sound"})
 
 
 def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
@@ -424,3 +428,29 @@ def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
 
     monkeypatch.setattr("chatterbox_cached.cache.turn", lambda _: ThenAnother())
     assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
+
+
+def no_turns(folder: Path) -> Any:
+    """Without turns another thread prepares on the same model before the first one's voice was put away."""
+    upstream, (voice, other) = _standin(folder), voices(folder, 2)
+    cache, model = ConditionalCache(folder / "voices", take_turns=False), upstream()
+    count, others = cache._stats.prepared, []
+
+    def let_another_in(seconds: float) -> None:  # this is what comes between a preparation and a look at it
+        count(seconds)
+        if not others:
+            others.append(threading.Thread(target=cache.get_or_prepare, args=(model, other)))
+            others[0].start()
+            others[0].join(0.5)
+
+    cache._stats.prepared = let_another_in
+    cache.get_or_prepare(model, voice)
+    others[0].join()
+    for path in (voice, other):
+        kept = cache.get_or_prepare(model, path).gen["embedding"]
+        assert torch.equal(kept, _expected(path)), f"{path.name} is another's voice"
+    return cache.get_cache_stats()["memory_hits"]
+
+
+def test_without_turns_no_voice_is_kept_as_anothers(stage: Stage, tmp_path: Path) -> None:
+    assert stage(no_turns, folder=tmp_path) == 2
