@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -28,10 +27,14 @@ if TYPE_CHECKING:
 
 
 class Served(NamedTuple):
-    """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``."""
+    """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``.
+
+    ``returned`` is what upstream's method returned, ``conditionals`` what the model had at the end of its turn.
+    """
 
     source: str
     returned: Any = None
+    conditionals: Any = None
 
 
 class ConditionalCache:
@@ -87,7 +90,7 @@ class ConditionalCache:
         served = self._asked_for(plain, audio_path, exaggeration, force_refresh)
         if verbose:
             print(f"{audio_path}: {served.source}, {(time.perf_counter() - started) * 1000:.2f} ms")
-        return plain.conds
+        return served.conditionals  # the model may have another thread's by now
 
     def _asked_for(self, model: Any, audio: object, exaggeration: Any, refresh: bool) -> Served:
         family = family_of(model)
@@ -95,7 +98,7 @@ class ConditionalCache:
             self._stats.bypass("class is not cached" if family is None else "prepare method is overridden")
             returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
             guard.remember(model.conds, exaggeration)
-            return Served("round the cache", returned)
+            return Served("round the cache", returned, model.conds)
         method = getattr(model, family.prepare)
         arguments = {family.audio: audio, family.exaggeration: exaggeration}
         call = preparation(model, family, signature_of(getattr(type(model), family.prepare)), method, **arguments)
@@ -109,11 +112,12 @@ class ConditionalCache:
         """
         model = call.model
         if is_doing("prepare", model):  # this is upstream's own work on a miss, seen from below
-            return Served("upstream", call.upstream())
-        with turn(model) if self.settings.take_turns else contextlib.nullcontext():
+            return Served("upstream", call.upstream(), model.conds)
+        # In turn whatever the settings: another's conditionals on this model would be kept as this voice.
+        with turn(model):
             served = self._serve(call, refresh)
             guard.remember(model.conds, call.exaggeration)
-            return served
+            return Served(served.source, served.returned, model.conds)
 
     def went_round(self, reason: str) -> None:
         """Count a call that was not even taken apart."""

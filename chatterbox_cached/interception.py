@@ -35,9 +35,11 @@ def generate(
 
     Raises ExaggerationMismatchError before anything is generated, where the cache's settings ask for that.
     """
-    if cache.off or goes_round() or is_doing("generate", model):
+    if cache.off or is_doing("generate", model):
         return upstream(*args, **kwargs)
     with turn(model) if cache.settings.take_turns else contextlib.nullcontext(), doing("generate", model):
+        if goes_round():  # but in its turn all the same, since it would speak into what others say on this model
+            return upstream(*args, **kwargs)
         return upstream(*args, **_guarded(cache, model, family, function, args, kwargs))
 
 
