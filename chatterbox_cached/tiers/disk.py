@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import EntryError
 from ..forks import renew_after_fork
-from . import folder
+from . import folder, repair
 
 if TYPE_CHECKING:
     import diskcache
@@ -56,6 +56,7 @@ class DiskTier:
         self._cache: diskcache.Cache | None = None
         self._opened = (0, 0)  # process id, inode of the database
         self._inherited: list[object] = []
+        self._times_set_aside = 0
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
@@ -98,6 +99,16 @@ class DiskTier:
     def nbytes(self) -> int:
         return int(self._ask(lambda cache: cache.volume(), 0))
 
+    def check(self, decode: repair.Decode, fix: bool = True) -> repair.CheckReport:
+        """Look through the folder and, with ``fix``, repair it; ``decode(key, value)`` raises EntryError for damage.
+
+        A malformed index is set aside, whatever ``fix`` says: nothing can be done with it. It takes as long as
+        reading everything takes. Raises what keeps it from being done.
+        """
+        aside = self._times_set_aside
+        report = self._ask(lambda cache: repair.check(cache, self._entries, decode, fix), repair.CheckReport())
+        return report._replace(database=1) if self._times_set_aside > aside else report
+
     def close(self) -> None:
         with self._lock:
             if self._cache is not None and self._opened[0] == os.getpid():
@@ -138,7 +149,7 @@ class DiskTier:
             return _explained(operation, self._open())  # somebody has begun a new one meanwhile
         except sqlite3.DatabaseError as error:
             self._begin_anew(cache)
-            self._tell_set_aside(error)
+            self._was_set_aside(error)
             return _explained(operation, self._open())
 
     def _open(self) -> diskcache.Cache:
@@ -156,7 +167,9 @@ class DiskTier:
                 with _one_at_a_time(self._entries, deadline):
                     self._cache = self._connect_or_begin_anew(deadline)
                     self._opened = os.getpid(), _inode(self._entries)
+                    repair.mend_counters(self._cache)
                     self._make_room(self._cache, deadline - time.monotonic())  # the limit may be lower than last time
+                    repair.sweep(self._cache, self._entries)
             return self._cache
 
     @contextlib.contextmanager
@@ -176,7 +189,7 @@ class DiskTier:
             raise
         except sqlite3.DatabaseError as error:
             _set_aside(self._entries)
-            self._tell_set_aside(error)
+            self._was_set_aside(error)
             return self._connect(deadline)
 
     def _connect(self, deadline: float) -> diskcache.Cache:
@@ -195,6 +208,10 @@ class DiskTier:
             statistics=0,
             tag_index=1,
         )
+
+    def _was_set_aside(self, error: Exception) -> None:
+        self._times_set_aside += 1
+        self._tell_set_aside(error)
 
     def _replaced(self) -> bool:
         """Whether the database on disk is no longer the one that is open; then it is opened at the next use."""
