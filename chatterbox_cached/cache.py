@@ -20,6 +20,7 @@ from .singleflight import SingleFlight
 from .stats import Stats
 from .store import VoiceStore
 from .tiers.folder import entries_of
+from .tiers.repair import CheckReport
 from .turns import turn
 
 if TYPE_CHECKING:
@@ -244,6 +245,13 @@ class ConditionalCache:
         voice = self._voice(audio_path)
         brought = self._brought.pop(voice, None)
         return self._store.forget(voice_prefix(voice)) + (brought is not None)
+
+    def check(self, fix: bool = True) -> CheckReport:
+        """Look through what is on disk, as after a crash or an outage, and drop what is damaged or left over.
+
+        It reads every entry. ``fix=False`` only looks. What kept it from being done is in the report's ``error``.
+        """
+        return self._store.check(fix)
 
     def get_cache_stats(self) -> dict[str, Any]:
         """What is kept and what was done so far; the keys are listed in the README."""

@@ -12,6 +12,7 @@ from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
 from .tiers.disk import DiskTier
 from .tiers.memory import MemoryTier
+from .tiers.repair import CheckReport
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +27,12 @@ class VoiceStore:
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
         stores: list[Tier[bytes]] = []
+        self._disk: DiskTier | None = None
         if settings.cache_dir is not None:
-            stores.append(
-                DiskTier(settings.cache_dir, settings.size_limit, lambda error: failed("disk index moved aside", error))
+            self._disk = DiskTier(
+                settings.cache_dir, settings.size_limit, lambda error: failed("disk index moved aside", error)
             )
+            stores.append(self._disk)
         self.stores = TierChain(stores, failed)
 
     def near(self, key: str, device: str | torch.device) -> Snapshot | None:
@@ -68,6 +71,18 @@ class VoiceStore:
             if (found := self.far(key, "cpu")) is not None:
                 return found[1]
         return None
+
+    def check(self, fix: bool) -> CheckReport:
+        """Look through the disk tier and, with ``fix``, repair it; a pause that it was given ends."""
+        if self._disk is None:
+            return CheckReport()
+        try:
+            report = self._disk.check(wire.decode, fix)
+        except Exception as error:
+            self._failed("disk check", error)
+            return CheckReport(error=f"{type(error).__name__}: {error}")
+        self.stores.try_again()
+        return report
 
     def forget(self, prefix: str) -> int:
         """Drop everything that was made of one voice; says how many entries it was."""
