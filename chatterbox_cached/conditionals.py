@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
+from .expected import flaw
 from .families import Family
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
     ):
         raise Unidentifiable("unexpected conditionals")
     snapshot = Snapshot(_detached(t3), _detached(live.gen), prepare_seconds)
+    if flaw(snapshot.tensors()) is not None:
+        raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
     if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
         raise Unidentifiable("conditionals on several devices")
     return snapshot

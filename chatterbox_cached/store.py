@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from . import wire
 from .conditionals import Snapshot
 from .errors import EntryError
+from .expected import flaw
 from .settings import Settings
 from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
@@ -42,7 +43,7 @@ class VoiceStore:
         if found is None:
             return None
         try:
-            snapshot = wire.decode(key, found[1]).to(device)
+            snapshot = self._decoded(key, found[1]).to(device)
         except EntryError as error:
             self._failed("entry", error)
             self.stores.delete(key)
@@ -52,6 +53,12 @@ class VoiceStore:
             return None
         self.memory.put(_in_memory(key, device), snapshot)
         return found[0], snapshot
+
+    def _decoded(self, key: str, entry: bytes) -> Snapshot:
+        snapshot = wire.decode(key, entry)
+        if (said := flaw(snapshot.tensors())) is not None:
+            raise EntryError(f"entry is no voice: {said}")
+        return snapshot
 
     def keep(self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool) -> None:
         """Keep a snapshot in memory and, if ``durable``, in every tier below."""
