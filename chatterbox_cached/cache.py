@@ -20,7 +20,7 @@ from .settings import Settings, resolve, switched_off
 from .singleflight import SingleFlight
 from .stats import Stats
 from .store import VoiceStore
-from .tiers.folder import entries_of
+from .tiers.folder import UntrustedFolder, entries_of, is_believed
 from .turns import turn
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class ConditionalCache:
         self._stats = Stats()
         self._store = VoiceStore(settings, self._failed)
         folder = settings.cache_dir
-        self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds)
+        usable = Path.is_dir if settings.trust_cache_dir else is_believed
+        self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds, usable)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self._brought: dict[str, Snapshot] = {}
         self._warned: set[str] = set()
@@ -276,6 +277,10 @@ class ConditionalCache:
             return self._identity.audio.last_digest(path) or os.path.abspath(path)
 
     def _failed(self, place: str, error: Exception) -> None:
+        if isinstance(error, UntrustedFolder):  # whatever was to be done there
+            self._stats.error("untrusted folder")
+            self._say_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
+            return
         self._stats.error(place)
         self._say_once(
             place,
