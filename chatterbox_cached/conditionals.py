@@ -109,8 +109,13 @@ def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
 
 def equal(one: Snapshot, other: Snapshot) -> bool:
     """Whether two snapshots are the same bit for bit, in values, shapes, types and layout."""
+    return not differing(one, other)
+
+
+def differing(one: Snapshot, other: Snapshot) -> tuple[str, ...]:
+    """The dotted names of the fields in which two snapshots are not the same bit for bit."""
     left, right = one.tensors(), other.tensors()
-    return left.keys() == right.keys() and all(_same(left[name], right[name]) for name in left)
+    return tuple(name for name in {**left, **right} if not _same(left.get(name), right.get(name)))
 
 
 def _fresh(fields: Fields) -> dict[str, torch.Tensor | None]:

@@ -32,7 +32,8 @@ class Settings:
     wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
     another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that others can
     write to. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on disk with and all to verify
-    them; a text may hold several with commas between.
+    them; a text may hold several with commas between. ``verify``: the share of hits (0 to 1) that upstream prepares
+    again to compare.
     """
 
     cache_dir: Path | None = None
@@ -45,6 +46,7 @@ class Settings:
     wait_seconds: float = 60.0
     trust_cache_dir: bool = False
     signing_key: tuple[bytes, ...] = field(default=(), repr=False)
+    verify: float = 0.0
 
 
 def _whole(value: object) -> int:
@@ -71,6 +73,16 @@ def _seconds(value: object) -> float:
     if not 0 <= number < float("inf"):
         raise ValueError("zero or more seconds")
     return number
+
+
+def _share(value: object) -> float:
+    try:
+        share = _seconds(value)
+    except ValueError:
+        share = -1.0
+    if not (share == 0 or 1e-9 <= share <= 1):
+        raise ValueError("a share from 0 to 1, such as 0.01 for every hundredth hit")
+    return share
 
 
 def _flag(value: object) -> bool:
@@ -125,6 +137,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "wait_seconds": _seconds,
     "trust_cache_dir": _flag,
     "signing_key": _keys,
+    "verify": _share,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}

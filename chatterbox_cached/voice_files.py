@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 import threading
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import conditionals
+from . import archives, conditionals
 from .conditionals import Fields, Snapshot
 from .errors import VoiceFileError
 from .expected import flaw, flaw_of_form
-from .tiers.base import MAX_VALUE_BYTES
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +25,6 @@ _EXPECTED = {
 _TOKENS = frozenset({"cond_prompt_speech_tokens", "prompt_token", "prompt_token_len", "prompt_feat_len"})
 # Not part of a voice: made by one T3 from its own weights, and the exaggeration, which is applied at use.
 _LEFT_OUT = frozenset({"cond_prompt_speech_emb", "emotion_adv"})
-
-# A voice has some ten parts, and under 2 kB of pickle that says which is which.
-_MOST_PARTS, _MOST_PICKLED = 200, 2**16
 
 
 def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
@@ -57,7 +51,7 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
     Raises OSError when it can't be read and VoiceFileError when it holds something else.
     """
     try:
-        content = _loaded(_archive(path))
+        content = _loaded(archives.read(path))
     except (OSError, VoiceFileError):
         raise
     except Exception as error:
@@ -69,27 +63,6 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
     }
     _refuse(path, flaw(_by_dotted_name(restored)))
     return Snapshot(restored["t3"], restored["gen"], prepare_seconds=0.0).to(device)
-
-
-def _archive(path: Path) -> bytes:
-    """The file, if it is of a possible size and its parts are as torch.save writes them.
-
-    torch.load itself makes room for whatever a part says that it is unpacked, and in the format before the archives for
-    whatever a tensor says that it is; so neither packed parts nor that format are let through.
-    """
-    with path.open("rb") as file:
-        content = file.read(MAX_VALUE_BYTES + 1)
-    if len(content) > MAX_VALUE_BYTES:
-        raise VoiceFileError(f"{path} holds no conditionals: they are far smaller than {MAX_VALUE_BYTES} bytes.")
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        parts = archive.infolist()
-    packed = any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts)
-    pickled = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
-    if packed or len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > len(content):
-        raise VoiceFileError(f"{path} holds no conditionals: its parts are not as torch.save writes them.")
-    if pickled > _MOST_PICKLED:
-        raise VoiceFileError(f"{path} holds no conditionals: there are too many things in it.")
-    return content
 
 
 def _loaded(archive: bytes) -> Any:

@@ -132,7 +132,10 @@ def _snapshot(header: _Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
             raise EntryError("entry names a field twice")
         tensor = tensors.get(field)
         parts[part][name] = None if tensor is None else _as_laid_out(tensor, header.strides[field])
-    return Snapshot(parts["t3"], parts["gen"], float(header.prepare_seconds))
+    seconds = float(header.prepare_seconds)
+    if not 0 <= seconds < float("inf"):
+        raise EntryError("entry took an impossible time")  # it would spoil the statistics
+    return Snapshot(parts["t3"], parts["gen"], seconds)
 
 
 def _axes(strides: list[int]) -> list[int]:

@@ -25,6 +25,7 @@ EVERY = [
     ("take_turns", "CHATTERBOX_CACHED_TAKE_TURNS", "on", False, False),
     ("wait_seconds", "CHATTERBOX_CACHED_WAIT_SECONDS", "1.5", 2, 2.0),
     ("trust_cache_dir", "CHATTERBOX_CACHED_TRUST_CACHE_DIR", "0", True, True),
+    ("verify", "CHATTERBOX_CACHED_VERIFY", "0.5", 1, 1.0),
     ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
 ]
 
@@ -96,6 +97,11 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("wait_seconds", True),
         ("wait_seconds", 10**400),
         ("trust_cache_dir", "of course"),
+        ("verify", 1.5),
+        ("verify", -0.1),
+        ("verify", 1e-300),
+        ("verify", "nan"),
+        ("verify", True),
         ("signing_key", "short"),
         ("signing_key", f"{NEW},"),
         ("signing_key", [NEW, "short"]),
