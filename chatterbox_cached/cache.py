@@ -205,30 +205,15 @@ class ConditionalCache:
 
         What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
         """
-        same, different, not_compared = list[str](), dict[str, tuple[str, ...]](), list[str]()
-        for audio in audio_paths:
-            fields = self._compared(unproxied(model), audio)
-            if fields:
-                different[str(audio)] = fields
-            else:
-                (not_compared if fields is None else same).append(str(audio))
-        return Verification(tuple(same), different, tuple(not_compared))
+        return self._verifier.compare(unproxied(model), audio_paths, self._known)
 
-    def _compared(self, model: Any, audio: object) -> tuple[str, ...] | None:
-        family = family_of(model)
-        if family is None or overrides(model, family.prepare, family):
+    def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, Snapshot] | None:
+        if (identified := self._identify(call, refresh=False)) is None:
             return None
-        call, before = asked_for(model, family, audio, 0.5), model.conds
-        with turn(model) if self.settings.take_turns else contextlib.nullcontext():
-            try:
-                if (identified := self._identify(call, refresh=False)) is None:
-                    return None
-                key, emotion, snapshot = identified
-                if snapshot is None and (found := self._store.far(key.text, model.device)) is not None:
-                    snapshot = found[1]
-                return None if snapshot is None else self._verifier.differences(call, key, snapshot, emotion)
-            finally:
-                model.conds = before
+        key, emotion, snapshot = identified
+        if snapshot is None and (found := self._store.far(key.text, call.model.device)) is not None:
+            snapshot = found[1]
+        return None if snapshot is None else (key, emotion, snapshot)
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
