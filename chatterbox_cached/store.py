@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from . import wire
 from .conditionals import Snapshot
-from .errors import EntryError
+from .errors import EntryError, SignatureError
+from .expected import flaw
 from .settings import Settings
 from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
@@ -22,7 +23,7 @@ class VoiceStore:
     """Where the snapshots of one cache are kept. ``failed`` is told of what went wrong; nothing here raises for it."""
 
     def __init__(self, settings: Settings, failed: Failed) -> None:
-        self._failed = failed
+        self._failed, self._signing_keys = failed, settings.signing_key
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
@@ -30,7 +31,10 @@ class VoiceStore:
         self._disk: DiskTier | None = None
         if settings.cache_dir is not None:
             self._disk = DiskTier(
-                settings.cache_dir, settings.size_limit, lambda error: failed("disk index moved aside", error)
+                settings.cache_dir,
+                settings.size_limit,
+                lambda error: failed("disk index moved aside", error),
+                trusted=settings.trust_cache_dir,
             )
             stores.append(self._disk)
         self.stores = TierChain(stores, failed)
@@ -45,9 +49,9 @@ class VoiceStore:
         if found is None:
             return None
         try:
-            snapshot = wire.decode(key, found[1]).to(device)
+            snapshot = self._decoded(key, found[1]).to(device)
         except EntryError as error:
-            self._failed("entry", error)
+            self._failed("signature" if isinstance(error, SignatureError) else "entry", error)
             self.stores.delete(key)
             return None
         except Exception as error:  # no memory left on the device, for one
@@ -56,11 +60,17 @@ class VoiceStore:
         self.memory.put(_in_memory(key, device), snapshot)
         return found[0], snapshot
 
+    def _decoded(self, key: str, entry: bytes) -> Snapshot:
+        snapshot = wire.decode(key, entry, self._signing_keys)
+        if (said := flaw(snapshot.tensors())) is not None:
+            raise EntryError(f"entry is no voice: {said}")
+        return snapshot
+
     def keep(self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool) -> None:
         """Keep a snapshot in memory and, if ``durable``, in every tier below."""
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
-            self.stores.put(key, wire.encode(key, snapshot))
+            self.stores.put(key, wire.encode(key, snapshot, self._signing_keys))
 
     def latest(self, prefix: str) -> Snapshot | None:
         """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""

@@ -43,13 +43,20 @@ class DiskTier:
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
     longest ago go first: keeping account of every use would turn each hit into a write. ``set_aside`` is told when a
-    malformed database was moved aside.
+    malformed database was moved aside. Unless it is ``trusted``, a folder that others can write to is not used.
     """
 
     name = "disk"
 
-    def __init__(self, root: Path, size_limit: int, set_aside: Callable[[Exception], None] = lambda _: None) -> None:
-        self._root, self._entries = root, folder.entries_of(root)
+    def __init__(
+        self,
+        root: Path,
+        size_limit: int,
+        set_aside: Callable[[Exception], None] = lambda _: None,
+        *,
+        trusted: bool = False,
+    ) -> None:
+        self._root, self._entries, self._trusted = root, folder.entries_of(root), trusted
         self._size_limit, self._tell_set_aside = size_limit, set_aside
         self.renew_locks()
         renew_after_fork(self)
@@ -163,7 +170,7 @@ class DiskTier:
                 self._inherited.append(self._cache)
                 self._cache = None
             if self._cache is None:
-                folder.prepare(self._root)
+                folder.prepare(self._root, trusted=self._trusted)
                 with _one_at_a_time(self._entries, deadline):
                     self._cache = self._connect_or_begin_anew(deadline)
                     self._opened = os.getpid(), _inode(self._entries)
