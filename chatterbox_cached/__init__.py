@@ -14,6 +14,7 @@ from .errors import (
 )
 from .proxies import CachedMultilingualTTS, CachedTTS
 from .settings import Settings
+from .verification import Verification
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "NotCachedError",
     "Settings",
     "SettingsError",
+    "Verification",
     "VoiceFileError",
     "disable",
     "disabled",

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import conditionals, guard, voice_files
 from .audio import UNKNOWN_AUDIO, path_of
-from .calls import Preparation, doing, goes_round, is_doing, preparation, unproxied
+from .calls import Preparation, asked_for, doing, goes_round, is_doing, unproxied
 from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
-from .families import family_of, overrides, signature_of
+from .families import family_of, overrides
 from .identity import Identity, Key, voice_prefix
 from .notices import tell
 from .settings import Settings, resolve, switched_off
 from .singleflight import SingleFlight
 from .stats import Stats
 from .store import VoiceStore
-from .tiers.folder import entries_of
+from .tiers.folder import UntrustedFolder, entries_of, is_believed
+from .tiers.repair import CheckReport
 from .turns import turn
+from .verification import Verification, Verifier
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +60,9 @@ class ConditionalCache:
         self._stats = Stats()
         self._store = VoiceStore(settings, self._failed)
         folder = settings.cache_dir
-        self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds)
+        usable = Path.is_dir if settings.trust_cache_dir else is_believed
+        self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds, usable)
+        self._verifier = Verifier(settings, self._store, self._stats, self._failed, self._say_once)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self._brought: dict[str, Snapshot] = {}
         self._warned: set[str] = set()
@@ -99,11 +104,7 @@ class ConditionalCache:
             returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
             guard.remember(model.conds, exaggeration)
             return Served("round the cache", returned, model.conds)
-        method = getattr(model, family.prepare)
-        arguments = {family.audio: audio, family.exaggeration: exaggeration}
-        call = preparation(model, family, signature_of(getattr(type(model), family.prepare)), method, **arguments)
-        assert call is not None  # these two are the arguments that every family has
-        return self.prepare(call, refresh=refresh)
+        return self.prepare(asked_for(model, family, audio, exaggeration), refresh=refresh)
 
     def prepare(self, call: Preparation, *, refresh: bool = False) -> Served:
         """Serve one call of a prepare method: set the model's conditionals as upstream would have.
@@ -130,17 +131,17 @@ class ConditionalCache:
             with doing("prepare", call.model):
                 return Served("round the cache", call.upstream())
         key, emotion, snapshot = identified
-        if snapshot is not None and self._hit("memory", call, snapshot, emotion, started):
+        if snapshot is not None and self._hit("memory", call, key, snapshot, emotion, started):
             return Served("memory")
         found = None if refresh else self._store.far(key.text, call.model.device)
-        if found is not None and self._hit(found[0], call, found[1], emotion, started):
+        if found is not None and self._hit(found[0], call, key, found[1], emotion, started):
             return Served(found[0])
         if self.settings.auto_save:
             self._store.stores.open()  # the first of several processes makes the folder that they meet in
         with self._flights.flight(key.text):
             # Whoever was in flight before may have prepared it.
             found = None if refresh else self._look_again(key, call.model.device)
-            if found is not None and self._hit(found[0], call, found[1], emotion, started):
+            if found is not None and self._hit(found[0], call, key, found[1], emotion, started):
                 return Served(found[0])
             return self._miss(call, key, emotion)
 
@@ -170,13 +171,17 @@ class ConditionalCache:
         snapshot = self._store.near(key.text, device)
         return ("memory", snapshot) if snapshot is not None else self._store.far(key.text, device)
 
-    def _hit(self, tier: str, call: Preparation, snapshot: Snapshot, emotion: torch.Tensor, started: float) -> bool:
+    def _hit(
+        self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
+    ) -> bool:
         try:
             call.model.conds = conditionals.revive(snapshot, call.family, emotion)
         except Exception as error:
             self._failed("hit", error)
             return False
         self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
+        if self._verifier.due():
+            self._verifier.differences(call, key, snapshot, emotion)
         return True
 
     def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor) -> Served:
@@ -199,6 +204,21 @@ class ConditionalCache:
         except Exception as error:
             self._failed("store", error)
         return Served("upstream", returned)
+
+    def verify(self, model: Any, audio_paths: Iterable[Any]) -> Verification:
+        """Compare what is cached of these voices with what ``model`` makes of them now, bit for bit.
+
+        What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
+        """
+        return self._verifier.compare(unproxied(model), audio_paths, self._known)
+
+    def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, Snapshot] | None:
+        if (identified := self._identify(call, refresh=False)) is None:
+            return None
+        key, emotion, snapshot = identified
+        if snapshot is None and (found := self._store.far(key.text, call.model.device)) is not None:
+            snapshot = found[1]
+        return None if snapshot is None else (key, emotion, snapshot)
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
@@ -245,6 +265,13 @@ class ConditionalCache:
         brought = self._brought.pop(voice, None)
         return self._store.forget(voice_prefix(voice)) + (brought is not None)
 
+    def check(self, fix: bool = True) -> CheckReport:
+        """Look through what is on disk, as after a crash or an outage, and drop what is damaged or left over.
+
+        It reads every entry. ``fix=False`` only looks. What kept it from being done is in the report's ``error``.
+        """
+        return self._store.check(fix)
+
     def get_cache_stats(self) -> dict[str, Any]:
         """What is kept and what was done so far; the keys are listed in the README."""
         folder = self.settings.cache_dir
@@ -280,6 +307,10 @@ class ConditionalCache:
             return self._identity.audio.last_digest(path) or os.path.abspath(path)
 
     def _failed(self, place: str, error: Exception) -> None:
+        if isinstance(error, UntrustedFolder):  # whatever was to be done there
+            self._stats.error("untrusted folder")
+            self._say_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
+            return
         self._stats.error(place)
         self._say_once(
             place,

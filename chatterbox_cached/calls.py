@@ -10,7 +10,7 @@ from typing import Any
 
 from wrapt import BaseObjectProxy
 
-from .families import Family, Signature
+from .families import Family, Signature, signature_of
 
 # Per thread and per task: who asked to go round the cache, and what upstream is doing on which model right now.
 _switched_off: ContextVar[bool] = ContextVar("chatterbox_cached_off", default=False)
@@ -39,6 +39,15 @@ def preparation(
     others = {**signature.defaults, **bound}
     audio, exaggeration = others.pop(family.audio), others.pop(family.exaggeration, None)
     return Preparation(model, family, audio, exaggeration, others, lambda: upstream(*args, **kwargs))
+
+
+def asked_for(model: Any, family: Family, audio: object, exaggeration: object) -> Preparation:
+    """The call that prepares this audio on ``model``."""
+    arguments = {family.audio: audio, family.exaggeration: exaggeration}
+    signature = signature_of(getattr(type(model), family.prepare))
+    call = preparation(model, family, signature, getattr(model, family.prepare), **arguments)
+    assert call is not None  # these two are the arguments that every family has
+    return call
 
 
 def unproxied(model: Any) -> Any:

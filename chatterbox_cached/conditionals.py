@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
+from .expected import flaw
 from .families import Family
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
     ):
         raise Unidentifiable("unexpected conditionals")
     snapshot = Snapshot(_detached(t3), _detached(live.gen), prepare_seconds)
+    if flaw(snapshot.tensors()) is not None:
+        raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
     if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
         raise Unidentifiable("conditionals on several devices")
     return snapshot
@@ -106,8 +109,13 @@ def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
 
 def equal(one: Snapshot, other: Snapshot) -> bool:
     """Whether two snapshots are the same bit for bit, in values, shapes, types and layout."""
+    return not differing(one, other)
+
+
+def differing(one: Snapshot, other: Snapshot) -> tuple[str, ...]:
+    """The dotted names of the fields in which two snapshots are not the same bit for bit."""
     left, right = one.tensors(), other.tensors()
-    return left.keys() == right.keys() and all(_same(left[name], right[name]) for name in left)
+    return tuple(name for name in {**left, **right} if not _same(left.get(name), right.get(name)))
 
 
 def _fresh(fields: Fields) -> dict[str, torch.Tensor | None]:

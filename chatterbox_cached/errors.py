@@ -50,3 +50,7 @@ class Unidentifiable(ChatterboxCachedError):
 
 class EntryError(ChatterboxCachedError):
     """Internal: a stored entry is not what it should be; it counts as absent."""
+
+
+class SignatureError(EntryError):
+    """Internal: a stored entry is not signed with any of the keys; it counts as absent."""

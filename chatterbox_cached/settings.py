@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from .errors import SettingsError
 PREFIX = "CHATTERBOX_CACHED_"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SHORTEST_KEY = 16
+_SECRET = frozenset({"signing_key"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
@@ -28,7 +30,10 @@ class Settings:
     ``memory_entries`` and ``memory_bytes`` bound the memory tier, ``size_limit`` (bytes) the disk tier; sizes may be
     written as ``"500MB"``. ``on_mismatch``: what the exaggeration guard does. ``take_turns``: calls on one model
     wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
-    another's preparation of the same voice before it helps itself.
+    another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that others can
+    write to. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on disk with and all to verify
+    them; a text may hold several with commas between. ``verify``: the share of hits (0 to 1) that upstream prepares
+    again to compare.
     """
 
     cache_dir: Path | None = None
@@ -39,6 +44,9 @@ class Settings:
     on_mismatch: str = "warn"
     take_turns: bool = True
     wait_seconds: float = 60.0
+    trust_cache_dir: bool = False
+    signing_key: tuple[bytes, ...] = field(default=(), repr=False)
+    verify: float = 0.0
 
 
 def _whole(value: object) -> int:
@@ -65,6 +73,16 @@ def _seconds(value: object) -> float:
     if not 0 <= number < float("inf"):
         raise ValueError("zero or more seconds")
     return number
+
+
+def _share(value: object) -> float:
+    try:
+        share = _seconds(value)
+    except ValueError:
+        share = -1.0
+    if not (share == 0 or 1e-9 <= share <= 1):
+        raise ValueError("a share from 0 to 1, such as 0.01 for every hundredth hit")
+    return share
 
 
 def _flag(value: object) -> bool:
@@ -97,6 +115,17 @@ def _folder(value: object) -> Path | None:
     return path
 
 
+def _keys(value: object) -> tuple[bytes, ...]:
+    if value is None:
+        return ()
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+    keys = [key.strip().encode() if isinstance(key, str) else key for key in given]
+    good = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= _SHORTEST_KEY)
+    if len(good) < len(keys):
+        raise ValueError(f"a text or bytes of at least {_SHORTEST_KEY} bytes, or a list of these")
+    return good
+
+
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "cache_dir": _folder,
     "auto_save": _flag,
@@ -106,6 +135,9 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "on_mismatch": _action,
     "take_turns": _flag,
     "wait_seconds": _seconds,
+    "trust_cache_dir": _flag,
+    "signing_key": _keys,
+    "verify": _share,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
@@ -115,7 +147,8 @@ def _read(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
     except ValueError as needs:
-        raise SettingsError(f"{source} is {value!r}, but must be {needs}.") from None
+        shown = "not shown here" if name in _SECRET else repr(value)
+        raise SettingsError(f"{source} is {shown}, but must be {needs}.") from None
 
 
 def resolve(keywords: Mapping[str, object]) -> Settings:
@@ -123,7 +156,7 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
 
     Raises SettingsError, which names the setting, when one is unknown or impossible.
     """
-    known = [field.name for field in fields(Settings)]
+    known = [each.name for each in fields(Settings)]
     for name in keywords:
         if name not in known:
             raise SettingsError(f"There is no setting {name!r}. The settings are: {', '.join(known)}.")

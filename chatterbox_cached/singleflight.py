@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .forks import renew_after_fork
@@ -20,10 +20,13 @@ _STRIPES = 256
 
 
 class SingleFlight:
-    """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet threads only."""
+    """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet threads only.
 
-    def __init__(self, folder: Path | None, wait_seconds: float) -> None:
-        self._folder, self._wait_seconds = folder, wait_seconds
+    ``usable`` says whether lock files may be written there now.
+    """
+
+    def __init__(self, folder: Path | None, wait_seconds: float, usable: Callable[[Path], bool] = Path.is_dir) -> None:
+        self._folder, self._wait_seconds, self._usable = folder, wait_seconds, usable
         self.renew_locks()
         renew_after_fork(self)
 
@@ -54,7 +57,7 @@ class SingleFlight:
 
     @contextlib.contextmanager
     def _among_processes(self, key: str, deadline: float) -> Iterator[None]:
-        if self._folder is None or not self._folder.is_dir():  # no disk tier, or none that works
+        if self._folder is None or not self._usable(self._folder):  # no disk tier, or none that works
             yield
             return
         import filelock

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from . import wire
 from .conditionals import Snapshot
-from .errors import EntryError
+from .errors import EntryError, SignatureError
+from .expected import flaw
 from .settings import Settings
 from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
 from .tiers.disk import DiskTier
 from .tiers.memory import MemoryTier
+from .tiers.repair import CheckReport
 
 if TYPE_CHECKING:
     import torch
@@ -21,15 +23,20 @@ class VoiceStore:
     """Where the snapshots of one cache are kept. ``failed`` is told of what went wrong; nothing here raises for it."""
 
     def __init__(self, settings: Settings, failed: Failed) -> None:
-        self._failed = failed
+        self._failed, self._signing_keys = failed, settings.signing_key
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
         stores: list[Tier[bytes]] = []
+        self._disk: DiskTier | None = None
         if settings.cache_dir is not None:
-            stores.append(
-                DiskTier(settings.cache_dir, settings.size_limit, lambda error: failed("disk index moved aside", error))
+            self._disk = DiskTier(
+                settings.cache_dir,
+                settings.size_limit,
+                lambda error: failed("disk index moved aside", error),
+                trusted=settings.trust_cache_dir,
             )
+            stores.append(self._disk)
         self.stores = TierChain(stores, failed)
 
     def near(self, key: str, device: str | torch.device) -> Snapshot | None:
@@ -42,9 +49,9 @@ class VoiceStore:
         if found is None:
             return None
         try:
-            snapshot = wire.decode(key, found[1]).to(device)
+            snapshot = self._decoded(key, found[1]).to(device)
         except EntryError as error:
-            self._failed("entry", error)
+            self._failed("signature" if isinstance(error, SignatureError) else "entry", error)
             self.stores.delete(key)
             return None
         except Exception as error:  # no memory left on the device, for one
@@ -53,11 +60,17 @@ class VoiceStore:
         self.memory.put(_in_memory(key, device), snapshot)
         return found[0], snapshot
 
+    def _decoded(self, key: str, entry: bytes) -> Snapshot:
+        snapshot = wire.decode(key, entry, self._signing_keys)
+        if (said := flaw(snapshot.tensors())) is not None:
+            raise EntryError(f"entry is no voice: {said}")
+        return snapshot
+
     def keep(self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool) -> None:
         """Keep a snapshot in memory and, if ``durable``, in every tier below."""
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
-            self.stores.put(key, wire.encode(key, snapshot))
+            self.stores.put(key, wire.encode(key, snapshot, self._signing_keys))
 
     def latest(self, prefix: str) -> Snapshot | None:
         """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""
@@ -68,6 +81,18 @@ class VoiceStore:
             if (found := self.far(key, "cpu")) is not None:
                 return found[1]
         return None
+
+    def check(self, fix: bool) -> CheckReport:
+        """Look through the disk tier and, with ``fix``, repair it; a pause that it was given ends."""
+        if self._disk is None:
+            return CheckReport()
+        try:
+            report = self._disk.check(wire.decode, fix)
+        except Exception as error:
+            self._failed("disk check", error)
+            return CheckReport(error=f"{type(error).__name__}: {error}")
+        self.stores.try_again()
+        return report
 
     def forget(self, prefix: str) -> int:
         """Drop everything that was made of one voice; says how many entries it was."""

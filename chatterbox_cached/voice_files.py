@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import conditionals
+from . import archives, conditionals
 from .conditionals import Fields, Snapshot
 from .errors import VoiceFileError
+from .expected import flaw, flaw_of_form
 
 if TYPE_CHECKING:
     import torch
 
-_REQUIRED = {"t3": ("speaker_emb", "cond_prompt_speech_tokens"), "gen": ("prompt_token", "prompt_feat", "embedding")}
 _EXPECTED = {
     "t3": {"speaker_emb", "clap_emb", "cond_prompt_speech_tokens", "cond_prompt_speech_emb", "emotion_adv"},
     "gen": {"prompt_token", "prompt_token_len", "prompt_feat", "prompt_feat_len", "embedding"},
@@ -48,34 +50,55 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
 
     Raises OSError when it can't be read and VoiceFileError when it holds something else.
     """
-    import torch
-
-    with path.open("rb"):
-        pass  # so that a missing file is an OSError of its own
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = _loaded(archives.read(path))
+    except (OSError, VoiceFileError):
+        raise
     except Exception as error:
         raise VoiceFileError(f"{path} can't be read as conditionals: it is damaged, or no .pt file.") from error
     parts = {part: _fields(path, content, part) for part in ("t3", "gen")}
-    return Snapshot(parts["t3"], parts["gen"], prepare_seconds=0.0)
+    _refuse(path, flaw_of_form(_by_dotted_name(parts)))
+    restored = {
+        part: {name: _restored(name, value) for name, value in fields.items()} for part, fields in parts.items()
+    }
+    _refuse(path, flaw(_by_dotted_name(restored)))
+    return Snapshot(restored["t3"], restored["gen"], prepare_seconds=0.0).to(device)
+
+
+def _loaded(archive: bytes) -> Any:
+    """What torch.load makes of it, from a copy of our own that nobody can change meanwhile.
+
+    Mapped, since only then torch.load looks at whether a tensor lies within the file: else one that says that it is
+    larger than it is goes on into whatever else this process has in memory.
+    """
+    import torch
+
+    with tempfile.TemporaryDirectory(prefix="chatterbox-cached-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder, "voice.pt")
+        copy.write_bytes(archive)
+        return torch.load(copy, map_location="cpu", weights_only=True, mmap=True)
 
 
 def _fields(path: Path, content: Any, part: str) -> dict[str, Any]:
-    import torch
-
+    """The fields of one part that belong to a voice."""
     fields = content.get(part) if isinstance(content, dict) else None
-    if not isinstance(fields, dict) or not set(fields) <= _EXPECTED[part]:
+    if type(fields) is not dict or not all(type(name) is str for name in fields) or not set(fields) <= _EXPECTED[part]:
         raise VoiceFileError(f"{path} holds no conditionals: {part!r} is missing or has unknown fields.")
-    for name in _REQUIRED[part]:
-        if not isinstance(fields.get(name), torch.Tensor):
-            raise VoiceFileError(f"{path} holds no conditionals: {part}.{name} is missing.")
-    kept = {name: value for name, value in fields.items() if name not in _LEFT_OUT}
-    if not all(value is None or isinstance(value, torch.Tensor) for value in kept.values()):
-        raise VoiceFileError(f"{path} holds no conditionals: something in {part!r} is not a tensor.")
-    return {name: _restored(name, value) for name, value in kept.items()}
+    return {name: value for name, value in fields.items() if name not in _LEFT_OUT}
+
+
+def _by_dotted_name(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{part}.{name}": value for part, fields in parts.items() for name, value in fields.items()}
+
+
+def _refuse(path: Path, said: str | None) -> None:
+    if said is not None:
+        raise VoiceFileError(f"{path} holds no conditionals: {said}.")
 
 
 def _restored(name: str, value: torch.Tensor | None) -> torch.Tensor | None:
+    """A copy, so that nothing of the file stays mapped."""
     if value is None:
         return None
-    return value.detach().long() if name in _TOKENS else value.detach()
+    value = value.detach()
+    return value.long().clone() if name in _TOKENS else value.clone()

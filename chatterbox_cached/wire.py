@@ -4,24 +4,28 @@
     schema      u16       a reader knows its own schema only
     header      u32       length of the header
     payload     u64       length of the payload
+    signature   32 bytes  HMAC-SHA256 of the four above, header and payload; zeros where there was no key to sign with
     digest      32 bytes  SHA-256 of everything else
     header      JSON      key, prepare_seconds, which fields there are, their strides
     payload     safetensors
 
 All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
-count as absent; the key inside says whose entry it is, wherever the bytes were found.
+count as absent; the key inside says whose entry it is, wherever the bytes were found. Only the signature says that
+it was made by somebody who has a signing key, and only who has one too asks for it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .conditionals import Snapshot
-from .errors import EntryError
+from .errors import EntryError, SignatureError
 from .identity import SCHEMA
 from .tiers.base import MAX_VALUE_BYTES
 
@@ -29,9 +33,11 @@ if TYPE_CHECKING:
     import torch
 
 MAGIC = b"CBXVOICE"
-_PREFIX = struct.Struct("<8sHIQ")
+_LENGTHS = struct.Struct("<8sHIQ")
 _DIGEST_SIZE = 32
-_START = _PREFIX.size + _DIGEST_SIZE
+_UNSIGNED = bytes(_DIGEST_SIZE)
+_DIGEST = _LENGTHS.size + _DIGEST_SIZE
+_START = _DIGEST + _DIGEST_SIZE
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ class _Header:
     strides: dict[str, list[int]]
 
 
-def encode(key: str, snapshot: Snapshot) -> bytes:
-    """The entry for ``snapshot`` under ``key``."""
+def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = ()) -> bytes:
+    """The entry for ``snapshot`` under ``key``, signed with the first of the keys if there is one."""
     import safetensors.torch
 
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
@@ -56,17 +62,19 @@ def encode(key: str, snapshot: Snapshot) -> bytes:
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
     payload = safetensors.torch.save(as_stored)
-    prefix = _PREFIX.pack(MAGIC, SCHEMA, len(header), len(payload))
-    return b"".join((prefix, _sha256(prefix, header, payload), header, payload))
+    lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(header), len(payload))
+    signature = _hmac(signing_keys[0], lengths, header, payload) if signing_keys else _UNSIGNED
+    return b"".join((lengths, signature, _sha256(lengths, signature, header, payload), header, payload))
 
 
-def decode(key: str, entry: bytes) -> Snapshot:
+def decode(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Snapshot:
     """The snapshot of the entry that was found under ``key``, its tensors on the CPU.
 
-    Raises EntryError when it is damaged, of another schema, or another key's.
+    Raises EntryError when it is damaged, of another schema, or another key's, and SignatureError when there are
+    signing keys and it is signed with none of them.
     """
     view = memoryview(entry)
-    header, payload = _verified(view)
+    header, payload = _verified(view, signing_keys)
     try:
         known = _Header(**json.loads(bytes(header)))
         if known.key != key:
@@ -78,18 +86,27 @@ def decode(key: str, entry: bytes) -> Snapshot:
         raise EntryError("entry is malformed") from error
 
 
-def _verified(entry: memoryview) -> tuple[memoryview, memoryview]:
+def _verified(entry: memoryview, signing_keys: Sequence[bytes]) -> tuple[memoryview, memoryview]:
     if len(entry) < _START or len(entry) > MAX_VALUE_BYTES:
         raise EntryError("entry is of an impossible size")
-    magic, schema, header, payload = _PREFIX.unpack_from(entry)
+    magic, schema, header, payload = _LENGTHS.unpack_from(entry)
     if magic != MAGIC or schema != SCHEMA:
         raise EntryError("entry is of another schema")
     if len(entry) != _START + header + payload:
         raise EntryError("entry is cut short or too long")
-    digest, header_end = entry[_PREFIX.size : _START], _START + header
-    if _sha256(entry[: _PREFIX.size], entry[_START:]) != digest:
+    lengths, signature, content = entry[: _LENGTHS.size], entry[_LENGTHS.size : _DIGEST], entry[_START:]
+    if _sha256(lengths, signature, content) != entry[_DIGEST:_START]:
         raise EntryError("entry is damaged")
-    return entry[_START:header_end], entry[header_end:]
+    if signing_keys and not any(hmac.compare_digest(_hmac(key, lengths, content), signature) for key in signing_keys):
+        raise SignatureError("entry is not signed" if signature == _UNSIGNED else "entry is signed with another key")
+    return content[:header], content[header:]
+
+
+def _hmac(key: bytes, *parts: bytes | memoryview) -> bytes:
+    made = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        made.update(part)
+    return made.digest()
 
 
 def _sha256(*parts: bytes | memoryview) -> bytes:
@@ -115,7 +132,10 @@ def _snapshot(header: _Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
             raise EntryError("entry names a field twice")
         tensor = tensors.get(field)
         parts[part][name] = None if tensor is None else _as_laid_out(tensor, header.strides[field])
-    return Snapshot(parts["t3"], parts["gen"], float(header.prepare_seconds))
+    seconds = float(header.prepare_seconds)
+    if not 0 <= seconds < float("inf"):
+        raise EntryError("entry took an impossible time")  # it would spoil the statistics
+    return Snapshot(parts["t3"], parts["gen"], seconds)
 
 
 def _axes(strides: list[int]) -> list[int]:

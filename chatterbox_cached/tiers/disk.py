@@ -1,4 +1,15 @@
-"""Disk: diskcache (SQLite and one file per entry) with a strict, pickle-free Disk."""
+"""Disk: diskcache (SQLite and one file per entry) with a strict, pickle-free Disk.
+
+How long a call may wait, whatever others do to the folder:
+
+- ``TIMEOUT_SECONDS`` for a database that another process keeps locked. A ``put`` may wait that long once for its entry
+  and once for making room.
+- ``OPEN_SECONDS`` for the first use in a process, with everything in it: other threads and processes that are opening
+  the folder, a locked database, and making room when the limit is lower than the last time.
+- A database that turns out to be malformed is set aside and the call done again, so such a call may open twice.
+
+So no call waits longer than ``WORST_SECONDS``, and ``chain`` then leaves the tier alone for a while.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +18,21 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import EntryError
 from ..forks import renew_after_fork
-from . import folder
+from . import folder, repair
 
 if TYPE_CHECKING:
     import diskcache
 
-# No wait for SQLite or for another process that is opening the folder is longer.
 TIMEOUT_SECONDS = 2.0
+OPEN_SECONDS = 4.0
+WORST_SECONDS = 2 * OPEN_SECONDS + 3 * TIMEOUT_SECONDS
 _DATABASE = "cache.db"
 _NO_INODE = -1
 _Result = TypeVar("_Result")
@@ -30,19 +43,27 @@ class DiskTier:
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
     longest ago go first: keeping account of every use would turn each hit into a write. ``set_aside`` is told when a
-    malformed database was moved aside.
+    malformed database was moved aside. Unless it is ``trusted``, a folder that others can write to is not used.
     """
 
     name = "disk"
 
-    def __init__(self, root: Path, size_limit: int, set_aside: Callable[[Exception], None] = lambda _: None) -> None:
-        self._root, self._entries = root, folder.entries_of(root)
+    def __init__(
+        self,
+        root: Path,
+        size_limit: int,
+        set_aside: Callable[[Exception], None] = lambda _: None,
+        *,
+        trusted: bool = False,
+    ) -> None:
+        self._root, self._entries, self._trusted = root, folder.entries_of(root), trusted
         self._size_limit, self._tell_set_aside = size_limit, set_aside
         self.renew_locks()
         renew_after_fork(self)
         self._cache: diskcache.Cache | None = None
         self._opened = (0, 0)  # process id, inode of the database
         self._inherited: list[object] = []
+        self._times_set_aside = 0
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
@@ -85,6 +106,16 @@ class DiskTier:
     def nbytes(self) -> int:
         return int(self._ask(lambda cache: cache.volume(), 0))
 
+    def check(self, decode: repair.Decode, fix: bool = True) -> repair.CheckReport:
+        """Look through the folder and, with ``fix``, repair it; ``decode(key, value)`` raises EntryError for damage.
+
+        A malformed index is set aside, whatever ``fix`` says: nothing can be done with it. It takes as long as
+        reading everything takes. Raises what keeps it from being done.
+        """
+        aside = self._times_set_aside
+        report = self._ask(lambda cache: repair.check(cache, self._entries, decode, fix), repair.CheckReport())
+        return report._replace(database=1) if self._times_set_aside > aside else report
+
     def close(self) -> None:
         with self._lock:
             if self._cache is not None and self._opened[0] == os.getpid():
@@ -97,10 +128,11 @@ class DiskTier:
             cache.set(key, value, tag=_voice(key))
         self._make_room(cache)
 
-    def _make_room(self, cache: Any) -> None:
-        """Drop what was stored longest ago until the rest is within the limit."""
+    def _make_room(self, cache: Any, seconds: float = TIMEOUT_SECONDS) -> None:
+        """Drop what was stored longest ago until the rest is within the limit; what takes too long, the next time."""
+        deadline = time.monotonic() + seconds
         for key in cache:
-            if cache.volume() <= self._size_limit:
+            if cache.volume() <= self._size_limit or time.monotonic() > deadline:
                 return
             if not key:  # a row of somebody else's, which can't be named: then everything goes
                 cache.clear()
@@ -117,50 +149,63 @@ class DiskTier:
         """Run ``operation``; if the database turns out to be malformed, begin a new one and run it again."""
         cache = self._open()
         try:
-            return operation(cache)
+            return _explained(operation, cache)
         except sqlite3.OperationalError:
-            if self._cache is cache:
+            if self._cache is cache and not self._replaced():
                 raise  # locked, full, read-only: the database itself is sound
-            return operation(self._open())  # another thread has begun a new one meanwhile
+            return _explained(operation, self._open())  # somebody has begun a new one meanwhile
         except sqlite3.DatabaseError as error:
             self._begin_anew(cache)
-            self._tell_set_aside(error)
-            return operation(self._open())
+            self._was_set_aside(error)
+            return _explained(operation, self._open())
 
     def _open(self) -> diskcache.Cache:
         cache = self._cache
         if cache is not None and self._opened[0] == os.getpid():
             return cache
-        with self._lock:
+        deadline = time.monotonic() + OPEN_SECONDS
+        with self._alone(deadline):
             if self._cache is not None and self._opened[0] != os.getpid():
                 # A connection must not cross a fork, not even to be closed, so it is kept and never touched.
                 self._inherited.append(self._cache)
                 self._cache = None
             if self._cache is None:
-                folder.prepare(self._root)
-                with _one_at_a_time(self._entries):
-                    self._cache = self._connect_or_begin_anew()
-                    self._make_room(self._cache)  # the limit may be lower than the last time
-                self._opened = os.getpid(), _inode(self._entries)
+                folder.prepare(self._root, trusted=self._trusted)
+                with _one_at_a_time(self._entries, deadline):
+                    self._cache = self._connect_or_begin_anew(deadline)
+                    self._opened = os.getpid(), _inode(self._entries)
+                    repair.mend_counters(self._cache)
+                    self._make_room(self._cache, deadline - time.monotonic())  # the limit may be lower than last time
+                    repair.sweep(self._cache, self._entries)
             return self._cache
 
-    def _connect_or_begin_anew(self) -> diskcache.Cache:
+    @contextlib.contextmanager
+    def _alone(self, deadline: float) -> Iterator[None]:
+        """Among this process's threads. Whoever opens the folder gives up in time, so others need not wait in turn."""
+        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise TimeoutError("another thread is opening the cache folder")
         try:
-            return self._connect()
+            yield
+        finally:
+            self._lock.release()
+
+    def _connect_or_begin_anew(self, deadline: float) -> diskcache.Cache:
+        try:
+            return self._connect(deadline)
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
             _set_aside(self._entries)
-            self._tell_set_aside(error)
-            return self._connect()
+            self._was_set_aside(error)
+            return self._connect(deadline)
 
-    def _connect(self) -> diskcache.Cache:
-        import diskcache
-
+    def _connect(self, deadline: float) -> diskcache.Cache:
+        from .bounded import BoundedCache
         from .strict_disk import StrictDisk
 
-        return diskcache.Cache(
+        return BoundedCache(
             str(self._entries),
+            min(deadline, time.monotonic() + TIMEOUT_SECONDS),
             timeout=TIMEOUT_SECONDS,
             disk=StrictDisk,
             size_limit=self._size_limit,
@@ -171,6 +216,10 @@ class DiskTier:
             tag_index=1,
         )
 
+    def _was_set_aside(self, error: Exception) -> None:
+        self._times_set_aside += 1
+        self._tell_set_aside(error)
+
     def _replaced(self) -> bool:
         """Whether the database on disk is no longer the one that is open; then it is opened at the next use."""
         if self._cache is None or _inode(self._entries) == self._opened[1]:
@@ -179,7 +228,8 @@ class DiskTier:
         return True
 
     def _begin_anew(self, malformed: Any) -> None:
-        with self._lock, _one_at_a_time(self._entries):
+        deadline = time.monotonic() + OPEN_SECONDS
+        with self._alone(deadline), _one_at_a_time(self._entries, deadline):
             if self._cache is not malformed:
                 return  # another thread has already done it
             # Whoever meets the empty place meanwhile must see that this one is out of use.
@@ -200,12 +250,25 @@ def _inode(entries: Path) -> int:
         return _NO_INODE
 
 
+def _explained(operation: Callable[[Any], _Result], cache: Any) -> _Result:
+    """Run ``operation``, and raise what SQLite said where diskcache says Timeout to everything."""
+    import diskcache
+
+    try:
+        return operation(cache)
+    except diskcache.Timeout as error:
+        cause: BaseException | None = error
+        while isinstance(cause, diskcache.Timeout):
+            cause = cause.__context__
+        raise (cause or error) from None
+
+
 @contextlib.contextmanager
-def _one_at_a_time(entries: Path) -> Iterator[None]:
+def _one_at_a_time(entries: Path, deadline: float) -> Iterator[None]:
     """Opening and replacing a database race between processes; everything after that is SQLite's own business."""
     import filelock
 
-    with filelock.FileLock(entries / "open.lock", timeout=TIMEOUT_SECONDS * 5):
+    with filelock.FileLock(entries / "open.lock", timeout=max(0.0, deadline - time.monotonic())):
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 # https://bford.info/cachedir/ : backup programs leave a folder with this tag out.
@@ -18,29 +19,79 @@ class NetworkFolder(OSError):
     """The folder is on a network file system, where SQLite's locks can't be relied on."""
 
 
+class UntrustedFolder(OSError):
+    """Somebody else could have put voices into the folder."""
+
+
 def entries_of(root: Path) -> Path:
     """The folder in the cache folder ``root`` that holds the entries."""
     return root / "entries"
 
 
-def prepare(root: Path) -> None:
+def prepare(root: Path, *, trusted: bool = False) -> None:
     """Make the cache folder ``root`` ready.
 
     Entries say whose voice it is, so their folder is for its owner only (0700). ``root`` itself gets that mode and the
     markers when it is ours alone: a folder that the user keeps other things in stays as it is, and the markers go
-    into the entries' folder instead.
+    into the entries' folder instead. Unless it is ``trusted``, raises UntrustedFolder where others can write.
     """
     _refuse_network(root)
     entries = entries_of(root)
     if not entries.is_dir():
-        own = not root.exists() or not any(root.iterdir())
+        own = not root.exists() or (_owner_is_fine(root.stat().st_uid) and not any(root.iterdir()))
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        entries.mkdir(mode=0o700, exist_ok=True)
-        marked = root if own else entries
         if own:
             root.chmod(0o700)
+        elif not trusted:
+            refuse_strangers(root)  # before anything is made in it
+        entries.mkdir(mode=0o700, exist_ok=True)
+        marked = root if own else entries
         for name, text in _MARKERS.items():
             _write_once(marked / name, text)
+    if not trusted:
+        refuse_strangers(root)
+
+
+def refuse_strangers(root: Path) -> None:
+    """Raise UntrustedFolder if anybody but this user and root can write to the cache folder ``root``.
+
+    On POSIX only; elsewhere modes say nothing. What is above ``root`` is not looked at.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    entries = entries_of(root)
+    for path in (root, entries, entries / "cache.db"):
+        try:
+            link, there = path.lstat(), path.stat()
+        except FileNotFoundError:
+            continue
+        if not (_owner_is_fine(link.st_uid) and _owner_is_fine(there.st_uid)):
+            raise UntrustedFolder(
+                f"{path} belongs to another user (number {there.st_uid}), who could put voices into it. Choose a"
+                " folder of your own with cache_dir= or CHATTERBOX_CACHED_DIR, or, if you trust that user, set"
+                " trust_cache_dir=True or CHATTERBOX_CACHED_TRUST_CACHE_DIR=1"
+            )
+        # In a folder such as /tmp nobody can move away or replace what is somebody else's.
+        sticky = path is root and there.st_mode & stat.S_ISVTX
+        if there.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+            raise UntrustedFolder(
+                f"{path} is writable by others (mode {stat.S_IMODE(there.st_mode):04o}), who could put voices into it."
+                f" Run: chmod go-w '{path}'. If they may write there, set trust_cache_dir=True or"
+                " CHATTERBOX_CACHED_TRUST_CACHE_DIR=1"
+            )
+
+
+def is_believed(entries: Path) -> bool:
+    """Whether the folder ``entries`` is there and nobody else can write to it."""
+    try:
+        refuse_strangers(entries.parent)
+        return entries.is_dir()
+    except OSError:
+        return False
+
+
+def _owner_is_fine(user: int) -> bool:
+    return not hasattr(os, "geteuid") or user in (os.geteuid(), 0)  # nothing is safe from root anyway
 
 
 def _write_once(path: Path, text: str) -> None:

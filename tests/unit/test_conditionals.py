@@ -162,7 +162,7 @@ def test_a_snapshot_taken_in_inference_mode_can_be_used_with_gradients() -> None
 
 def test_strides_are_kept() -> None:
     kept = revived(snapshot()).gen["prompt_feat"]
-    assert kept.stride() == live().gen["prompt_feat"].stride() == (56, 1, 14)
+    assert kept.stride() == live().gen["prompt_feat"].stride() == (1120, 1, 14)
 
 
 def test_only_the_tensors_own_bytes_are_kept() -> None:

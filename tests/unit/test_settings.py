@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from chatterbox_cached.errors import SettingsError
 from chatterbox_cached.settings import Settings, resolve, switched_off, with_user_folder
 
+NEW, OLD = "the new key of 16 bytes", "the old key of 16 bytes"
 EVERY = [
     # setting, variable, in the environment, as a keyword, what a keyword gives
     ("cache_dir", "CHATTERBOX_CACHED_DIR", "/env", "/keyword", Path("/keyword")),
@@ -22,6 +24,9 @@ EVERY = [
     ("on_mismatch", "CHATTERBOX_CACHED_ON_MISMATCH", "error", "follow", "follow"),
     ("take_turns", "CHATTERBOX_CACHED_TAKE_TURNS", "on", False, False),
     ("wait_seconds", "CHATTERBOX_CACHED_WAIT_SECONDS", "1.5", 2, 2.0),
+    ("trust_cache_dir", "CHATTERBOX_CACHED_TRUST_CACHE_DIR", "0", True, True),
+    ("verify", "CHATTERBOX_CACHED_VERIFY", "0.5", 1, 1.0),
+    ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
 ]
 
 
@@ -91,6 +96,17 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("wait_seconds", "soon"),
         ("wait_seconds", True),
         ("wait_seconds", 10**400),
+        ("trust_cache_dir", "of course"),
+        ("verify", 1.5),
+        ("verify", -0.1),
+        ("verify", 1e-300),
+        ("verify", "nan"),
+        ("verify", True),
+        ("signing_key", "short"),
+        ("signing_key", f"{NEW},"),
+        ("signing_key", [NEW, "short"]),
+        ("signing_key", 5),
+        ("signing_key", [5]),
         ("cache_dir", 5),
         ("cache_dir", ""),
         ("cache_dir", "x" * 5000),
@@ -176,3 +192,23 @@ def test_a_user_without_a_home_gets_memory_only(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(platformdirs, "user_cache_dir", no_home)
     assert with_user_folder({}).cache_dir is None
+
+
+def test_signing_keys_may_be_written_in_several_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = (NEW.encode(), OLD.encode())
+    for written in (f"{NEW},{OLD}", [NEW, OLD], (NEW.encode(), OLD)):
+        assert resolve({"signing_key": written}).signing_key == both
+    monkeypatch.setenv("CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW},{OLD}")
+    assert resolve({}).signing_key == both
+    assert resolve({"signing_key": None}).signing_key == ()
+    assert resolve({"signing_key": b"bytes, with a comma in them"}).signing_key == (b"bytes, with a comma in them",)
+
+
+def test_a_signing_key_is_not_shown_but_goes_along_to_workers() -> None:
+    settings = resolve({"signing_key": NEW})
+    assert NEW not in repr(settings)
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    assert len({settings, resolve({"signing_key": NEW}), resolve({"signing_key": OLD})}) == 2
+    with pytest.raises(SettingsError, match="signing_key") as refused:
+        resolve({"signing_key": "a short one"})
+    assert "a short one" not in str(refused.value)

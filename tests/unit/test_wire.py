@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import struct
 from dataclasses import replace
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from chatterbox_cached import wire
 from chatterbox_cached.conditionals import Snapshot, equal
-from chatterbox_cached.errors import EntryError
+from chatterbox_cached.errors import EntryError, SignatureError
 from chatterbox_cached.tiers.base import MAX_VALUE_BYTES
 from tests.unit.voices import snapshot
 
@@ -26,14 +27,14 @@ ENTRY = wire.encode(KEY, snapshot())
 
 def signed(header: bytes, payload: bytes, *, magic: bytes = b"CBXVOICE", schema: int = 1) -> bytes:
     """An entry with the right digest, whatever is in it. Written down here a second time, since it is a file format."""
-    prefix = struct.pack("<8sHIQ", magic, schema, len(header), len(payload))
+    prefix = struct.pack("<8sHIQ32x", magic, schema, len(header), len(payload))
     return prefix + hashlib.sha256(prefix + header + payload).digest() + header + payload
 
 
 def taken_apart(entry: bytes) -> tuple[dict[str, Any], bytes]:
     """Header and payload."""
     length = struct.unpack_from("<8sHIQ", entry)[2]
-    return json.loads(entry[54 : 54 + length]), entry[54 + length :]
+    return json.loads(entry[86 : 86 + length]), entry[86 + length :]
 
 
 def test_a_snapshot_comes_back_the_same() -> None:
@@ -126,7 +127,7 @@ def test_an_entry_with_a_flipped_bit_is_absent(place: int) -> None:
 
 
 def test_every_bit_of_the_prefix_counts() -> None:
-    for place in range(54 * 8):
+    for place in range(86 * 8):
         damaged = bytearray(ENTRY)
         damaged[place // 8] ^= 1 << place % 8
         with pytest.raises(EntryError):
@@ -229,3 +230,44 @@ def test_a_field_that_is_named_twice_makes_an_entry_absent() -> None:
 def test_a_deeply_nested_header_is_absent() -> None:
     with pytest.raises(EntryError):
         wire.decode(KEY, signed(b"[" * 100_000, taken_apart(ENTRY)[1]))
+
+
+OLD, NEW = b"the key before, of 16 bytes", b"the key now, of 16 bytes"
+
+
+def test_the_signature_is_the_one_written_down() -> None:
+    entry = wire.encode(KEY, snapshot(), [NEW, OLD])
+    assert entry[22:54] == hmac.new(NEW, entry[:22] + entry[86:], hashlib.sha256).digest()
+    assert entry[86:] == ENTRY[86:]
+
+
+@pytest.mark.parametrize(
+    ("signing", "verifying", "good"),
+    [
+        ([], [], True),
+        ([NEW], [NEW], True),
+        ([NEW, OLD], [NEW, OLD], True),
+        ([OLD], [NEW, OLD], True),  # the key was changed, and the one before still counts
+        ([NEW, OLD], [OLD], False),  # only the first signs
+        ([NEW], [], True),  # without a key nobody asks
+        ([], [NEW], False),
+        ([OLD], [NEW], False),
+    ],
+)
+def test_with_a_key_only_what_is_signed_is_believed(signing: list[bytes], verifying: list[bytes], good: bool) -> None:
+    entry = wire.encode(KEY, snapshot(), signing)
+    if good:
+        assert equal(wire.decode(KEY, entry, verifying), snapshot())
+    else:
+        with pytest.raises(SignatureError):
+            wire.decode(KEY, entry, verifying)
+
+
+@given(st.integers(0, len(ENTRY) * 8 - 1))
+def test_a_signed_entry_that_was_changed_by_somebody_who_makes_digests_is_absent(place: int) -> None:
+    changed = bytearray(wire.encode(KEY, snapshot(), [NEW]))
+    changed[place // 8] ^= 1 << place % 8
+    changed[54:86] = hashlib.sha256(changed[:54] + changed[86:]).digest()
+    if not 54 <= place // 8 < 86:
+        with pytest.raises(EntryError):
+            wire.decode(KEY, bytes(changed), [NEW])

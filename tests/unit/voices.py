@@ -48,7 +48,7 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
         {
             "prompt_token": torch.randint(0, 6561, (1, 7), generator=random),
             "prompt_token_len": torch.tensor([7]),
-            "prompt_feat": torch.randn(1, 4, 14, generator=random).transpose(1, 2),
+            "prompt_feat": torch.randn(1, 80, 14, generator=random).transpose(1, 2),
             "prompt_feat_len": None,
             "embedding": torch.randn(1, 6, generator=random),
         },

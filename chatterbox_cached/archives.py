@@ -1,0 +1,68 @@
+"""A ``.pt`` file before PyTorch sees it: whether it is as small and as plain as torch.save makes a voice.
+
+``torch.load(weights_only=True)`` runs no code of a file's, but it makes room for whatever the file says that it needs.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+import zipfile
+from pathlib import Path
+
+from .errors import VoiceFileError
+from .tiers.base import MAX_VALUE_BYTES
+
+# A voice has some ten parts, and under 2 kB of pickle that says which is which.
+_MOST_PARTS, _MOST_PICKLED = 200, 2**16
+_PLAIN = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch(\.storage)? [A-Za-z0-9]+Storage"
+)
+
+
+def read(path: Path) -> bytes:
+    """The content of the file.
+
+    Raises OSError when it can't be read, and an error when it is no archive or VoiceFileError when it is one that
+    torch.save would not have made of a voice: too large, packed, or with more in its pickle than tensors in dicts. The
+    format before the archives is refused, since there torch.load makes room for whatever size a tensor claims.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_VALUE_BYTES + 1)
+    if len(content) > MAX_VALUE_BYTES:
+        raise VoiceFileError(f"{path} holds no conditionals: they are far smaller than {MAX_VALUE_BYTES} bytes.")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = archive.infolist()
+        packed = any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts)
+        if packed or len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > len(content):
+            raise VoiceFileError(f"{path} holds no conditionals: its parts are not as torch.save writes them.")
+        pickles = [archive.read(part) for part in parts if part.filename.endswith(".pkl")]
+    if not all(_is_plain(pickled) for pickled in pickles):
+        raise VoiceFileError(f"{path} holds no conditionals: there is more in it than tensors.")
+    return content
+
+
+def _is_plain(pickled: bytes) -> bool:
+    """Whether a pickle names only what tensors are made of, and no tuple twice.
+
+    A few bytes make a tuple of twice the same tuple of twice the same, and so on; its hash never ends.
+    """
+    if len(pickled) > _MOST_PICKLED:
+        return False
+    before, tuples, slots = "", set[object](), 0
+    for operation, argument, _ in pickletools.genops(pickled):
+        name = operation.name
+        if name == "GLOBAL" and not _PLAIN.fullmatch(str(argument)):
+            return False
+        if name in ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "DUP"):
+            return False
+        if "PUT" in name or name == "MEMOIZE":
+            slot = slots if name == "MEMOIZE" else argument
+            slots += 1
+            if before.startswith("TUPLE"):
+                tuples.add(slot)
+        elif "GET" in name and argument in tuples:
+            return False
+        before = name
+    return True

@@ -1,0 +1,137 @@
+"""Cached voices compared with what upstream makes of the same audio now: a share of all hits, or those asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import conditionals
+from .audio import UNKNOWN_AUDIO
+from .calls import Preparation, asked_for, doing
+from .conditionals import Snapshot
+from .errors import Unidentifiable
+from .families import family_of, overrides
+from .identity import Key
+from .settings import Settings
+from .stats import Stats
+from .store import VoiceStore
+from .tiers.chain import Failed
+from .turns import turn
+
+if TYPE_CHECKING:
+    import torch
+
+# What a cache has for one call: key, emotion_adv and snapshot.
+Known = Callable[[Preparation], "tuple[Key, torch.Tensor, Snapshot] | None"]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of a comparison, by the voices as they were given.
+
+    ``same``: bit for bit. ``different``: with the fields that differ; upstream's have taken their place in the cache.
+    ``not_compared``: nothing is cached of them, or they can't be compared.
+    """
+
+    same: tuple[str, ...]
+    different: Mapping[str, tuple[str, ...]]
+    not_compared: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return not self.different
+
+
+class Verifier:
+    """Prepares again what a hit gave; ``say_once`` is told of the first difference in each voice.
+
+    Every so many hits in turn, not by chance: no random numbers are drawn, so seeded scripts stay as they are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: VoiceStore,
+        stats: Stats,
+        failed: Failed,
+        say_once: Callable[[str, str], None],
+    ) -> None:
+        self._every = round(1 / settings.verify) if settings.verify else 0
+        self._hits = itertools.count(1)
+        self._store, self._stats, self._failed, self._say_once = store, stats, failed, say_once
+        self._durable, self._take_turns = settings.auto_save, settings.take_turns
+
+    def due(self) -> bool:
+        """Whether the hit that calls this is one of those to be compared."""
+        return bool(self._every) and next(self._hits) % self._every == 0
+
+    def differences(
+        self, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor
+    ) -> tuple[str, ...] | None:
+        """The fields that upstream makes otherwise now; None where that could not be found out.
+
+        Leaves upstream's conditionals on the model, or what was there where upstream fails. An entry that differs is
+        replaced.
+        """
+        import torch
+
+        if key.audio is UNKNOWN_AUDIO:
+            return None  # the user vouches for this voice, and its audio need not be here
+        before, started = call.model.conds, time.perf_counter()
+        try:
+            with doing("prepare", call.model), torch.no_grad():
+                call.upstream()
+            fresh = conditionals.take(call.model.conds, emotion, time.perf_counter() - started)
+            if not key.audio.unchanged():
+                return None
+            fields = conditionals.differing(snapshot, fresh)
+            if fields:
+                self._replace(call, key, fresh, fields)
+            return fields
+        except Unidentifiable:
+            return None  # upstream's conditionals are there, and they are the caller's
+        except Exception as error:
+            call.model.conds = before
+            self._failed("verification", error)
+            return None
+
+    def compare(self, model: Any, audio_paths: Iterable[Any], known: Known) -> Verification:
+        """Compare all that is ``known`` of these voices; ``model.conds`` is afterwards what it was before."""
+        same, different, not_compared = list[str](), dict[str, tuple[str, ...]](), list[str]()
+        for audio in audio_paths:
+            fields = self._compared(model, audio, known)
+            if fields:
+                different[str(audio)] = fields
+            else:
+                (not_compared if fields is None else same).append(str(audio))
+        return Verification(tuple(same), different, tuple(not_compared))
+
+    def _compared(self, model: Any, audio: object, known: Known) -> tuple[str, ...] | None:
+        family = family_of(model)
+        if family is None or overrides(model, family.prepare, family):
+            return None
+        call = asked_for(model, family, audio, 0.5)
+        with turn(model) if self._take_turns else contextlib.nullcontext():
+            before = model.conds
+            try:
+                if (found := known(call)) is None:
+                    return None
+                key, emotion, snapshot = found
+                return self.differences(call, key, snapshot, emotion)
+            finally:
+                model.conds = before
+
+    def _replace(self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...]) -> None:
+        self._stats.error("verify")
+        self._say_once(
+            f"verify {key.text}",
+            f"The cached voice of {call.audio} is not what upstream makes of it now: {', '.join(fields)} differ."
+            " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"
+            " differences; otherwise somebody has changed the entry.",
+        )
+        if not self._durable:
+            self._store.stores.delete(key.text)
+        self._store.keep(key.text, call.model.device, fresh, durable=self._durable)

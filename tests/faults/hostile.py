@@ -1,0 +1,217 @@
+"""A cache folder and .pt files by somebody who knows the formats, and a process in which to read them.
+
+``python -m tests.faults.hostile FOLDER`` reads everything in ``FOLDER`` with at most LIMIT bytes of memory more than it
+has when PyTorch is loaded, and prints what became of each as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import resource
+import struct
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from chatterbox_cached import voice_files, wire
+from chatterbox_cached.settings import resolve
+from chatterbox_cached.store import VoiceStore
+from chatterbox_cached.tiers.disk import DiskTier
+from tests.unit.voices import live, snapshot
+
+LIMIT = 256 * 2**20  # an entry or a file of 16 MiB, a few times over, and what allocators take at once
+PREFIX = "v1/" + "ab" * 32 + "/"
+
+
+def signed(header: bytes, payload: bytes, lengths: tuple[int, int] | None = None) -> bytes:
+    """An entry with the right digest."""
+    start = struct.pack("<8sHIQ32x", b"CBXVOICE", 1, *(lengths or (len(header), len(payload))))
+    return start + hashlib.sha256(start + header + payload).digest() + header + payload
+
+
+def header_for(key: str, **changes: Any) -> bytes:
+    entry = wire.encode(key, snapshot())
+    header = json.loads(entry[86 : 86 + struct.unpack_from("<8sHIQ", entry)[2]])
+    return json.dumps({**header, **changes}).encode()
+
+
+def payload_of(claims: dict[str, Any], data: bytes = b"", length: int | None = None) -> bytes:
+    """safetensors by hand."""
+    head = json.dumps(claims).encode()
+    return struct.pack("<Q", len(head) if length is None else length) + head + data
+
+
+def one(name: str, shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[str, Any]:
+    return {name: {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}}
+
+
+def with_field(name: str, value: torch.Tensor) -> Callable[[str], bytes]:
+    """An entry that is right in every other way."""
+    part, _, field = name.partition(".")
+    made = snapshot()
+    changed = {"t3": dict(made.t3), "gen": dict(made.gen)}
+    changed[part][field] = value
+    return lambda key: wire.encode(key, type(made)(changed["t3"], changed["gen"], 1.0))
+
+
+def with_payload(payload: bytes, **changes: Any) -> Callable[[str], bytes]:
+    return lambda key: signed(header_for(key, **changes), payload)
+
+
+_STRIDES = {"fields": ["gen.prompt_feat"], "strides": {"gen.prompt_feat": [2**62, 2**61, 2**60]}}
+ENTRIES: dict[str, Callable[[str], bytes]] = {
+    "a header of 4 GB that is not there": lambda key: signed(b"{}", b"", (2**32 - 1, 0)),
+    "a payload of 2**63 bytes that is not there": lambda key: signed(b"{}", b"", (2, 2**63)),
+    "a deep header": lambda key: signed(b"[" * 2**20, b""),
+    "a header of many numbers": lambda key: signed(b"[" + b"0," * 2**22 + b"0]", b""),
+    "safetensors with a header of 4 GB": with_payload(payload_of({}, length=2**32)),
+    "safetensors with a header of 2**63 bytes": with_payload(payload_of({}, length=2**63)),
+    "a billion by a billion elements": with_payload(payload_of(one("gen.prompt_feat", [10**9, 10**9], 0, 4), b"1234")),
+    "sizes whose product is small again": with_payload(payload_of(one("gen.prompt_feat", [2**32, 2**32], 0, 0))),
+    "no elements, but a billion rows": with_payload(
+        payload_of(one("gen.prompt_feat", [10**9, 0, 80], 0, 0)), **_STRIDES
+    ),
+    "strides beyond the tensor": with_payload(
+        payload_of(one("gen.prompt_feat", [1, 1, 80], 0, 320), bytes(320)), **_STRIDES
+    ),
+    "data after the end": with_payload(payload_of(one("gen.prompt_feat", [1, 1, 80], 10**9, 10**9 + 320))),
+    "offsets that overlap": with_payload(
+        payload_of({**one("a", [80], 0, 320), **one("b", [80], 160, 480)}, bytes(480)),
+        fields=["gen.a", "gen.b"],
+        strides={"gen.a": [1], "gen.b": [1]},
+    ),
+    "an offset below zero": with_payload(payload_of(one("gen.prompt_feat", [80], -320, 0))),
+    "a hundred thousand tensors": with_payload(payload_of({str(n): one("x", [0], 0, 0)["x"] for n in range(100_000)})),
+    "a wrong type": with_field("gen.prompt_token", torch.ones(1, 7)),
+    "whole numbers for an embedding": with_field("gen.embedding", torch.ones(1, 192, dtype=torch.int16)),
+    "a wrong shape": with_field("gen.prompt_feat", torch.ones(1, 14, 100)),
+    "no such number": with_field("gen.embedding", torch.tensor([[1.0, float("nan")]])),
+    "infinity": with_field("t3.speaker_emb", torch.tensor([[1.0, float("inf")]])),
+    "a token beyond the vocabulary": with_field("t3.cond_prompt_speech_tokens", torch.tensor([[6561]])),
+    "a token below zero": with_field("gen.prompt_token", torch.tensor([[-1]])),
+    "a time that is no number": lambda key: signed(
+        header_for(key, prepare_seconds=float("nan")),
+        wire.encode(key, snapshot())[86 + len(header_for(key)) :],
+    ),
+}
+
+
+def archive(pickled: bytes | None = None, *, packed: int = 0, change: Callable[[bytes], bytes] | None = None) -> bytes:
+    """A voice as torch.save writes it, with another pickle in it, or with so many zeros packed into it."""
+    saved, made = io.BytesIO(), io.BytesIO()
+    torch.save({"t3": vars(live().t3), "gen": live().gen}, saved)
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(made, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith("data.pkl"):
+                data = change(data) if change else pickled or data
+            target.writestr(name, data)
+        if packed:
+            target.writestr("archive/data/99", bytes(packed), compress_type=zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
+def claiming_more(pickled: bytes) -> bytes:
+    """The speaker embedding's eight numbers become a hundred million."""
+    claimed = re.sub(rb"K\x08(N?tq)", b"J" + struct.pack("<i", 10**8) + rb"\1", pickled, count=1)
+    assert claimed != pickled
+    return claimed
+
+
+def in_the_old_format() -> bytes:
+    saved = io.BytesIO()
+    torch.save({"t3": vars(live().t3), "gen": live().gen}, saved, _use_new_zipfile_serialization=False)
+    return claiming_more(saved.getvalue())
+
+
+def lying_directory() -> bytes:
+    """The archive's directory says that a part which is not packed is of 4 GB."""
+    made = bytearray(archive())
+    place = made.rindex(b"PK\x01\x02")
+    made[place + 24 : place + 28] = struct.pack("<I", 2**32 - 2)
+    return bytes(made)
+
+
+VOICE_FILES: dict[str, Callable[[], bytes]] = {
+    "a gigabyte of zeros, packed": lambda: archive(packed=2**30),
+    "a tensor of more than there is": lambda: archive(
+        change=lambda pickled: claiming_more(pickled).replace(b"K\x01K\x08\x86", b"K\x01M\x30\x75\x86", 1)
+    ),
+    "the old format, with a tensor of 400 MB that is not there": in_the_old_format,
+    "a directory that lies": lying_directory,
+    "a bytearray of 2 GB": lambda: archive(b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
+    "a pickle of many things": lambda: archive(b"\x80\x02](" + b"K\x01" * 2**22 + b"e."),
+    "a knot of tuples": lambda: archive(
+        b"\x80\x02}(K\x01\x85q\x00" + b"".join(b"h%ch%c\x86q%c0" % (n, n, n + 1) for n in range(60)) + b"h<Nu."
+    ),
+    "a pickle in a pickle": lambda: archive(b"\x80\x02c_pickle\nloads\nC\x05\x80\x02K\x01.\x85R."),
+    "a number strided into a billion": lambda: archive(
+        change=lambda pickled: pickled.replace(b"K\x01K\x08\x86", b"K\x01J" + struct.pack("<i", 10**9) + b"\x86", 1)
+    ),
+    "more than 16 MiB": lambda: archive() + bytes(2**24),
+    "nothing": lambda: b"",
+}
+
+
+def write(folder: Path) -> None:
+    """Everything above, in ``folder``."""
+    tier = DiskTier(folder / "cache", 10**9)
+    for number, make in enumerate(ENTRIES.values()):
+        tier.put(f"{PREFIX}{number}", make(f"{PREFIX}{number}"))
+    tier.close()
+    for number, make_file in enumerate(VOICE_FILES.values()):
+        (folder / f"{number}.pt").write_bytes(make_file())
+
+
+def told_of(error: BaseException | None) -> str:
+    """The error and what it came of, so that nobody takes one that ran into the limit for a refusal."""
+    return "" if error is None else f"{type(error).__name__}: {error} {told_of(error.__cause__)}"
+
+
+def _within_limit(read: Callable[[], Any]) -> dict[str, Any]:
+    started, before = time.monotonic(), _occupied()
+    try:
+        said = str(read())
+    except Exception as error:
+        said = told_of(error)
+    return {"said": said, "seconds": time.monotonic() - started, "peak": _occupied() - before}
+
+
+def _occupied() -> int:
+    """The most memory that this process has had so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main(folder: Path) -> None:
+    torch.save(torch.ones(1), io.BytesIO())  # whatever is loaded late is loaded now
+    safetensors.torch.load(safetensors.torch.save({"a": torch.ones(1)}))
+    voice_files.write(folder / "good.pt", snapshot(), 0.5)
+    voice_files.read(folder / "good.pt", "cpu")
+    told: list[str] = []
+    store = VoiceStore(
+        resolve({"cache_dir": folder / "cache"}), lambda where, error: told.append(f"{where}: {told_of(error)}")
+    )
+    store.stores.open()
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT, size + LIMIT))
+    outcomes = {}
+    for number, name in enumerate(ENTRIES):
+        told.clear()
+        outcomes[name] = _within_limit(lambda key=f"{PREFIX}{number}": store.far(key, "cpu"))
+        outcomes[name]["told"] = list(told)
+    for number, name in enumerate(VOICE_FILES):
+        outcomes[name] = _within_limit(lambda path=folder / f"{number}.pt": voice_files.read(path, "cpu"))
+    json.dump(outcomes, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

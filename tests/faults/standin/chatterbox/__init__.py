@@ -1,0 +1,1 @@
+"""Stands in for Chatterbox where a test needs hundreds of voices or a dozen processes: a preparation is instant."""

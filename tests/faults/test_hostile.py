@@ -1,0 +1,145 @@
+"""Whatever is planted in the folder or in a ``.pt`` file: nothing runs, little memory is taken, and it is a miss."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import diskcache
+import pytest
+
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.settings import resolve
+from chatterbox_cached.store import VoiceStore
+from chatterbox_cached.tiers.folder import entries_of
+from tests.faults import hostile
+from tests.unit.voices import snapshot
+
+KEY = hostile.PREFIX + "planted"
+OTHER = hostile.PREFIX + "good"
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What became of everything in hostile.py in a process with little memory."""
+    folder = tmp_path_factory.mktemp("hostile")
+    hostile.write(folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.hostile", str(folder)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        timeout=300,
+        check=True,
+    )
+    shutil.rmtree(folder)
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("name", hostile.ENTRIES)
+def test_a_hostile_entry_is_a_miss_and_takes_little(name: str, outcomes: dict[str, Any]) -> None:
+    became = outcomes[name]
+    assert became["said"] == "None"
+    (told,) = became["told"]
+    assert told.startswith("entry: EntryError: ")
+    assert_within_limit(became, told)
+
+
+@pytest.mark.parametrize("name", hostile.VOICE_FILES)
+def test_a_hostile_voice_file_is_an_error_and_takes_little(name: str, outcomes: dict[str, Any]) -> None:
+    became = outcomes[name]
+    assert became["said"].startswith("VoiceFileError: ")
+    assert ".pt" in became["said"]
+    assert_within_limit(became, became["said"])
+
+
+def assert_within_limit(became: dict[str, Any], told: str) -> None:
+    assert "MemoryError" not in told
+    assert "alloc" not in told
+    assert became["peak"] < hostile.LIMIT
+    assert became["seconds"] < 10
+
+
+class Booby:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.makedirs, (str(self.marker), 0o700, True)
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with a good voice, and pickles as values and keys in every mode that diskcache has; their marker."""
+    folder, marker = tmp_path / "voices", tmp_path / "ran"
+    store = VoiceStore(resolve({"cache_dir": folder}), lambda *_: None)
+    store.keep(OTHER, "cpu", snapshot(), durable=True)
+    store.stores.close()
+    with diskcache.Cache(str(entries_of(folder)), disk_min_file_size=0) as plain:
+        plain.set(KEY, Booby(marker), tag=hostile.PREFIX)
+        plain.set(Booby(marker), b"value", tag=hostile.PREFIX)
+        for mode in range(6):
+            plain.set(f"{KEY}{mode}", pickle.dumps(Booby(marker)), tag=hostile.PREFIX)
+    with sqlite3.connect(entries_of(folder) / "cache.db") as database:
+        for mode in range(6):
+            database.execute("UPDATE Cache SET mode = ? WHERE key = ?", (mode, f"{KEY}{mode}"))
+    database.close()
+    assert not marker.exists()
+    return folder, marker
+
+
+def keys_planted() -> list[str]:
+    return [KEY, *(f"{KEY}{mode}" for mode in range(6))]
+
+
+def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, marker = planted
+    ways = {
+        "far": lambda store: [store.far(key, "cpu") for key in keys_planted()],
+        "latest": lambda store: store.latest(hostile.PREFIX),
+        "keys": lambda store: store.stores.keys(),
+        "size": lambda store: (len(store.stores), store.stores.nbytes()),
+        "keep": lambda store: [store.keep(key, "cpu", snapshot(), durable=True) for key in keys_planted()],
+        "forget": lambda store: store.forget(hostile.PREFIX),
+        "clear": lambda store: store.stores.clear(),
+    }
+    for name, read in ways.items():
+        copy = Path(shutil.copytree(folder, tmp_path / name))
+        store = VoiceStore(resolve({"cache_dir": copy}), lambda *_: None)
+        read(store)
+        store.stores.close()
+        assert not marker.exists(), name
+    for key in (KEY, KEY + "4"):  # so they were armed
+        with diskcache.Cache(str(entries_of(folder))) as plain:
+            plain.get(key)
+        marker.rmdir()
+    with diskcache.Cache(str(entries_of(folder))) as plain:
+        list(plain)
+    assert marker.exists()
+
+
+def test_planted_pickles_are_misses_and_hide_no_voice(planted: tuple[Path, Path]) -> None:
+    told: list[str] = []
+    store = VoiceStore(resolve({"cache_dir": planted[0]}), lambda where, _: told.append(where))
+    assert [store.far(key, "cpu") for key in keys_planted()] == [None] * 7
+    assert told
+    assert store.far(OTHER, "cpu") is not None
+    assert store.latest(hostile.PREFIX) is not None
+
+
+def test_a_cache_in_a_planted_folder_can_be_looked_at_and_emptied(planted: tuple[Path, Path]) -> None:
+    folder, marker = planted
+    cache = ConditionalCache(folder)
+    assert cache.get_cache_stats()["disk_cached_items"] == 9
+    repr(cache)
+    assert cache.clear_all() == 9
+    cache.close()
+    assert not marker.exists()

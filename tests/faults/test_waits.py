@@ -1,0 +1,145 @@
+"""A disk tier that hangs: a locked index, a locked folder. One wait, not a long one, and then it recovers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from chatterbox_cached.tiers.breaker import FIRST_PAUSE_SECONDS
+from chatterbox_cached.tiers.chain import TierChain
+from chatterbox_cached.tiers.disk import OPEN_SECONDS, TIMEOUT_SECONDS, DiskTier
+from chatterbox_cached.tiers.folder import entries_of
+from tests.faults.locks import locked_database, locked_file
+
+KEY, OTHER = "v1/voice/rest", "v1/other/rest"
+SLACK = 1.5  # a busy machine
+
+
+class Counted(DiskTier):
+    """The real tier, and how often it was asked."""
+
+    calls = 0
+
+    def get(self, key: str) -> bytes | None:
+        self.calls += 1
+        return super().get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        self.calls += 1
+        super().put(key, value)
+
+    def open(self) -> None:
+        self.calls += 1
+        super().open()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def tier(tmp_path: Path) -> Iterator[Counted]:
+    made = Counted(tmp_path / "voices", 10**8)
+    made.put(KEY, b"value")
+    made.close()
+    made.calls = 0
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def database(tier: Counted, tmp_path: Path) -> Path:
+    return entries_of(tmp_path / "voices") / "cache.db"
+
+
+def a_miss(chain: TierChain, key: str = OTHER) -> None:
+    chain.get(key)
+    chain.open()
+    chain.get(key)
+    chain.put(key, b"new")
+
+
+def seconds_of(chain: TierChain) -> float:
+    started = time.monotonic()
+    a_miss(chain)
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("readers_too", [False, True], ids=["writers", "readers too"])
+@pytest.mark.parametrize("opened", [False, True], ids=["not open yet", "open"])
+def test_a_locked_index_costs_one_wait_and_then_nothing(
+    tier: Counted, database: Path, opened: bool, readers_too: bool
+) -> None:
+    told: list[str] = []
+    clock = Clock()
+    chain = TierChain([tier], lambda place, error: told.append(f"{place}: {error}"), clock)
+    if opened:
+        assert tier.get(KEY) == b"value"
+        if readers_too:  # nobody can be kept out while somebody else is in
+            tier.close()
+            tier._cache = None
+        tier.calls = 0
+    with locked_database(database, readers_too=readers_too):
+        assert seconds_of(chain) < TIMEOUT_SECONDS + SLACK
+        asked = tier.calls
+        assert len(told) == 1
+        assert "locked" in told[0]
+        for _ in range(200):
+            chain.put(OTHER, b"new")
+            chain.open()
+        assert tier.calls == asked
+        assert len(told) == 1
+    clock.now += FIRST_PAUSE_SECONDS
+    a_miss(chain)
+    assert chain.get(OTHER) == ("disk", b"new")
+    assert chain.get(KEY) == ("disk", b"value")
+    assert len(told) == 1
+
+
+def test_what_is_open_can_be_read_while_others_keep_writers_out(tier: Counted, database: Path) -> None:
+    chain = TierChain([tier], lambda place, error: None, Clock())
+    assert chain.get(KEY) == ("disk", b"value")
+    with locked_database(database, readers_too=False):
+        a_miss(chain)
+        assert [chain.get(KEY) for _ in range(5)] == [("disk", b"value")] * 5
+
+
+def test_a_second_thread_waits_once_and_not_twice(tier: Counted, database: Path) -> None:
+    assert tier.get(KEY) == b"value"
+    with locked_database(database, readers_too=False), ThreadPoolExecutor(1) as pool:
+        started = time.monotonic()
+        with pytest.raises(Exception, match="locked"):
+            pool.submit(tier.put, OTHER, b"new").result()
+        assert time.monotonic() - started < TIMEOUT_SECONDS + SLACK
+
+
+@pytest.mark.parametrize("threads", [1, 6])
+def test_threads_that_open_a_folder_that_another_process_keeps_locked_do_not_wait_in_turn(
+    tier: Counted, database: Path, threads: int
+) -> None:
+    chain = TierChain([tier], lambda place, error: None, Clock())
+    together = threading.Barrier(threads)
+
+    def use(_: int) -> float:
+        together.wait()
+        return seconds_of(chain)
+
+    with locked_file(database.with_name("open.lock")), ThreadPoolExecutor(threads) as pool:
+        assert max(pool.map(use, range(threads))) < OPEN_SECONDS + SLACK
+        assert seconds_of(chain) < 0.5
+    chain.try_again()
+    assert chain.get(KEY) == ("disk", b"value")
+
+
+def test_the_error_says_what_sqlite_said(tier: Counted, database: Path) -> None:
+    assert tier.get(KEY) == b"value"
+    with locked_database(database, readers_too=False), pytest.raises(Exception, match="locked"):
+        tier.delete_voice("v1/voice/")

@@ -1,0 +1,86 @@
+"""What upstream makes is let through, and what it never makes is refused before a model or an allocation sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from chatterbox_cached.expected import flaw, flaw_of_form
+from chatterbox_cached.families import FIELDS
+from tests.unit.voices import snapshot
+
+
+def changed(name: str, value: Any) -> dict[str, Any]:
+    return {**snapshot().tensors(), name: value}
+
+
+# As measured: a clip of 0.1 s, whose mel features are cut to an odd length, one of 10 s and more, and Turbo's.
+MADE = {"0.1 s": (3, 2, 5), "10 s": (150, 250, 500), "turbo": (375, 250, 500)}
+
+
+@pytest.mark.parametrize(("cond", "tokens", "frames"), MADE.values(), ids=MADE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_what_upstream_makes_is_let_through(cond: int, tokens: int, frames: int, dtype: torch.dtype) -> None:
+    made: dict[str, Any] = {
+        "t3.speaker_emb": torch.randn(1, 256),
+        "t3.clap_emb": None,
+        "t3.cond_prompt_speech_tokens": torch.randint(0, 6561, (1, cond)),
+        "gen.prompt_token": torch.full((1, tokens), 6560),
+        "gen.prompt_token_len": torch.tensor([tokens]),
+        "gen.prompt_feat": torch.randn(1, 80, frames).transpose(1, 2).to(dtype),
+        "gen.prompt_feat_len": None,
+        "gen.embedding": torch.randn(1, 192, dtype=torch.float32).to(dtype),
+    }
+    assert flaw(made) is None
+
+
+@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.required])
+def test_a_missing_field_is_named(name: str) -> None:
+    assert flaw(changed(name, None)) == f"{name} is missing"
+    assert flaw({other: value for other, value in snapshot().tensors().items() if other != name}) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("t3.speaker_emb", torch.ones(256)),
+        ("t3.speaker_emb", torch.ones(2, 256)),
+        ("t3.speaker_emb", torch.ones(1, 0)),
+        ("t3.speaker_emb", torch.ones(1, 256).long()),
+        ("t3.speaker_emb", torch.ones(1, 256, dtype=torch.complex64)),
+        ("t3.speaker_emb", torch.tensor([[1.0, float("nan")]])),
+        ("t3.speaker_emb", torch.ones(1, 256).to_sparse()),
+        ("t3.speaker_emb", torch.ones(1, 256, device="meta")),
+        ("t3.speaker_emb", [1.0]),
+        ("t3.clap_emb", torch.tensor([float("nan")])),
+        ("t3.clap_emb", torch.ones(1).expand(10**9)),
+        ("t3.cond_prompt_speech_tokens", torch.ones(1, 5)),
+        ("t3.cond_prompt_speech_tokens", torch.ones(1, 5, dtype=torch.bool)),
+        ("t3.cond_prompt_speech_tokens", torch.full((1, 5), 6561)),
+        ("gen.prompt_token", torch.full((1, 5), -1)),
+        ("gen.prompt_token", torch.ones(1, 5, 5).long()),
+        ("gen.prompt_token", torch.ones(1, 1).long().expand(1, 2**17)),
+        ("gen.prompt_token_len", torch.tensor([-1])),
+        ("gen.prompt_token_len", torch.tensor(5)),
+        ("gen.prompt_feat", torch.ones(1, 500, 100)),
+        ("gen.prompt_feat", torch.ones(1, 80, 500)),
+        ("gen.prompt_feat", torch.full((1, 500, 80), float("inf"))),
+        ("gen.prompt_feat_len", torch.tensor([1, 2])),
+        ("gen.embedding", torch.ones(1, 192, dtype=torch.int8)),
+        ("gen.embedding", torch.ones(1, 192).half() * 60000 * 2),
+    ],
+)
+def test_what_upstream_never_makes_is_named(name: str, value: Any) -> None:
+    assert (flaw(changed(name, value)) or "").startswith(name)
+
+
+def test_the_form_is_judged_without_a_look_at_the_values() -> None:
+    """2**50 elements that are one number: whoever copies or counts them never ends."""
+    assert flaw_of_form(changed("gen.prompt_feat", torch.ones(1).expand(1, 2**50, 80))) is not None
+    assert flaw_of_form(changed("gen.further", torch.ones(1).expand(2**50))) is not None
+
+
+def test_a_forks_further_field_is_let_through() -> None:
+    assert flaw(changed("gen.further", torch.arange(3))) is None
