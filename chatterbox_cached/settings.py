@@ -142,7 +142,9 @@ def with_user_folder(keywords: Mapping[str, object]) -> Settings:
     if "cache_dir" not in given and _VARIABLES["cache_dir"] not in os.environ:
         import platformdirs
 
-        given["cache_dir"] = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
+        folder = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
+        # A user without a home has none either: in memory only, rather than in a folder named "~" wherever this runs.
+        given["cache_dir"] = None if os.path.expanduser(folder).startswith("~") else folder
     return resolve(given)
 
 

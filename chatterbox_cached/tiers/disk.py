@@ -35,6 +35,9 @@ OPEN_SECONDS = 4.0
 WORST_SECONDS = 2 * OPEN_SECONDS + 3 * TIMEOUT_SECONDS
 _DATABASE = "cache.db"
 _NO_INODE = -1
+# SQLite's log and its index go with the database: with one of them gone, each process would write a log of its own.
+_PARTS = ("", "-wal", "-shm")
+_Inodes = tuple[int, ...]
 _Result = TypeVar("_Result")
 
 
@@ -54,7 +57,7 @@ class DiskTier:
         self.renew_locks()
         renew_after_fork(self)
         self._cache: diskcache.Cache | None = None
-        self._opened = (0, 0)  # process id, inode of the database
+        self._opened: tuple[int, _Inodes] = (0, ())  # process id, inodes of the database
         self._inherited: list[object] = []
         self._times_set_aside = 0
 
@@ -70,15 +73,12 @@ class DiskTier:
         except EntryError:
             self.delete(key)
             raise
-        if value is None and self._replaced():
-            value = self._ask(lambda cache: cache.get(key), None)
         return bytes(value) if value is not None else None
 
     def put(self, key: str, value: bytes) -> None:
         if len(value) > self._size_limit:
             self.delete(key)
             return  # too large to ever fit: everything else would go for nothing
-        self._replaced()
         self._do(lambda cache: self._set(cache, key, value))
 
     def delete(self, key: str) -> bool:
@@ -134,12 +134,14 @@ class DiskTier:
 
     def _ask(self, operation: Callable[[Any], _Result], nothing: _Result) -> _Result:
         """``_do``, but where there is no folder yet, asking does not make one."""
+        self._replaced()  # else what is open may be a folder that was deleted
         if self._cache is None and _inode(self._entries) == _NO_INODE:
             return nothing
         return self._do(operation)
 
     def _do(self, operation: Callable[[Any], _Result]) -> _Result:
         """Run ``operation``; if the database turns out to be malformed, begin a new one and run it again."""
+        self._replaced()
         cache = self._open()
         try:
             return _explained(operation, cache)
@@ -165,12 +167,19 @@ class DiskTier:
             if self._cache is None:
                 folder.prepare(self._root)
                 with _one_at_a_time(self._entries, deadline):
-                    self._cache = self._connect_or_begin_anew(deadline)
-                    self._opened = os.getpid(), _inode(self._entries)
-                    repair.mend_counters(self._cache)
-                    self._make_room(self._cache, deadline - time.monotonic())  # the limit may be lower than last time
-                    repair.sweep(self._cache, self._entries)
+                    self._cache = self._made_ready(self._connect_or_begin_anew(deadline), deadline)
+                    self._opened = os.getpid(), _inodes(self._entries)
             return self._cache
+
+    def _made_ready(self, cache: diskcache.Cache, deadline: float) -> diskcache.Cache:
+        try:
+            repair.mend_counters(cache)
+            self._make_room(cache, deadline - time.monotonic())  # the limit may be lower than last time
+            repair.sweep(cache, self._entries)
+        except BaseException:
+            cache.close()
+            raise
+        return cache
 
     @contextlib.contextmanager
     def _alone(self, deadline: float) -> Iterator[None]:
@@ -215,7 +224,7 @@ class DiskTier:
 
     def _replaced(self) -> bool:
         """Whether the database on disk is no longer the one that is open; then it is opened at the next use."""
-        if self._cache is None or _inode(self._entries) == self._opened[1]:
+        if self._cache is None or _inodes(self._entries) == self._opened[1]:
             return False
         self.close()
         return True
@@ -226,7 +235,7 @@ class DiskTier:
             if self._cache is not malformed:
                 return  # another thread has already done it
             self._cache = None  # first, so that a thread that finds no tables in its place knows why
-            if _inode(self._entries) == self._opened[1]:  # else another process has already done it
+            if _inode(self._entries) == self._opened[1][0]:  # else another process has already done it
                 _set_aside(self._entries)
 
 
@@ -235,11 +244,15 @@ def _voice(key: str) -> str:
     return key[: key.rfind("/") + 1]
 
 
-def _inode(entries: Path) -> int:
+def _inode(entries: Path, part: str = "") -> int:
     try:
-        return (entries / _DATABASE).stat().st_ino
+        return os.stat(f"{entries}{os.sep}{_DATABASE}{part}").st_ino
     except OSError:
         return _NO_INODE
+
+
+def _inodes(entries: Path) -> _Inodes:
+    return tuple([_inode(entries, part) for part in _PARTS])
 
 
 def _explained(operation: Callable[[Any], _Result], cache: Any) -> _Result:

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import random
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 
-from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers.bounded import BoundedCache
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
-from chatterbox_cached.tiers.strict_disk import StrictDisk
+from tests.faults.children import KEYS, assert_whole, child, value_of
 
-KEYS = [f"v1/{number}/rest" for number in range(8)]
-SIZE = 170_000
 KILLS = 300
-_WARM = (BoundedCache, StrictDisk, filelock)  # imported here, so that the children are killed at work
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
-
-
-def value_of(key: str, generation: int) -> bytes:
-    body = f"{key} {generation} ".encode().ljust(SIZE, bytes([generation % 251]))
-    return hashlib.sha256(body).digest() + body
-
-
-def assert_whole(key: str, value: bytes) -> None:
-    if hashlib.sha256(value[32:]).digest() != value[:32] or not value[32:].startswith(f"{key} ".encode()):
-        raise EntryError(f"{key} is torn")
-
-
-@contextlib.contextmanager
-def child(act: Callable[[random.Random], object], seed: int) -> Iterator[int]:
-    """A forked child that does ``act`` until it is killed."""
-    pid = os.fork()
-    if not pid:
-        try:
-            act(random.Random(seed))
-        except BaseException as error:
-            sys.stderr.write(f"child: {error!r}\n")
-            os._exit(1)
-        os._exit(0)
-    try:
-        yield pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) in (-signal.SIGKILL, 0), "it failed before it was killed"
 
 
 def work(root: Path, limit: int, chance: random.Random) -> None:
