@@ -145,11 +145,11 @@ class DiskTier:
         cache = self._open()
         try:
             return _explained(operation, cache)
-        except sqlite3.OperationalError:
-            if self._cache is cache and not self._replaced():
-                raise  # locked, full, read-only: the database itself is sound
-            return _explained(operation, self._open())  # somebody has begun a new one meanwhile
         except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and (self._cache is not cache or self._replaced()):
+                return _explained(operation, self._open())  # somebody has begun a new one meanwhile
+            if not _is_malformed(error):
+                raise
             self._begin_anew(cache)
             self._was_set_aside(error)
             return _explained(operation, self._open())
@@ -167,19 +167,9 @@ class DiskTier:
             if self._cache is None:
                 folder.prepare(self._root)
                 with _one_at_a_time(self._entries, deadline):
-                    self._cache = self._made_ready(self._connect_or_begin_anew(deadline), deadline)
+                    self._cache = self._connect_or_begin_anew(deadline)
                     self._opened = os.getpid(), _inodes(self._entries)
             return self._cache
-
-    def _made_ready(self, cache: diskcache.Cache, deadline: float) -> diskcache.Cache:
-        try:
-            repair.mend_counters(cache)
-            self._make_room(cache, deadline - time.monotonic())  # the limit may be lower than last time
-            repair.sweep(cache, self._entries)
-        except BaseException:
-            cache.close()
-            raise
-        return cache
 
     @contextlib.contextmanager
     def _alone(self, deadline: float) -> Iterator[None]:
@@ -193,13 +183,23 @@ class DiskTier:
 
     def _connect_or_begin_anew(self, deadline: float) -> diskcache.Cache:
         try:
-            return self._connect(deadline)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
+            return self._made_ready(self._connect(deadline), deadline)
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+            if not _is_malformed(error):
+                raise
             _set_aside(self._entries)
             self._was_set_aside(error)
-            return self._connect(deadline)
+            return self._made_ready(self._connect(deadline), deadline)
+
+    def _made_ready(self, cache: diskcache.Cache, deadline: float) -> diskcache.Cache:
+        try:
+            repair.mend_counters(cache)
+            self._make_room(cache, deadline - time.monotonic())  # the limit may be lower than last time
+            repair.sweep(cache, self._entries)
+        except BaseException:
+            cache.close()
+            raise
+        return cache
 
     def _connect(self, deadline: float) -> diskcache.Cache:
         from .bounded import BoundedCache
@@ -242,6 +242,12 @@ class DiskTier:
 def _voice(key: str) -> str:
     """The part of a key that all entries of one voice share, up to and with the last slash."""
     return key[: key.rfind("/") + 1]
+
+
+def _is_malformed(error: Exception) -> bool:
+    """Whether what went wrong is the database's fault, also where SQLite itself sees nothing wrong with it."""
+    # Otherwise it is locked, on a full disk, or not to be read: the database itself is sound.
+    return not isinstance(error, sqlite3.OperationalError) or str(error).startswith("no such ")
 
 
 def _inode(entries: Path, part: str = "") -> int:
