@@ -169,16 +169,22 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
     return Settings(**values)
 
 
+def _user_folder() -> str | None:
+    import platformdirs
+
+    try:
+        folder = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
+    except RuntimeError:  # no home, as newer versions say it
+        return None
+    # As older ones do: in memory only, rather than in a folder named "~" wherever this runs.
+    return None if os.path.expanduser(folder).startswith("~") else folder
+
+
 def with_user_folder(keywords: Mapping[str, object]) -> Settings:
-    """Like ``resolve``, but where no folder is named, the user's cache folder (platformdirs) is taken."""
+    """Like ``resolve``, but where no folder is named, the user's cache folder is taken, if they have one."""
     given = {name: value for name, value in keywords.items() if (name, value) != ("cache_dir", None)}
     if "cache_dir" not in given and _VARIABLES["cache_dir"] not in os.environ:
-        import platformdirs
-
-        try:
-            given["cache_dir"] = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
-        except RuntimeError:  # a user without a home, as in some containers: memory only
-            given["cache_dir"] = None
+        given["cache_dir"] = _user_folder()
     return resolve(given)
 
 

@@ -23,7 +23,11 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
 
     def __init__(self, directory: str, deadline: float, **settings: Any) -> None:
         self._deadline = deadline
-        super().__init__(directory, **settings)
+        try:
+            super().__init__(directory, **settings)
+        except BaseException:
+            self.close()  # a connection that is left open would keep a broken log alive
+            raise
         self._deadline = 0.0  # from here on the connections themselves wait
 
     @property

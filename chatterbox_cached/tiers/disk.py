@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -24,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import EntryError
-from ..forks import renew_after_fork
+from ..forks import renew_after_fork, unforked
 from . import folder, repair
+from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
 
 if TYPE_CHECKING:
     import diskcache
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 2.0
 OPEN_SECONDS = 4.0
 WORST_SECONDS = 2 * OPEN_SECONDS + 3 * TIMEOUT_SECONDS
-_DATABASE = "cache.db"
-_NO_INODE = -1
 _Result = TypeVar("_Result")
 
 
@@ -42,8 +40,8 @@ class DiskTier:
     """Bytes in a folder, shared by all processes that use it, bounded by ``size_limit`` bytes.
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
-    longest ago go first: keeping account of every use would turn each hit into a write. ``set_aside`` is told when a
-    malformed database was moved aside. Unless it is ``trusted``, a folder that others can write to is not used.
+    longest ago go first: keeping account of every use would turn each hit into a write. ``was_set_aside`` is told when
+    a malformed database was moved aside. Unless it is ``trusted``, a folder that others can write to is not used.
     """
 
     name = "disk"
@@ -52,21 +50,31 @@ class DiskTier:
         self,
         root: Path,
         size_limit: int,
-        set_aside: Callable[[Exception], None] = lambda _: None,
+        was_set_aside: Callable[[Exception], None] = lambda _: None,
         *,
         trusted: bool = False,
     ) -> None:
         self._root, self._entries, self._trusted = root, folder.entries_of(root), trusted
-        self._size_limit, self._tell_set_aside = size_limit, set_aside
+        self._size_limit, self._tell_set_aside = size_limit, was_set_aside
         self.renew_locks()
         renew_after_fork(self)
+        unforked.let_go_before_fork(self)
         self._cache: diskcache.Cache | None = None
-        self._opened = (0, 0)  # process id, inode of the database
+        self._opened: tuple[int, Inodes] = (0, ())  # process id, inodes of the database
         self._inherited: list[object] = []
         self._times_set_aside = 0
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
+
+    def let_go(self) -> None:
+        """Close this thread's connection, for SQLite shares what it knows of a file among all that one process opens.
+
+        A child would believe to have the locks that its parent has, and lose what it writes when the parent closes.
+        The connections of other threads are closed in the child, with those threads, by Python.
+        """
+        if self._cache is not None and self._opened[0] == os.getpid():
+            self._cache.close()
 
     def open(self) -> None:
         self._open()
@@ -77,15 +85,12 @@ class DiskTier:
         except EntryError:
             self.delete(key)
             raise
-        if value is None and self._replaced():
-            value = self._ask(lambda cache: cache.get(key), None)
         return bytes(value) if value is not None else None
 
     def put(self, key: str, value: bytes) -> None:
         if len(value) > self._size_limit:
             self.delete(key)
             return  # too large to ever fit: everything else would go for nothing
-        self._replaced()
         self._do(lambda cache: self._set(cache, key, value))
 
     def delete(self, key: str) -> bool:
@@ -117,7 +122,7 @@ class DiskTier:
         return report._replace(database=1) if self._times_set_aside > aside else report
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, unforked:
             if self._cache is not None and self._opened[0] == os.getpid():
                 self._cache.close()
             self._cache = None
@@ -141,23 +146,25 @@ class DiskTier:
 
     def _ask(self, operation: Callable[[Any], _Result], nothing: _Result) -> _Result:
         """``_do``, but where there is no folder yet, asking does not make one."""
-        if self._cache is None and _inode(self._entries) == _NO_INODE:
+        self._replaced()  # else what is open may be a folder that was deleted
+        if self._cache is None and not exists(self._entries):
             return nothing
         return self._do(operation)
 
     def _do(self, operation: Callable[[Any], _Result]) -> _Result:
         """Run ``operation``; if the database turns out to be malformed, begin a new one and run it again."""
+        self._replaced()
         cache = self._open()
         try:
-            return _explained(operation, cache)
-        except sqlite3.OperationalError:
-            if self._cache is cache and not self._replaced():
-                raise  # locked, full, read-only: the database itself is sound
-            return _explained(operation, self._open())  # somebody has begun a new one meanwhile
+            return _guarded(operation, cache)
         except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and (self._cache is not cache or self._replaced()):
+                return _guarded(operation, self._open())  # somebody has begun a new one meanwhile
+            if not is_malformed(error):
+                raise
             self._begin_anew(cache)
             self._was_set_aside(error)
-            return _explained(operation, self._open())
+            return _guarded(operation, self._open())
 
     def _open(self) -> diskcache.Cache:
         cache = self._cache
@@ -171,12 +178,9 @@ class DiskTier:
                 self._cache = None
             if self._cache is None:
                 folder.prepare(self._root, trusted=self._trusted)
-                with _one_at_a_time(self._entries, deadline):
+                with one_at_a_time(self._entries, deadline), unforked:
                     self._cache = self._connect_or_begin_anew(deadline)
-                    self._opened = os.getpid(), _inode(self._entries)
-                    repair.mend_counters(self._cache)
-                    self._make_room(self._cache, deadline - time.monotonic())  # the limit may be lower than last time
-                    repair.sweep(self._cache, self._entries)
+                    self._opened = os.getpid(), inodes(self._entries)
             return self._cache
 
     @contextlib.contextmanager
@@ -191,13 +195,23 @@ class DiskTier:
 
     def _connect_or_begin_anew(self, deadline: float) -> diskcache.Cache:
         try:
-            return self._connect(deadline)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            _set_aside(self._entries)
+            return self._made_ready(self._connect(deadline), deadline)
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+            if not is_malformed(error):
+                raise
+            set_aside(self._entries)
             self._was_set_aside(error)
-            return self._connect(deadline)
+            return self._made_ready(self._connect(deadline), deadline)
+
+    def _made_ready(self, cache: diskcache.Cache, deadline: float) -> diskcache.Cache:
+        try:
+            repair.mend_counters(cache)
+            self._make_room(cache, deadline - time.monotonic())  # the limit may be lower than last time
+            repair.sweep(cache, self._entries)
+        except BaseException:
+            cache.close()
+            raise
+        return cache
 
     def _connect(self, deadline: float) -> diskcache.Cache:
         from .bounded import BoundedCache
@@ -222,20 +236,19 @@ class DiskTier:
 
     def _replaced(self) -> bool:
         """Whether the database on disk is no longer the one that is open; then it is opened at the next use."""
-        if self._cache is None or _inode(self._entries) == self._opened[1]:
+        if self._cache is None or inodes(self._entries) == self._opened[1]:
             return False
         self.close()
         return True
 
     def _begin_anew(self, malformed: Any) -> None:
         deadline = time.monotonic() + OPEN_SECONDS
-        with self._alone(deadline), _one_at_a_time(self._entries, deadline):
+        with self._alone(deadline), one_at_a_time(self._entries, deadline):
             if self._cache is not malformed:
                 return  # another thread has already done it
-            # Whoever meets the empty place meanwhile must see that this one is out of use.
-            self._cache = None
-            if _inode(self._entries) == self._opened[1]:  # else another process has already done it
-                _set_aside(self._entries)
+            self._cache = None  # first, so that a thread that finds no tables in its place knows why
+            if inodes(self._entries)[0] == self._opened[1][0]:  # else another process has already done it
+                set_aside(self._entries)
 
 
 def _voice(key: str) -> str:
@@ -243,40 +256,6 @@ def _voice(key: str) -> str:
     return key[: key.rfind("/") + 1]
 
 
-def _inode(entries: Path) -> int:
-    try:
-        return (entries / _DATABASE).stat().st_ino
-    except OSError:
-        return _NO_INODE
-
-
-def _explained(operation: Callable[[Any], _Result], cache: Any) -> _Result:
-    """Run ``operation``, and raise what SQLite said where diskcache says Timeout to everything."""
-    import diskcache
-
-    try:
-        return operation(cache)
-    except diskcache.Timeout as error:
-        cause: BaseException | None = error
-        while isinstance(cause, diskcache.Timeout):
-            cause = cause.__context__
-        raise (cause or error) from None
-
-
-@contextlib.contextmanager
-def _one_at_a_time(entries: Path, deadline: float) -> Iterator[None]:
-    """Opening and replacing a database race between processes; everything after that is SQLite's own business."""
-    import filelock
-
-    with filelock.FileLock(entries / "open.lock", timeout=max(0.0, deadline - time.monotonic())):
-        yield
-
-
-def _set_aside(entries: Path) -> None:
-    """Keep a malformed database for whoever wants to look at it. Its value files can't be found any more."""
-    database = entries / _DATABASE
-    for suffix in ("-wal", "-shm"):
-        database.with_name(_DATABASE + suffix).unlink(missing_ok=True)
-    database.replace(database.with_name(_DATABASE + ".damaged"))
-    for shard in entries.glob("[0-9a-f][0-9a-f]"):
-        shutil.rmtree(shard, ignore_errors=True)
+def _guarded(operation: Callable[[Any], _Result], cache: Any) -> _Result:
+    with unforked:
+        return explained(operation, cache)

@@ -118,3 +118,31 @@ def test_a_warning_that_is_an_error_does_not_reach_the_caller(
     with a_truncated_entry(folder), warnings.catch_warnings():
         warnings.simplefilter("error", CacheWarning)
         assert_same_conditionals(ConditionalCache(folder).get_or_prepare(english, voice), upstreams)
+
+
+def test_check_mends_the_folder_and_says_what_it_was(english: Any, voice: Path, folder: Path) -> None:
+    cache = ConditionalCache(folder)
+    assert cache.check() == (1, 0, 0, 0, 0, 0, None)
+    with a_flipped_bit(folder):
+        assert cache.check(fix=False).damaged == 1
+        assert cache.check().damaged == 1
+    assert cache.check().sound
+    cache.get_or_prepare(english, voice)
+    assert cache.check().entries == 1
+
+
+def test_a_check_that_can_not_be_made_raises_nothing(folder: Path) -> None:
+    cache = ConditionalCache(folder)
+    entries = entries_of(folder)
+    shutil.rmtree(entries / "cache.db", ignore_errors=True)
+    for path in entries.glob("cache.db*"):
+        path.unlink()
+    (entries / "cache.db").mkdir()
+    with pytest.warns(CacheWarning, match="disk check"):
+        report = cache.check()
+    assert report.error
+    assert not report.sound
+
+
+def test_without_a_disk_there_is_nothing_to_check() -> None:
+    assert ConditionalCache().check().sound

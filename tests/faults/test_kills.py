@@ -1,0 +1,110 @@
+"""SIGKILL at any moment: every entry is whole or absent, the index opens, and leftovers do not grow for ever."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.folder import entries_of
+from tests.faults.children import KEYS, assert_whole, child, value_of
+
+KILLS = 300
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
+
+
+def work(root: Path, limit: int, chance: random.Random) -> None:
+    """Stores, replaces, drops, and with a small ``limit`` evicts."""
+    tier = DiskTier(root, limit)
+    for generation in range(10**6):
+        key = chance.choice(KEYS)
+        tier.put(key, value_of(key, generation))
+        if generation % 5 == 0:
+            tier.delete(chance.choice(KEYS))
+        if generation % 11 == 0:
+            tier.delete_voice(f"v1/{chance.randrange(8)}/")
+        if generation % 31 == 0:
+            tier.clear()
+
+
+def files_of(root: Path) -> list[Path]:
+    return list(entries_of(root).rglob("*.val"))
+
+
+def assert_every_entry_is_whole_or_absent(root: Path, limit: int) -> int:
+    """How many there are. A row may have lost its file, which is a miss."""
+    tier = DiskTier(root, limit)
+    found = {key: tier.get(key) for key in KEYS}
+    for key, value in found.items():
+        if value is not None:
+            assert_whole(key, value)
+    tier.close()
+    return sum(value is not None for value in found.values())
+
+
+@pytest.mark.parametrize("limit", [10**8, 900_000], ids=["roomy", "evicting"])
+def test_a_writer_that_is_killed_at_any_moment(tmp_path: Path, limit: int) -> None:
+    root, chance, seen, left = tmp_path / "voices", random.Random(limit), 0, []
+    for seed in range(KILLS // 2):
+        with child(lambda rng: work(root, limit, rng), seed):
+            time.sleep(chance.uniform(0.0, 0.03))
+        if seed % 5 == 0:
+            seen += assert_every_entry_is_whole_or_absent(root, limit)
+        if seed % 30 == 29:  # a check after an outage leaves nothing over
+            tier = DiskTier(root, limit)
+            report = tier.check(assert_whole)
+            left.append(report.orphans)
+            assert (report.damaged, report.database) == (0, 0)
+            assert len(files_of(root)) == report.entries == len(tier.keys())
+            assert tier.check(assert_whole).sound
+            tier.close()
+    assert seen > 0, "the children got to work"
+    assert not list(entries_of(root).glob("*.damaged"))
+    print(f"{KILLS // 2} kills, orphans per 30 kills: {left}")
+
+
+def test_two_writers_of_which_one_is_killed_do_not_keep_each_other_waiting(tmp_path: Path) -> None:
+    root, chance = tmp_path / "voices", random.Random(0)
+    with child(lambda rng: work(root, 10**8, rng), 0) as survivor:
+        for seed in range(1, 40):
+            with child(lambda rng: work(root, 10**8, rng), seed):
+                time.sleep(chance.uniform(0.0, 0.03))
+        assert os.waitpid(survivor, os.WNOHANG) == (0, 0), "it still works"
+    assert_every_entry_is_whole_or_absent(root, 10**8)
+    assert DiskTier(root, 10**8).check(assert_whole).damaged == 0
+
+
+def test_the_first_opening_killed_at_any_moment(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    for seed in range(60):
+        root = tmp_path / str(seed)
+        with child(lambda rng, root=root: work(root, 10**8, rng), seed):  # type: ignore[misc]
+            time.sleep(chance.uniform(0.0, 0.02))
+        tier = DiskTier(root, 10**8)
+        tier.put(KEYS[0], value_of(KEYS[0], 0))
+        assert tier.get(KEYS[0]) == value_of(KEYS[0], 0)
+        assert tier.check(assert_whole).damaged == 0
+        tier.close()
+
+
+def test_what_kills_leave_over_is_swept_without_being_asked(tmp_path: Path) -> None:
+    root, chance = tmp_path / "voices", random.Random(2)
+    for seed in range(60):
+        with child(lambda rng: work(root, 10**8, rng), seed):
+            time.sleep(chance.uniform(0.005, 0.03))
+    tier = DiskTier(root, 10**8)
+    leftover = len(files_of(root)) - len(tier.keys())
+    tier.close()
+    yesterday = time.time() - 90_000
+    for path in (*files_of(root), entries_of(root) / "swept"):
+        os.utime(path, (yesterday, yesterday))
+    tier.open()
+    rows_with_files = sum(tier.get(key) is not None for key in tier.keys())  # noqa: SIM118
+    assert len(files_of(root)) == rows_with_files
+    print(f"60 kills left {leftover} files over")
+    tier.close()
