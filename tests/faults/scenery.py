@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import threading
@@ -24,7 +25,7 @@ def voices(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def at_once(act: Callable[[int], Any], count: int) -> list[Any]:
+def at_once(act: Callable[[int], Any], count: int, seconds: float = SECONDS) -> list[Any]:
     """What ``act`` gave in each of ``count`` threads, or the exception that it ended with."""
     together, ended = threading.Barrier(count), [None] * count
 
@@ -39,7 +40,7 @@ def at_once(act: Callable[[int], Any], count: int) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(SECONDS)
+        thread.join(seconds)
         assert not thread.is_alive(), "somebody hangs"
     return ended
 
@@ -49,6 +50,7 @@ def forked(act: Callable[[], object]) -> int:
     child = os.fork()
     if not child:
         code = 1
+        faulthandler.dump_traceback_later(SECONDS - 5, exit=True)
         try:
             act()
             code = 0
