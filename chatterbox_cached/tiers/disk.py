@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import EntryError
-from ..forks import renew_after_fork
+from ..forks import renew_after_fork, unforked
 from . import folder
 
 if TYPE_CHECKING:
@@ -40,12 +40,22 @@ class DiskTier:
         self._size_limit, self._tell_set_aside = size_limit, set_aside
         self.renew_locks()
         renew_after_fork(self)
+        unforked.let_go_before_fork(self)
         self._cache: diskcache.Cache | None = None
         self._opened = (0, 0)  # process id, inode of the database
         self._inherited: list[object] = []
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
+
+    def let_go(self) -> None:
+        """Close this thread's connection, for SQLite shares what it knows of a file among all that one process opens.
+
+        A child would believe to have the locks that its parent has, and lose what it writes when the parent closes.
+        The connections of other threads are closed in the child, with those threads, by Python.
+        """
+        if self._cache is not None and self._opened[0] == os.getpid():
+            self._cache.close()
 
     def open(self) -> None:
         self._open()
@@ -86,7 +96,7 @@ class DiskTier:
         return int(self._ask(lambda cache: cache.volume(), 0))
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, unforked:
             if self._cache is not None and self._opened[0] == os.getpid():
                 self._cache.close()
             self._cache = None
@@ -117,15 +127,20 @@ class DiskTier:
         """Run ``operation``; if the database turns out to be malformed, begin a new one and run it again."""
         cache = self._open()
         try:
-            return operation(cache)
+            with unforked:
+                return operation(cache)
         except sqlite3.OperationalError:
             if self._cache is cache:
                 raise  # locked, full, read-only: the database itself is sound
-            return operation(self._open())  # another thread has begun a new one meanwhile
+            cache = self._open()
+            with unforked:
+                return operation(cache)  # another thread has begun a new one meanwhile
         except sqlite3.DatabaseError as error:
             self._begin_anew(cache)
             self._tell_set_aside(error)
-            return operation(self._open())
+            cache = self._open()
+            with unforked:
+                return operation(cache)
 
     def _open(self) -> diskcache.Cache:
         cache = self._cache
@@ -138,7 +153,7 @@ class DiskTier:
                 self._cache = None
             if self._cache is None:
                 folder.prepare(self._root)
-                with _one_at_a_time(self._entries):
+                with _one_at_a_time(self._entries), unforked:
                     self._cache = self._connect_or_begin_anew()
                     self._make_room(self._cache)  # the limit may be lower than the last time
                 self._opened = os.getpid(), _inode(self._entries)

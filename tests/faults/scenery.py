@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
 import signal
 import threading
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SECONDS = 30.0  # no wait is longer; one that is means that somebody hangs
+SECONDS = 12.0  # no wait is longer; one that is means that somebody hangs
 
 
 def voices(folder: Path, count: int) -> list[Path]:
@@ -50,7 +49,6 @@ def forked(act: Callable[[], object]) -> int:
     child = os.fork()
     if not child:
         code = 1
-        faulthandler.dump_traceback_later(SECONDS - 5, exit=True)
         try:
             act()
             code = 0
