@@ -119,10 +119,17 @@ def what_is_held(cache: Any, model: Any) -> list[str]:
     from chatterbox_cached.turns import turn
 
     held = [f"flight of {key}" for key in cache._flights._flights]
-    if not at_once(lambda _: turn(model).acquire(blocking=False), 1)[0]:
+    if at_once(lambda _: _take_and_release(turn(model)), 1) != [True]:
         held.append("turn")
     for file in entries_of(cache.settings.cache_dir).glob("*.lock"):
         with contextlib.suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):
             continue
         held.append(file.name)
     return held
+
+
+def _take_and_release(lock: Any) -> bool:
+    taken = bool(lock.acquire(blocking=False))
+    if taken:
+        lock.release()
+    return taken
