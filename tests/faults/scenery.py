@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SECONDS = 30.0  # no wait is longer; one that is means that somebody hangs
+SECONDS = 12.0  # no wait is longer; one that is means that somebody hangs
 
 
 def voices(folder: Path, count: int) -> list[Path]:
@@ -24,7 +24,7 @@ def voices(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def at_once(act: Callable[[int], Any], count: int) -> list[Any]:
+def at_once(act: Callable[[int], Any], count: int, seconds: float = SECONDS) -> list[Any]:
     """What ``act`` gave in each of ``count`` threads, or the exception that it ended with."""
     together, ended = threading.Barrier(count), [None] * count
 
@@ -39,7 +39,7 @@ def at_once(act: Callable[[int], Any], count: int) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(SECONDS)
+        thread.join(seconds)
         assert not thread.is_alive(), "somebody hangs"
     return ended
 
@@ -119,10 +119,17 @@ def what_is_held(cache: Any, model: Any) -> list[str]:
     from chatterbox_cached.turns import turn
 
     held = [f"flight of {key}" for key in cache._flights._flights]
-    if not at_once(lambda _: turn(model).acquire(blocking=False), 1)[0]:
+    if at_once(lambda _: _take_and_release(turn(model)), 1) != [True]:
         held.append("turn")
     for file in entries_of(cache.settings.cache_dir).glob("*.lock"):
         with contextlib.suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):
             continue
         held.append(file.name)
     return held
+
+
+def _take_and_release(lock: Any) -> bool:
+    taken = bool(lock.acquire(blocking=False))
+    if taken:
+        lock.release()
+    return taken

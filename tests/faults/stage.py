@@ -54,6 +54,7 @@ def _play(module: str, name: str, args: list[Any], result: str, said: str) -> No
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    faulthandler.enable(output)  # for a child that hangs and is aborted
     faulthandler.dump_traceback_later(SECONDS, exit=True, file=output)
     scene = getattr(importlib.import_module(module), name)
     Path(result).write_text(json.dumps(scene(Path(args[0]), *args[1:])))
