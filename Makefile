@@ -19,7 +19,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bare constraints clean
+.PHONY: help setup demo test fuzz check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -32,6 +32,12 @@ demo: .venv/.ready ## hear and time the cache; VOICE=my.wav takes your own voice
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy.
 test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+# The property tests of what reads other people's bytes and of the key, each with many examples.
+FUZZ_EXAMPLES ?= 2000
+fuzz: .venv/.ready ## many examples on the entry decoder and the key, ten minutes at most; FUZZ_EXAMPLES=1000 is quick
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) timeout 600 $(BIN)/python -m pytest tests/unit/test_wire.py \
+	  tests/unit/test_identity.py tests/unit/test_expected.py
 
 check: lint bare ## everything short of the tests: ruff, mypy, and importing without torch
 
