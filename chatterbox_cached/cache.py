@@ -198,7 +198,8 @@ class ConditionalCache:
             snapshot = conditionals.take(call.model.conds, emotion, seconds)
             if not key.audio.unchanged():
                 raise Unidentifiable("audio changed during the preparation")
-            self._store.keep(key.text, call.model.device, snapshot, durable=self.settings.auto_save)
+            durable = self.settings.auto_save
+            self._store.keep(key.text, call.model.device, snapshot, durable=durable, made_by=key.made_by)
         except Unidentifiable as doubt:
             self._stats.not_stored(doubt.reason)
         except Exception as error:

@@ -67,7 +67,7 @@ class Fingerprint:
         self._tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
         self._state = _state(self._tensors)
         self.digest = _digest(model, family)
-        self.keys: dict[tuple[object, ...], str] = {}
+        self.keys: dict[tuple[object, ...], tuple[str, str]] = {}
         self._looked = time.monotonic()
 
     def holds(self, model: Any) -> bool:

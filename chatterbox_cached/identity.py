@@ -43,10 +43,14 @@ def voice_prefix(audio_digest: str) -> str:
 
 
 class Key(NamedTuple):
-    """A call that was identified: where its entry is, and what the audio was."""
+    """A call that was identified: where its entry is, what the audio was, and whose work the entry is.
+
+    ``made_by`` is everything but the audio that decided the entry, as JSON text; its digest ends the key.
+    """
 
     text: str
     audio: Audio
+    made_by: str = ""
 
 
 class Identity:
@@ -69,21 +73,28 @@ class Identity:
         identified = self.audio.identify(audio)
         _refuse_autocast(model)
         fingerprint = self.fingerprints.of(model, family)
-        return Key(voice_prefix(identified.digest) + _rest(model, family, fingerprint, others), identified)
+        digest, made_by = _rest(model, family, fingerprint, others)
+        return Key(voice_prefix(identified.digest) + digest, identified, made_by)
 
 
-def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> str:
-    """Digest of everything but the audio; remembered for as long as nothing of it changes."""
+def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> tuple[str, str]:
+    """Everything but the audio, as digest and as text; remembered for as long as nothing of it changes."""
     constants, numerics, arguments = _constants(model, family), _numerics(), _arguments(others)
     circumstances = (type(model), str(model.device), constants, numerics, arguments)
     known = fingerprint.keys.get(circumstances)
     if known is None:
-        known = _digest(model, fingerprint, constants, numerics, arguments)
+        made_by = _made_by(model, fingerprint, constants, numerics, arguments)
+        known = digest_of(made_by), made_by
         fingerprint.keys[circumstances] = known
     return known
 
 
-def _digest(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:
+def digest_of(made_by: str) -> str:
+    """What ends the keys of all entries that were ``made_by`` this."""
+    return hashlib.sha256(made_by.encode()).hexdigest()
+
+
+def _made_by(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:
     import torch
 
     constants, numerics, arguments = rest
@@ -97,7 +108,7 @@ def _digest(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str
         "arguments": arguments,
         "weights": fingerprint.digest,
     }
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+    return json.dumps(everything, sort_keys=True)
 
 
 @lru_cache(maxsize=8)

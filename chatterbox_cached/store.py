@@ -66,11 +66,13 @@ class VoiceStore:
             raise EntryError(f"entry is no voice: {said}")
         return snapshot
 
-    def keep(self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool) -> None:
-        """Keep a snapshot in memory and, if ``durable``, in every tier below."""
+    def keep(
+        self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool, made_by: str = ""
+    ) -> None:
+        """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key)."""
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
-            self.stores.put(key, wire.encode(key, snapshot, self._signing_keys))
+            self.stores.put(key, wire.encode(key, snapshot, self._signing_keys, made_by))
 
     def latest(self, prefix: str) -> Snapshot | None:
         """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""

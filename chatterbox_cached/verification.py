@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -62,7 +61,7 @@ class Verifier:
         self._every = round(1 / settings.verify) if settings.verify else 0
         self._hits = itertools.count(1)
         self._store, self._stats, self._failed, self._say_once = store, stats, failed, say_once
-        self._durable, self._take_turns = settings.auto_save, settings.take_turns
+        self._durable = settings.auto_save
 
     def due(self) -> bool:
         """Whether the hit that calls this is one of those to be compared."""
@@ -114,7 +113,7 @@ class Verifier:
         if family is None or overrides(model, family.prepare, family):
             return None
         call = asked_for(model, family, audio, 0.5)
-        with turn(model) if self._take_turns else contextlib.nullcontext():
+        with turn(model):
             before = model.conds
             try:
                 if (found := known(call)) is None:
@@ -134,4 +133,4 @@ class Verifier:
         )
         if not self._durable:
             self._store.stores.delete(key.text)
-        self._store.keep(key.text, call.model.device, fresh, durable=self._durable)
+        self._store.keep(key.text, call.model.device, fresh, durable=self._durable, made_by=key.made_by)

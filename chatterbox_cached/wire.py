@@ -6,7 +6,7 @@
     payload     u64       length of the payload
     signature   32 bytes  HMAC-SHA256 of the four above, header and payload; zeros where there was no key to sign with
     digest      32 bytes  SHA-256 of everything else
-    header      JSON      key, prepare_seconds, which fields there are, their strides
+    header      JSON      key, made_by, prepare_seconds, which fields there are, their strides
     payload     safetensors
 
 All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
@@ -21,7 +21,7 @@ import hmac
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .conditionals import Snapshot
@@ -41,24 +41,25 @@ _START = _DIGEST + _DIGEST_SIZE
 
 
 @dataclass(frozen=True)
-class _Header:
+class Header:
+    """What an entry says of itself. ``made_by`` is as in identity.Key; ``prepare_seconds`` is what making it took."""
+
     key: str
+    made_by: str
     prepare_seconds: float
     # All fields in their order, and the strides of those that are tensors; the rest is None.
     fields: list[str]
     strides: dict[str, list[int]]
 
 
-def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = ()) -> bytes:
+def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), made_by: str = "") -> bytes:
     """The entry for ``snapshot`` under ``key``, signed with the first of the keys if there is one."""
     import safetensors.torch
 
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
     strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
     fields = [f"t3.{name}" for name in snapshot.t3] + [f"gen.{name}" for name in snapshot.gen]
-    header = json.dumps(
-        {"key": key, "prepare_seconds": snapshot.prepare_seconds, "fields": fields, "strides": strides}
-    ).encode()
+    header = json.dumps(asdict(Header(key, made_by, snapshot.prepare_seconds, fields, strides))).encode()
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
     payload = safetensors.torch.save(as_stored)
@@ -73,17 +74,33 @@ def decode(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Snapsh
     Raises EntryError when it is damaged, of another schema, or another key's, and SignatureError when there are
     signing keys and it is signed with none of them.
     """
-    view = memoryview(entry)
-    header, payload = _verified(view, signing_keys)
+    header, payload = _verified(memoryview(entry), signing_keys)
     try:
-        known = _Header(**json.loads(bytes(header)))
-        if known.key != key:
-            raise EntryError("entry of another key")
-        return _snapshot(known, _tensors(payload))
+        return _snapshot(_header(key, header), _tensors(payload))
     except EntryError:
         raise
     except Exception as error:  # whatever a parser makes of bytes that somebody signed with the right digest
         raise EntryError("entry is malformed") from error
+
+
+def header_of(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Header:
+    """What the entry that was found under ``key`` says of itself. Raises as ``decode`` does."""
+    header, _ = _verified(memoryview(entry), signing_keys)
+    try:
+        return _header(key, header)
+    except EntryError:
+        raise
+    except Exception as error:
+        raise EntryError("entry is malformed") from error
+
+
+def _header(key: str, header: memoryview) -> Header:
+    known = Header(**json.loads(bytes(header)))
+    if known.key != key:
+        raise EntryError("entry of another key")
+    if not isinstance(known.made_by, str):
+        raise EntryError("entry does not say what made it")
+    return known
 
 
 def _verified(entry: memoryview, signing_keys: Sequence[bytes]) -> tuple[memoryview, memoryview]:
@@ -122,7 +139,7 @@ def _tensors(payload: memoryview) -> dict[str, torch.Tensor]:
     return safetensors.torch.load(bytes(payload))
 
 
-def _snapshot(header: _Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
+def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
     if tensors.keys() != header.strides.keys() or not header.strides.keys() <= set(header.fields):
         raise EntryError("entry does not hold the fields that it names")
     parts: dict[str, dict[str, Any]] = {"t3": {}, "gen": {}}

@@ -203,6 +203,7 @@ FIELDS = list(taken_apart(ENTRY)[0]["fields"])
         {"layout": {field: [0, 0, 0] for field in FIELDS}},
         {"layout": {field: [0, 1, 2, 3, 4, 5] for field in FIELDS}},
         {"prepare_seconds": "long"},
+        {"made_by": ["a", "list"]},
     ],
     ids=str,
 )
@@ -271,3 +272,12 @@ def test_a_signed_entry_that_was_changed_by_somebody_who_makes_digests_is_absent
     if not 54 <= place // 8 < 86:
         with pytest.raises(EntryError):
             wire.decode(KEY, bytes(changed), [NEW])
+
+
+def test_an_entry_says_what_made_it() -> None:
+    header = wire.header_of(KEY, wire.encode(KEY, snapshot(), made_by='{"class": "chatterbox.tts.ChatterboxTTS"}'))
+    assert header.made_by == '{"class": "chatterbox.tts.ChatterboxTTS"}'
+    with pytest.raises(EntryError, match="another key"):
+        wire.header_of("v1/other/key", ENTRY)
+    with pytest.raises(EntryError, match="damaged"):
+        wire.header_of(KEY, ENTRY[:-1] + b"?")
