@@ -20,6 +20,7 @@ import torch
 from chatterbox_cached.conditionals import Snapshot
 from chatterbox_cached.settings import Settings, with_user_folder
 from chatterbox_cached.store import VoiceStore
+from chatterbox_cached.tiers import disk
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
@@ -34,7 +35,10 @@ _WARM = platformdirs.user_cache_dir("any")  # imported while everything can stil
 def upstream(key: str) -> Snapshot:
     """What upstream would prepare for ``key``, small."""
     seeded = torch.Generator().manual_seed(KEYS.index(key))
-    return Snapshot({"speaker_emb": torch.randn(1, 256, generator=seeded)}, {"prompt_token": torch.arange(9)}, 0.1)
+    tokens = torch.arange(9)[None]
+    t3 = {"speaker_emb": torch.randn(1, 256, generator=seeded), "cond_prompt_speech_tokens": tokens}
+    gen = {"prompt_token": tokens, "prompt_feat": torch.zeros(1, 2, 80), "embedding": torch.ones(1, 192)}
+    return Snapshot(t3, gen, 0.1)
 
 
 class User:
@@ -376,6 +380,14 @@ def test_clearing_and_forgetting_while_others_read_and_write(root: Path) -> None
     assert reported.damaged == 0
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits long enough for a machine on which everything is slow, where what matters is that all of it is right."""
+    for bound in ("TIMEOUT_SECONDS", "OPEN_SECONDS"):
+        monkeypatch.setattr(disk, bound, 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_eight_processes_open_a_new_folder_at_once(root: Path) -> None:
     waiting, go = os.pipe()
 
@@ -396,6 +408,7 @@ def test_eight_processes_open_a_new_folder_at_once(root: Path) -> None:
     assert not list(entries_of(root).glob("*.damaged"))
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("voices", [[0], [0, 1]], ids=["the same voice", "different voices"])
 def test_two_processes_write_at_once(root: Path, voices: list[int]) -> None:
     def writes(number: int) -> None:

@@ -62,7 +62,12 @@ class ChatterboxTTS:
         t3 = T3Cond(
             voice.repeat(1, 8), cond_prompt_speech_tokens=voice.long(), emotion_adv=exaggeration * torch.ones(1, 1, 1)
         )
-        gen = {"prompt_feat": voice.repeat(1, 100), "prompt_feat_len": None, "embedding": voice.clone()}
+        gen = {
+            "prompt_token": voice.long(),
+            "prompt_feat": voice.repeat(1, 100).reshape(1, -1, 80),
+            "prompt_feat_len": None,
+            "embedding": voice.clone(),
+        }
         self.conds = Conditionals(t3, gen)
 
     def generate(self, text, audio_prompt_path=None, exaggeration=0.5):
