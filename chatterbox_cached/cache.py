@@ -314,10 +314,10 @@ class ConditionalCache:
             return
         self._stats.error(place)
         self._say_once(
-            place,
+            place.partition(" ")[0],  # a disk that fails is told of once, whatever was wanted of it
             f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"
             f" cache can't give, upstream prepares. Check the cache folder {self.settings.cache_dir}; every failure is"
-            " counted in get_cache_stats()['errors'], and this one is not warned of again.",
+            " counted in get_cache_stats()['errors'], and others of this kind are not warned of again.",
         )
 
     def _say_once(self, subject: str, message: str) -> None:
