@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import hypothesis.configuration
 import pytest
 
 from chatterbox_cached import rehearsal
+from tests import tally
 
 hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "hypothesis"))
 
@@ -79,3 +81,24 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
 def _kept(model: Any) -> Any:
     _MODELS.append(model)
     return model
+
+
+_TALLY: Counter[str] = Counter()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    item.user_properties += [(f"tried: {what}", times) for what, times in tally.take()]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        for name, times in report.user_properties:
+            if name.startswith("tried: ") and isinstance(times, int):
+                _TALLY[name.removeprefix("tried: ")] += times
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _TALLY:
+        terminalreporter.section("tried")
+        for what, times in sorted(_TALLY.items()):
+            terminalreporter.line(f"{times:>9,}  {what}")
