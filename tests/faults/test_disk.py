@@ -13,6 +13,7 @@ from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.tiers.folder import entries_of
 from tests.faults.breakages import BREAKAGES
 from tests.support import assert_same_conditionals
+from tests.tally import tried
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def folder(filled: Path, tmp_path: Path) -> Path:
 def test_the_caller_gets_upstreams_voice_and_the_cache_recovers(
     name: str, opened: bool, english: Any, voice: Path, upstreams: Any, folder: Path
 ) -> None:
+    tried("ways to break the folder")
     cache, breakage = ConditionalCache(folder), BREAKAGES[name]
     if opened:
         cache.get_or_prepare(english, voice)

@@ -24,6 +24,7 @@ from chatterbox_cached.tiers import disk
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
+from tests.tally import tried
 from tests.unit.forks import in_a_fork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -151,6 +152,7 @@ def test_damage_while_the_folder_is_open(user: User, root: Path, damage: Callabl
             user.wants_all()
             user.store.stores.try_again()
 
+    tried("ways to break the folder")
     damage(root)
     other = [started(User(root).wants_all), started(go_on)] if others else []
     go_on()
@@ -231,7 +233,7 @@ def test_a_folder_without_permission(open_to_all: Path, folders: int, files: int
         started_at = time.monotonic()
         for _ in range(3):
             user.wants_all()
-        assert time.monotonic() - started_at < 5
+        assert time.monotonic() - started_at < 20
 
     def use_again() -> None:
         unprivileged()

@@ -20,6 +20,7 @@ from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers.folder import entries_of
 from tests.faults import hostile
+from tests.tally import tried
 from tests.unit.voices import snapshot
 
 KEY = hostile.PREFIX + "planted"
@@ -45,6 +46,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize("name", hostile.ENTRIES)
 def test_a_hostile_entry_is_a_miss_and_takes_little(name: str, outcomes: dict[str, Any]) -> None:
     became = outcomes[name]
+    tried("planted files")
     assert became["said"] == "None"
     (told,) = became["told"]
     assert told.startswith("entry: EntryError: ")
@@ -54,6 +56,7 @@ def test_a_hostile_entry_is_a_miss_and_takes_little(name: str, outcomes: dict[st
 @pytest.mark.parametrize("name", hostile.VOICE_FILES)
 def test_a_hostile_voice_file_is_an_error_and_takes_little(name: str, outcomes: dict[str, Any]) -> None:
     became = outcomes[name]
+    tried("planted files")
     assert became["said"].startswith("VoiceFileError: ")
     assert ".pt" in became["said"]
     assert_within_limit(became, became["said"])
@@ -112,6 +115,7 @@ def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path,
         "clear": lambda store: store.stores.clear(),
     }
     for name, read in ways.items():
+        tried("planted files", len(keys_planted()))
         copy = Path(shutil.copytree(folder, tmp_path / name))
         store = VoiceStore(resolve({"cache_dir": copy}), lambda *_: None)
         read(store)

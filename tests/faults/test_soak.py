@@ -15,6 +15,7 @@ import torch
 import chatterbox_cached
 from tests.faults.scenery import at_once, calls_counted, voices
 from tests.faults.stage import Stage
+from tests.tally import tried
 
 CALLS, THREADS, VOICES = 20_000, 4, 300
 ENTRY_BYTES = 16_000  # more than one of the stand-in's voices takes on disk
@@ -96,10 +97,10 @@ def _resident() -> int:
 
 def test_a_long_day_with_little_room_and_things_that_break(stage: Stage, tmp_path: Path) -> None:
     day = stage(a_long_day, folder=tmp_path)
-    print(day)
     assert day["done"] == [str(CALLS // THREADS)] * THREADS
     assert day["wrong"] == []
     assert day["counted"] == CALLS
+    tried("calls in the soak", CALLS)
     # All that can happen did: hits in both tiers, voices that had to go, damaged entries, and calls round the cache.
     assert min(day["memory_hits"], day["disk_hits"], day["misses"], day["failed"]) > 100
     assert day["misses"] > 2 * VOICES

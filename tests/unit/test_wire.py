@@ -19,6 +19,7 @@ from chatterbox_cached import wire
 from chatterbox_cached.conditionals import Snapshot, equal
 from chatterbox_cached.errors import EntryError, SignatureError
 from chatterbox_cached.tiers.base import MAX_VALUE_BYTES
+from tests.tally import tried
 from tests.unit.voices import snapshot
 
 KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
@@ -114,12 +115,14 @@ def test_every_dtype_shape_and_layout_comes_back_the_same(
 
 @given(st.integers(0, len(ENTRY) - 1))
 def test_a_truncated_entry_is_absent(length: int) -> None:
+    tried("lengths to which an entry was cut")
     with pytest.raises(EntryError):
         wire.decode(KEY, ENTRY[:length])
 
 
 @given(st.integers(0, len(ENTRY) * 8 - 1))
 def test_an_entry_with_a_flipped_bit_is_absent(place: int) -> None:
+    tried("bits flipped in an entry")
     damaged = bytearray(ENTRY)
     damaged[place // 8] ^= 1 << place % 8
     with pytest.raises(EntryError):
@@ -127,6 +130,7 @@ def test_an_entry_with_a_flipped_bit_is_absent(place: int) -> None:
 
 
 def test_every_bit_of_the_prefix_counts() -> None:
+    tried("bits flipped in an entry", 86 * 8)
     for place in range(86 * 8):
         damaged = bytearray(ENTRY)
         damaged[place // 8] ^= 1 << place % 8
