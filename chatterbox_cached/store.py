@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from . import wire
@@ -17,6 +18,8 @@ from .tiers.repair import CheckReport
 
 if TYPE_CHECKING:
     import torch
+
+_VERSION = re.compile(r"v(\d{1,9})/")
 
 
 class VoiceStore:
@@ -66,6 +69,12 @@ class VoiceStore:
             raise EntryError(f"entry is no voice: {said}")
         return snapshot
 
+    def _judged(self, key: str, entry: bytes) -> None:
+        version = _VERSION.match(key)
+        if version and version[1] != str(wire.SCHEMA):
+            return  # what another version of this library has stored is its own affair
+        self._decoded(key, entry)
+
     def keep(
         self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool, made_by: str = ""
     ) -> None:
@@ -89,7 +98,7 @@ class VoiceStore:
         if self._disk is None:
             return CheckReport()
         try:
-            report = self._disk.check(wire.decode, fix)
+            report = self._disk.check(self._judged, fix)
         except Exception as error:
             self._failed("disk check", error)
             return CheckReport(error=f"{type(error).__name__}: {error}")
