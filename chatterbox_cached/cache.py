@@ -6,38 +6,27 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from . import conditionals, guard, voice_files
 from .audio import UNKNOWN_AUDIO, path_of
-from .calls import Preparation, asked_for, doing, goes_round, is_doing, unproxied
+from .calls import Preparation, Served, asked_for, doing, goes_round, is_doing, unproxied
 from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
 from .families import family_of, overrides
 from .identity import Identity, Key, voice_prefix
-from .notices import tell
+from .reports import Reports
 from .settings import Settings, resolve, switched_off
 from .singleflight import SingleFlight
 from .stats import Stats
 from .store import VoiceStore
-from .tiers.folder import UntrustedFolder, entries_of, is_believed
+from .tiers.folder import entries_of, is_believed
 from .tiers.repair import CheckReport
 from .turns import turn
 from .verification import Verification, Verifier
 
 if TYPE_CHECKING:
     import torch
-
-
-class Served(NamedTuple):
-    """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``.
-
-    ``returned`` is what upstream's method returned, ``conditionals`` what the model had at the end of its turn.
-    """
-
-    source: str
-    returned: Any = None
-    conditionals: Any = None
 
 
 class ConditionalCache:
@@ -58,14 +47,14 @@ class ConditionalCache:
         self.off = switched_off()
         self._identity = Identity()
         self._stats = Stats()
-        self._store = VoiceStore(settings, self._failed)
+        self._reports = Reports(self._stats, settings.cache_dir)
+        self._store = VoiceStore(settings, self._reports.failed)
         folder = settings.cache_dir
         usable = Path.is_dir if settings.trust_cache_dir else is_believed
         self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds, usable)
-        self._verifier = Verifier(settings, self._store, self._stats, self._failed, self._say_once)
+        self._verifier = Verifier(settings, self._store, self._stats, self._reports)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self._brought: dict[str, Snapshot] = {}
-        self._warned: set[str] = set()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ConditionalCache:
@@ -161,10 +150,10 @@ class ConditionalCache:
         except Unidentifiable as doubt:
             self._stats.bypass(doubt.reason)
             if doubt.advice:
-                self._say_once(doubt.reason, doubt.advice)
+                self._reports.once(doubt.reason, doubt.advice)
         except Exception as error:
             self._stats.bypass("cache failed")
-            self._failed("identity", error)
+            self._reports.failed("identity", error)
         return None
 
     def _look_again(self, key: Key, device: str | torch.device) -> tuple[str, Snapshot] | None:
@@ -177,7 +166,7 @@ class ConditionalCache:
         try:
             call.model.conds = conditionals.revive(snapshot, call.family, emotion)
         except Exception as error:
-            self._failed("hit", error)
+            self._reports.failed("hit", error)
             return False
         self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
         if self._verifier.due():
@@ -203,7 +192,7 @@ class ConditionalCache:
         except Unidentifiable as doubt:
             self._stats.not_stored(doubt.reason)
         except Exception as error:
-            self._failed("store", error)
+            self._reports.failed("store", error)
         return Served("upstream", returned)
 
     def verify(self, model: Any, audio_paths: Iterable[Any]) -> Verification:
@@ -306,21 +295,3 @@ class ConditionalCache:
             if not (path := path_of(audio)):
                 raise
             return self._identity.audio.last_digest(path) or os.path.abspath(path)
-
-    def _failed(self, place: str, error: Exception) -> None:
-        if isinstance(error, UntrustedFolder):  # whatever was to be done there
-            self._stats.error("untrusted folder")
-            self._say_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
-            return
-        self._stats.error(place)
-        self._say_once(
-            place.partition(" ")[0],  # a disk that fails is told of once, whatever was wanted of it
-            f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"
-            f" cache can't give, upstream prepares. Check the cache folder {self.settings.cache_dir}; every failure is"
-            " counted in get_cache_stats()['errors'], and others of this kind are not warned of again.",
-        )
-
-    def _say_once(self, subject: str, message: str) -> None:
-        if subject not in self._warned:
-            self._warned.add(subject)
-            tell(message)

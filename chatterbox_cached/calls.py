@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wrapt import BaseObjectProxy
 
@@ -39,6 +39,17 @@ def preparation(
     others = {**signature.defaults, **bound}
     audio, exaggeration = others.pop(family.audio), others.pop(family.exaggeration, None)
     return Preparation(model, family, audio, exaggeration, others, lambda: upstream(*args, **kwargs))
+
+
+class Served(NamedTuple):
+    """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``.
+
+    ``returned`` is what upstream's method returned, ``conditionals`` what the model had at the end of its turn.
+    """
+
+    source: str
+    returned: Any = None
+    conditionals: Any = None
 
 
 def asked_for(model: Any, family: Family, audio: object, exaggeration: object) -> Preparation:

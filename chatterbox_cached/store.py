@@ -9,6 +9,7 @@ from . import wire
 from .conditionals import Snapshot
 from .errors import EntryError, SignatureError
 from .expected import flaw
+from .identity import SCHEMA
 from .settings import Settings
 from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
@@ -71,7 +72,7 @@ class VoiceStore:
 
     def _judged(self, key: str, entry: bytes) -> None:
         version = _VERSION.match(key)
-        if version and version[1] != str(wire.SCHEMA):
+        if version and version[1] != str(SCHEMA):
             return  # what another version of this library has stored is its own affair
         self._decoded(key, entry)
 

@@ -15,10 +15,10 @@ from .conditionals import Snapshot
 from .errors import Unidentifiable
 from .families import family_of, overrides
 from .identity import Key
+from .reports import Reports
 from .settings import Settings
 from .stats import Stats
 from .store import VoiceStore
-from .tiers.chain import Failed
 from .turns import turn
 
 if TYPE_CHECKING:
@@ -45,22 +45,15 @@ class Verification:
 
 
 class Verifier:
-    """Prepares again what a hit gave; ``say_once`` is told of the first difference in each voice.
+    """Prepares again what a hit gave, and reports the first difference in each voice.
 
     Every so many hits in turn, not by chance: no random numbers are drawn, so seeded scripts stay as they are.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: VoiceStore,
-        stats: Stats,
-        failed: Failed,
-        say_once: Callable[[str, str], None],
-    ) -> None:
+    def __init__(self, settings: Settings, store: VoiceStore, stats: Stats, reports: Reports) -> None:
         self._every = round(1 / settings.verify) if settings.verify else 0
         self._hits = itertools.count(1)
-        self._store, self._stats, self._failed, self._say_once = store, stats, failed, say_once
+        self._store, self._stats, self._reports = store, stats, reports
         self._durable = settings.auto_save
 
     def due(self) -> bool:
@@ -94,7 +87,7 @@ class Verifier:
             return None  # upstream's conditionals are there, and they are the caller's
         except Exception as error:
             call.model.conds = before
-            self._failed("verification", error)
+            self._reports.failed("verification", error)
             return None
 
     def compare(self, model: Any, audio_paths: Iterable[Any], known: Known) -> Verification:
@@ -125,7 +118,7 @@ class Verifier:
 
     def _replace(self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...]) -> None:
         self._stats.error("verify")
-        self._say_once(
+        self._reports.once(
             f"verify {key.text}",
             f"The cached voice of {call.audio} is not what upstream makes of it now: {', '.join(fields)} differ."
             " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"

@@ -18,7 +18,7 @@ def test_each_version_reads_its_own_entries_and_leaves_the_others_alone(
     this = ConditionalCache(folder)
     expected = this.get_or_prepare(english, voice)
     with monkeypatch.context() as another_version:
-        for module in ("identity", "wire"):
+        for module in ("identity", "store", "wire"):
             another_version.setattr(f"chatterbox_cached.{module}.SCHEMA", 2)
         that = ConditionalCache(folder)
         assert_same_conditionals(that.get_or_prepare(english, voice), expected)
