@@ -19,7 +19,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check lint bare constraints clean
+.PHONY: help setup demo test faults fuzz check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -35,9 +35,16 @@ test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
 
 # The property tests of what reads other people's bytes and of the key, each with many examples.
 FUZZ_EXAMPLES ?= 2000
-fuzz: .venv/.ready ## many examples on the entry decoder and the key, ten minutes at most; FUZZ_EXAMPLES=1000 is quick
+FUZZ_SECONDS ?= 120
+fuzz: .venv/.ready ## many made-up entries, headers and calls; FUZZ_SECONDS=60 FUZZ_EXAMPLES=1000 is quick
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) timeout 600 $(BIN)/python -m pytest tests/unit/test_wire.py \
-	  tests/unit/test_identity.py tests/unit/test_expected.py
+	  tests/unit/test_any_call.py tests/unit/test_expected.py
+	@if $(UV) pip install --quiet --python $(BIN)/python atheris; \
+	then set -x; $(BIN)/python -m tests.fuzz.entries -max_total_time=$(FUZZ_SECONDS); \
+	else echo "atheris does not install here; hypothesis was all"; fi
+
+faults: .venv/.ready ## break everything there is to break, and count what was tried
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/contract tests/unit/test_wire.py $(ARGS)
 
 check: lint bare ## everything short of the tests: ruff, mypy, and importing without torch
 

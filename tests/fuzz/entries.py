@@ -1,0 +1,64 @@
+"""Feeds what reads entries with what atheris makes up; run by ``make fuzz``, ends with an error at the first finding.
+
+The lengths and the digest are put right, or nothing would get beyond them. All else is atheris's: the header, the
+payload, and now and then the lengths too. Whatever is no entry must be an EntryError, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["chatterbox_cached", "safetensors", "json"]):
+    from chatterbox_cached import wire
+    from chatterbox_cached.errors import EntryError, Unidentifiable
+    from chatterbox_cached.expected import flaw
+    from chatterbox_cached.identity import SCHEMA, Identity, _arguments
+
+from tests.unit.test_wire import ENTRY, KEY
+
+
+def read(entry: bytes) -> None:
+    try:
+        flaw(wire.decode(KEY, entry).tensors())
+    except EntryError:
+        pass
+
+
+def sealed(header: bytes, payload: bytes) -> bytes:
+    lengths = wire._LENGTHS.pack(wire.MAGIC, SCHEMA, len(header), len(payload))
+    signature = bytes(32)
+    return b"".join((lengths, signature, wire._sha256(lengths, signature, header, payload), header, payload))
+
+
+def one_input(data: bytes) -> None:
+    kind, rest = data[:1], data[1:]
+    if kind == b"h":  # a header of its own, up to the first line's end
+        header, _, payload = rest.partition(b"\n")
+        read(sealed(header, payload or PAYLOAD))
+    elif kind == b"p":  # a payload of its own behind a header that is in order
+        read(sealed(HEADER, rest))
+    elif kind == b"k":
+        made_up = atheris.FuzzedDataProvider(rest)
+        try:
+            _arguments({made_up.ConsumeUnicode(9): made_up.ConsumeUnicode(9), "n": made_up.ConsumeFloat()})
+            Identity().audio.identify(made_up.ConsumeUnicode(50))
+        except Unidentifiable:
+            pass
+    else:
+        read(data)
+
+
+HEADER, PAYLOAD = map(bytes, wire._verified(memoryview(ENTRY), ()))
+SEEDS = (ENTRY, b"h" + HEADER + b"\n" + PAYLOAD, b"p" + PAYLOAD, b"kvoice.wav")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as corpus:
+        for number, seed in enumerate(SEEDS):
+            (Path(corpus) / str(number)).write_bytes(seed)
+        atheris.Setup([*sys.argv, corpus], one_input)
+        atheris.Fuzz()
