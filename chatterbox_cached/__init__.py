@@ -14,6 +14,7 @@ from .errors import (
 )
 from .proxies import CachedMultilingualTTS, CachedTTS
 from .settings import Settings
+from .tiers.repair import CheckReport
 from .verification import Verification
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "CachedMultilingualTTS",
     "CachedTTS",
     "ChatterboxCachedError",
+    "CheckReport",
     "ConditionalCache",
     "ExaggerationMismatchError",
     "ExaggerationMismatchWarning",
