@@ -47,12 +47,31 @@ def assert_every_entry_is_whole_or_absent(root: Path, limit: int) -> int:
     return sum(value is not None for value in found.values())
 
 
+def killed_at_work(root: Path, limit: int, seed: int, chance: random.Random) -> None:
+    """A child that is killed some milliseconds after its first store, however long a slow machine takes for that."""
+    told, tells = os.pipe()
+
+    def begin_and_work(rng: random.Random) -> None:
+        DiskTier(root, limit).put(KEYS[seed % 8], value_of(KEYS[seed % 8], seed))
+        os.write(tells, b".")
+        work(root, limit, rng)
+
+    with child(begin_and_work, seed):
+        os.close(tells)
+        os.read(told, 1)
+        time.sleep(chance.uniform(0.0, 0.015))
+    os.close(told)
+
+
 @pytest.mark.parametrize("limit", [10**8, 900_000], ids=["roomy", "evicting"])
 def test_a_writer_that_is_killed_at_any_moment(tmp_path: Path, limit: int) -> None:
     root, chance, seen = tmp_path / "voices", random.Random(limit), 0
     for seed in range(KILLS // 2):
-        with child(lambda rng: work(root, limit, rng), seed):
-            time.sleep(chance.uniform(0.0, 0.03))
+        if seed % 4:
+            killed_at_work(root, limit, seed, chance)
+        else:  # or while it begins
+            with child(lambda rng: work(root, limit, rng), seed):
+                time.sleep(chance.uniform(0.0, 0.03))
         if seed % 5 == 0:
             seen += assert_every_entry_is_whole_or_absent(root, limit)
         if seed % 30 == 29:  # a check after an outage leaves nothing over
@@ -93,8 +112,7 @@ def test_the_first_opening_killed_at_any_moment(tmp_path: Path) -> None:
 def test_what_kills_leave_over_is_swept_without_being_asked(tmp_path: Path) -> None:
     root, chance = tmp_path / "voices", random.Random(2)
     for seed in range(60):
-        with child(lambda rng: work(root, 10**8, rng), seed):
-            time.sleep(chance.uniform(0.005, 0.03))
+        killed_at_work(root, 10**8, seed, chance)
     tier = DiskTier(root, 10**8)
     tier.close()
     yesterday = time.time() - 90_000
