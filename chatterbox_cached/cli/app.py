@@ -29,7 +29,19 @@ class Verb(NamedTuple):
     settings: Mapping[str, Any] = MappingProxyType({})  # of the command, such as context_settings
 
 
+# The verb reads all that comes after its name itself.
+_ITS_OWN_OPTIONS = {
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
+    "add_help_option": False,
+}
+
 VERBS: dict[str, Verb] = {
+    "warm": Verb("warm", "Prepare voices before they are needed."),
+    "verify": Verb("verify", "Prepare voices again and compare them with what is kept."),
+    "export": Verb("export", "Write voices to a bundle (voices.cbv), or one to a voice.pt."),
+    "import": Verb("import_", "Keep the voices of a bundle, or of a voice.pt."),
+    "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
+    "demo": Verb("demo", "Hear and time the cache.", _ITS_OWN_OPTIONS),
     "path": Verb("path", "Print the cache folder."),
 }
 
