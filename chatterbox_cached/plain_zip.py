@@ -79,7 +79,7 @@ class Reader:
             raise BundleError("it is cut short")
         *_, crc, _, size, _, _ = _LOCAL.unpack_from(local)
         part = _Part(name.encode("ascii"), crc, size, self._offset)
-        if local != part.local() or size > most:
+        if local != part.local() or size > most or self._offset > MOST_BYTES:
             raise BundleError(f"{name} is not where it should be, or of an impossible size")
         content = self._file.read(size)
         if len(content) != size:

@@ -50,7 +50,7 @@ def test_what_is_amiss_comes_with_what_to_do(cli: Cli, tmp_path: Path) -> None:
     (shared / "more").mkdir(parents=True)
     shared.chmod(0o777)
     path = f"{stranger}{os.pathsep}{REPOSITORY}"
-    switches = {"CHATTERBOX_CACHED_DISABLE": "1", "CHATTERBOX_CACHED_SIGNING_KEY": "a secret of mine, not yours"}
+    switches = {"CHATTERBOX_CACHED_DISABLE": "1", "CHATTERBOX_CACHED_SIGNING_KEY": "a secret of mine and not yours"}
     shown = cli("doctor", "--cache-dir", shared, "--json", code=1, PYTHONPATH=path, **switches)
     found = json.loads(shown.stdout)
     assert found["ready"] is False
