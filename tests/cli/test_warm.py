@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -218,7 +217,10 @@ def test_a_folder_that_cannot_be_used_is_said_before_a_model_is_loaded(cli: Cli,
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line_that_says_what_to_do(cli: Cli, voice: Path, tmp_path: Path) -> None:
-    nowhere: dict[str, Any] = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1"}
-    shown = cli("warm", voice, code=1, **nowhere).stderr.splitlines()[-1]
-    assert shown.startswith("chatterbox-cached: The english model can't be loaded")
-    assert shown.endswith("Run: chatterbox-cached doctor")
+    broken = tmp_path / "path" / "chatterbox"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("import no_such_thing\n")
+    shown = cli("warm", voice, code=1, PYTHONPATH=f"{broken.parent}{os.pathsep}{REPOSITORY}").stderr
+    assert len(shown.splitlines()) == 1
+    assert shown.startswith("chatterbox-cached: The english model can't be loaded (ModuleNotFoundError: No module")
+    assert shown.endswith("Run: chatterbox-cached doctor\n")
