@@ -6,6 +6,7 @@ usage; 130 interrupted. ``run`` ends with the exit code of the program that it r
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -96,6 +97,10 @@ def main() -> None:
         app(prog_name="chatterbox-cached")
     except (ChatterboxCachedError, OSError) as error:
         print(f"chatterbox-cached: {error}", file=sys.stderr)
+        sys.exit(AMISS)
+    except sqlite3.Error as error:
+        advice = "Try again, or run: chatterbox-cached check"
+        print(f"chatterbox-cached: The index of the cache folder can't be used ({error}). {advice}", file=sys.stderr)
         sys.exit(AMISS)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,17 @@ def test_errors_are_one_line_and_leave_nothing_behind(cli: Cli, filled: Filled, 
     for wrong in (("import", "bad.pt"), ("import", "x.cbv", "--as", "x"), ("export", "-o", "x"), ("import",)):
         assert cli(*wrong, code=2).stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_index_that_somebody_keeps_locked_is_one_line(cli: Cli, filled: Filled) -> None:
+    source = filled("source", ("anna", made_here()))
+    lock = sqlite3.connect(source / "entries" / "cache.db", isolation_level=None)
+    lock.execute("PRAGMA locking_mode=EXCLUSIVE")
+    lock.execute("BEGIN EXCLUSIVE")
+    try:
+        shown = cli("export", "--all", "-o", "voices.cbv", "--cache-dir", source, code=1)
+    finally:
+        lock.close()
+    assert len(shown.stderr.splitlines()) == 1
+    assert "locked" in shown.stderr
+    assert shown.stderr.endswith("Try again, or run: chatterbox-cached check\n")
