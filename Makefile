@@ -27,7 +27,7 @@ help: ## show this list
 setup: .venv/.ready ## build .venv; again only when pyproject.toml or constraints.txt changed
 
 demo: .venv/.ready ## hear and time the cache; VOICE=my.wav takes your own voice, DEMO_ARGS adds options
-	$(BIN)/python -m chatterbox_cached.demo $(if $(VOICE),--voice "$(VOICE)") $(DEMO_ARGS)
+	$(BIN)/chatterbox-cached demo $(if $(VOICE),--voice "$(VOICE)") $(DEMO_ARGS)
 
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy.
 test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest

@@ -1,4 +1,4 @@
-"""``python -m chatterbox_cached.demo``: four texts in one voice, without the cache and with it.
+"""Four texts in one voice, without the cache and with it.
 
 It times both, compares the samples and writes the sound to files. It ends with 1 when the samples differ.
 """
@@ -276,7 +276,8 @@ def _say(*paragraphs: str) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m chatterbox_cached.demo", description=__doc__)
+    example = "Example: chatterbox-cached demo --voice anna.wav"
+    parser = argparse.ArgumentParser("chatterbox-cached demo", description=__doc__, epilog=example)
     parser.add_argument("--voice", type=Path, metavar="FILE", help="reference audio; without it a clip is made up")
     parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path("demo-output"), help="default: %(default)s")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps; default: %(default)s")
@@ -287,7 +288,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _quieten_others() -> None:
+def quieten_others() -> None:
     """No deprecations of other people's code between the lines of the demo; the cache's own warnings are shown."""
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
@@ -295,5 +296,5 @@ def _quieten_others() -> None:
 
 
 if __name__ == "__main__":
-    _quieten_others()
+    quieten_others()
     sys.exit(main())

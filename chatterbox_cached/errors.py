@@ -23,6 +23,10 @@ class VoiceFileError(ChatterboxCachedError, ValueError):
     """A ``.pt`` file holds no conditionals in upstream's format."""
 
 
+class BundleError(ChatterboxCachedError, ValueError):
+    """A file is no bundle of voices, or voices can't be made into one."""
+
+
 class ExaggerationMismatchError(ChatterboxCachedError, ValueError):
     """``on_mismatch="error"``: generate would speak with another exaggeration than was prepared."""
 

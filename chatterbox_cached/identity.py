@@ -71,19 +71,22 @@ class Identity:
         Raises Unidentifiable where there is any doubt.
         """
         identified = self.audio.identify(audio)
-        _refuse_autocast(model)
-        fingerprint = self.fingerprints.of(model, family)
-        digest, made_by = _rest(model, family, fingerprint, others)
+        digest, made_by = self.made_by(model, family, others)
         return Key(voice_prefix(identified.digest) + digest, identified, made_by)
+
+    def made_by(self, model: Any, family: Family, others: Mapping[str, object]) -> tuple[str, str]:
+        """Everything but the audio, as the digest that ends the key and as text. Raises as ``key`` does."""
+        _refuse_autocast(model)
+        return _rest(model, family, self.fingerprints.of(model, family), others)
 
 
 def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> tuple[str, str]:
     """Everything but the audio, as digest and as text; remembered for as long as nothing of it changes."""
-    constants, numerics, arguments = _constants(model, family), _numerics(), _arguments(others)
-    circumstances = (type(model), str(model.device), constants, numerics, arguments)
+    constants, settings, arguments = _constants(model, family), numerics(), _arguments(others)
+    circumstances = (type(model), str(model.device), constants, settings, arguments)
     known = fingerprint.keys.get(circumstances)
     if known is None:
-        made_by = _made_by(model, fingerprint, constants, numerics, arguments)
+        made_by = _made_by(model, fingerprint, constants, settings, arguments)
         known = digest_of(made_by), made_by
         fingerprint.keys[circumstances] = known
     return known
@@ -97,13 +100,13 @@ def digest_of(made_by: str) -> str:
 def _made_by(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:
     import torch
 
-    constants, numerics, arguments = rest
+    constants, settings, arguments = rest
     everything = {
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
         "chatterbox": chatterbox_version(),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": library_versions(),
         "constants": constants,
-        "numerics": numerics,
+        "numerics": settings,
         "device": torch.device(model.device).type,
         "arguments": arguments,
         "weights": fingerprint.digest,
@@ -130,7 +133,7 @@ def _constants(model: Any, family: Family) -> tuple[str, ...]:
         raise Unidentifiable("model is not built as expected") from error
 
 
-def _numerics() -> tuple[str, ...]:
+def numerics() -> tuple[str, ...]:
     """Process-wide settings of PyTorch that change the bits of a result."""
     import torch
 
@@ -152,7 +155,11 @@ def chatterbox_version() -> str:
 
     A source tree that no distribution owns is named by a digest of its code.
     """
-    package = Path(sys.modules["chatterbox"].__file__ or "").parent
+    return version_of_package(Path(sys.modules["chatterbox"].__file__ or "").parent)
+
+
+def version_of_package(package: Path) -> str:
+    """The same for the package ``chatterbox`` that lies in this folder, imported or not."""
     names = [name for name in _DISTRIBUTIONS if _owns(name, package)]
     names = names or [name for name in metadata.packages_distributions().get("chatterbox", []) if _owns(name, package)]
     if len(names) == 1:
@@ -169,6 +176,11 @@ def _owns(distribution: str, package: Path) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return Path(str(found.locate_file("chatterbox"))).resolve() == package.resolve()
+
+
+def library_versions() -> dict[str, str | None]:
+    """The versions of the libraries that decide the bits, None for those that are not installed."""
+    return {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(distribution: str) -> str | None:

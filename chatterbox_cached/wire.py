@@ -59,13 +59,18 @@ def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), mad
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
     strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
     fields = [f"t3.{name}" for name in snapshot.t3] + [f"gen.{name}" for name in snapshot.gen]
-    header = json.dumps(asdict(Header(key, made_by, snapshot.prepare_seconds, fields, strides))).encode()
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
-    payload = safetensors.torch.save(as_stored)
-    lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(header), len(payload))
-    signature = _hmac(signing_keys[0], lengths, header, payload) if signing_keys else _UNSIGNED
-    return b"".join((lengths, signature, _sha256(lengths, signature, header, payload), header, payload))
+    header = Header(key, made_by, snapshot.prepare_seconds, fields, strides)
+    return seal(header, safetensors.torch.save(as_stored), signing_keys)
+
+
+def seal(header: Header, payload: bytes | memoryview, signing_keys: Sequence[bytes] = ()) -> bytes:
+    """The entry of a header and its tensors as safetensors, whatever they are, signed as by ``encode``."""
+    stated = json.dumps(asdict(header)).encode()
+    lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(stated), len(payload))
+    signature = _hmac(signing_keys[0], lengths, stated, payload) if signing_keys else _UNSIGNED
+    return b"".join((lengths, signature, _sha256(lengths, signature, stated, payload), stated, payload))
 
 
 def decode(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Snapshot:
@@ -85,9 +90,14 @@ def decode(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Snapsh
 
 def header_of(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Header:
     """What the entry that was found under ``key`` says of itself. Raises as ``decode`` does."""
-    header, _ = _verified(memoryview(entry), signing_keys)
+    return opened(key, entry, signing_keys)[0]
+
+
+def opened(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> tuple[Header, memoryview]:
+    """The header of the entry that was found under ``key``, and its tensors as safetensors. Raises as ``decode``."""
+    header, payload = _verified(memoryview(entry), signing_keys)
     try:
-        return _header(key, header)
+        return _header(key, header), payload
     except EntryError:
         raise
     except Exception as error:

@@ -6,6 +6,7 @@ usage; 130 interrupted. ``run`` ends with the exit code of the program that it r
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -29,7 +30,19 @@ class Verb(NamedTuple):
     settings: Mapping[str, Any] = MappingProxyType({})  # of the command, such as context_settings
 
 
+# The verb reads all that comes after its name itself.
+_ITS_OWN_OPTIONS = {
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
+    "add_help_option": False,
+}
+
 VERBS: dict[str, Verb] = {
+    "warm": Verb("warm", "Prepare voices before they are needed."),
+    "verify": Verb("verify", "Prepare voices again and compare them with what is kept."),
+    "export": Verb("export", "Write voices to a bundle (voices.cbv), or one to a voice.pt."),
+    "import": Verb("import_", "Keep the voices of a bundle, or of a voice.pt."),
+    "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
+    "demo": Verb("demo", "Hear and time the cache.", _ITS_OWN_OPTIONS),
     "path": Verb("path", "Print the cache folder."),
 }
 
@@ -84,6 +97,10 @@ def main() -> None:
         app(prog_name="chatterbox-cached")
     except (ChatterboxCachedError, OSError) as error:
         print(f"chatterbox-cached: {error}", file=sys.stderr)
+        sys.exit(AMISS)
+    except sqlite3.Error as error:
+        advice = "Try again, or run: chatterbox-cached check"
+        print(f"chatterbox-cached: The index of the cache folder can't be used ({error}). {advice}", file=sys.stderr)
         sys.exit(AMISS)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

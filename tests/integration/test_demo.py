@@ -31,7 +31,7 @@ def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_demo_runs_without_published_weights_and_says_so(tmp_path: Path) -> None:
     own = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "chatterbox_cached.demo", "--out", "out"]
+    command = [str(Path(sys.executable).with_name("chatterbox-cached")), "demo", "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All samples are equal" in done.stdout

@@ -1,0 +1,110 @@
+"""``chatterbox-cached export``: voices in one file, for another machine or for upstream."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import bundles, fit, voice_files, wire
+from ..bundles import Voice
+from ..errors import ChatterboxCachedError, EntryError, NotCachedError
+from ..identity import voice_prefix
+from ..settings import Settings
+from ..tiers.disk import DiskTier
+from .common import CacheDir, Json, print_json, settings_for
+from .models import Model
+from .resolving import digest_of
+
+Voices = Annotated[
+    list[str] | None, typer.Argument(metavar="VOICE", help="Audio files, or beginnings of voices' digests.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: voices.cbv, or one voice.pt.")]
+Everything = Annotated[bool, typer.Option("--all", help="All voices of the folder.")]
+OnlyModel = Annotated[Model | None, typer.Option("--model", help="Only what this model has prepared.")]
+
+
+def command(
+    output: Output,
+    voices: Voices = None,
+    everything: Everything = False,
+    model: OnlyModel = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write voices to a bundle (voices.cbv), or one voice to a file that Chatterbox reads (voice.pt).
+
+    The reference audio is not in it, nor its name; but whoever has the file can speak with these voices.
+
+    Example: chatterbox-cached export anna.wav ben.wav -o voices.cbv
+    """
+    if everything == bool(voices):
+        raise typer.BadParameter("give the voices to export, or --all")
+    settings = settings_for(cache_dir)
+    tier = bundles.open_folder(settings)
+    try:
+        found, refused = _found(tier, settings, voices, model)
+        if output.suffix.lower() == ".pt":
+            written = [_write_voice_file(tier, settings, found, output)]
+        else:
+            keys = [voice.header.key for voice in found]
+            written = bundles.write(output, keys, lambda key: bundles.kept(tier, key, settings.signing_key))
+    finally:
+        tier.close()
+    _report(output, written, refused, as_json)
+
+
+def _found(
+    tier: DiskTier, settings: Settings, voices: list[str] | None, model: Model | None
+) -> tuple[list[Voice], dict[str, str]]:
+    """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why."""
+    prefixes = [voice_prefix(digest_of(voice, tier)) for voice in voices] if voices else [""]
+    found, refused = dict[str, Voice](), dict[str, str]()
+    for prefix, name in zip(prefixes, voices or ["this folder"], strict=True):
+        keys = tier.keys(prefix)
+        for key in keys:
+            try:
+                voice = bundles.kept(tier, key, settings.signing_key)
+            except EntryError as error:
+                refused[key] = str(error)
+                continue
+            if model is None or fit.family_name(voice.made_by) == model.value:
+                found[key] = voice._replace(payload=b"")
+        if not any(key in found for key in keys):
+            reason = next((f" that can be exported ({refused[key]})" for key in keys if key in refused), "")
+            raise NotCachedError(f"Nothing is kept of {name}{reason}. Prepare it first: chatterbox-cached warm")
+    return list(found.values()), refused
+
+
+def _write_voice_file(tier: DiskTier, settings: Settings, found: list[Voice], output: Path) -> Voice:
+    """Write what was stored last, where it is one voice of one model."""
+    models = sorted({fit.family_name(voice.made_by) for voice in found})
+    if len({voice.audio for voice in found}) > 1:
+        raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
+    if len(models) > 1:
+        raise ChatterboxCachedError(f"This voice was prepared by {' and '.join(models)}. Say which with --model.")
+    voice = bundles.kept(tier, found[-1].header.key, settings.signing_key)
+    snapshot = wire.decode(voice.header.key, wire.seal(voice.header, voice.payload))
+    voice_files.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
+    return voice
+
+
+def _report(output: Path, written: list[Voice], refused: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        rows = [_row(voice) for voice in written]
+        print_json({"file": str(output), "bytes": output.stat().st_size, "entries": rows, "refused": refused})
+    else:
+        models = ", ".join(sorted({fit.family_name(voice.made_by) for voice in written}))
+        count = len({voice.audio for voice in written})
+        size = output.stat().st_size / 1e6
+        print(f"{output}: {count} voice{'s' * (count != 1)} for {models}, {size:.2f} MB")
+    for key, reason in refused.items():
+        print(f"not exported: {key.split('/')[1][:12]}: {reason}. Run: chatterbox-cached check", file=sys.stderr)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _row(voice: Voice) -> dict[str, Any]:
+    return {"voice": voice.audio, "model": fit.family_name(voice.made_by), "made_by": voice.made_by}

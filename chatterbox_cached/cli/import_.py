@@ -1,0 +1,132 @@
+"""``chatterbox-cached import``: voices from another machine, or from a file of upstream's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import bundles, fit, voice_files, wire
+from ..bundles import TakenIn, Voice
+from ..calls import asked_for
+from ..families import FAMILIES, named
+from ..identity import Identity, voice_prefix
+from ..settings import Settings
+from .common import CacheDir, Json, print_json, settings_for
+from .models import Checkpoint, Device, Model, load, quietly
+from .resolving import digest_of
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="voices.cbv, or voice.pt in Chatterbox's own format.")]
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="VOICE", help="For voice.pt: the audio that it stands for, or the audio's SHA-256."),
+]
+ForModel = Annotated[
+    Model | None,
+    typer.Option("--model", help="Load this model, to be sure whether a voice is a hit for it; voice.pt needs one."),
+]
+
+
+def command(
+    file: File,
+    audio: As = None,
+    model: ForModel = None,
+    device: Device = None,
+    checkpoint: Checkpoint = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Keep the voices of a bundle (voices.cbv), or one voice from a file that Chatterbox wrote (voice.pt).
+
+    It says for which models each voice is a hit here. A bundle is checked as a whole before anything of it is kept;
+    what is kept already stays as it is. A voice.pt is believed to be what the model makes of the audio.
+
+    Example: chatterbox-cached import voices.cbv
+
+    Example: chatterbox-cached import voice.pt --as anna.wav --model english
+    """
+    settings = settings_for(cache_dir)
+    is_voice_file = file.suffix.lower() == ".pt"
+    if is_voice_file and (audio is None or model is None):
+        raise typer.BadParameter("a .pt file needs --as VOICE and --model, which say what it stands for")
+    if not is_voice_file and audio is not None:
+        raise typer.BadParameter("--as goes with a .pt file only")
+    if is_voice_file and audio is not None and model is not None:
+        _voice_file(settings, file, audio, (model, device, checkpoint), as_json)
+        return
+    tier = bundles.open_folder(settings)
+    try:
+        taken = bundles.take_in(file, tier, settings)
+    finally:
+        tier.close()
+    makers = {} if model is None else {model.value: _maker(model, device, checkpoint)[1]}
+    _report(settings, taken, makers, as_json)
+
+
+def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[str, str]:
+    """What ends the keys of all that this model makes, and its text."""
+    with quietly():
+        loaded, family = load(model, device, checkpoint), named(model.value)
+        return Identity().made_by(loaded, family, asked_for(loaded, family, "", 0.5).others)
+
+
+def _voice_file(
+    settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
+) -> None:
+    snapshot = voice_files.read(file, "cpu")  # before the model is loaded, which takes long
+    tier = bundles.open_folder(settings)
+    try:
+        prefix = voice_prefix(digest_of(audio, tier))
+        digest, made_by = _maker(*which)
+        tier.put(prefix + digest, wire.encode(prefix + digest, snapshot, settings.signing_key, made_by))
+    finally:
+        tier.close()
+    if as_json:
+        print_json({"folder": str(settings.cache_dir), "key": prefix + digest, "model": which[0].value})
+    else:
+        print(f"{audio} is a hit for {which[0].value} from now on, with what {file} holds.")
+
+
+def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_json: bool) -> None:
+    rows = list(_rows(taken.voices, makers))
+    already = len(taken.voices) - taken.new
+    if as_json:
+        figures = {"new": taken.new, "already_there": already, "made_room": taken.made_room}
+        print_json({"folder": str(settings.cache_dir), **figures, "voices": rows})
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("voice", "model", "here", box=None, pad_edge=False)
+    for row in rows:
+        verdict = f"no: {'; '.join(row['why_not'])}" if row["why_not"] else row["hit"]
+        model = row["model"] + (f" ({row['device']})" if row["device"] else "")
+        table.add_row(row["voice"][:12], Text(model), Text(verdict))
+    Console().print(table)
+    there = f", {already} there already" if already else ""
+    room = f", {taken.made_room} older ones made room" if taken.made_room else ""
+    print(f"{taken.new} new in {settings.cache_dir}{there}{room}.")
+
+
+def _rows(voices: list[Voice], makers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """A row for every voice and model: whether it is a hit here, and why not."""
+    here, by_audio = fit.here(), dict[str, list[Voice]]()
+    for voice in voices:
+        by_audio.setdefault(voice.audio, []).append(voice)
+    for audio, entries in by_audio.items():
+        for entry in entries:
+            name, made_by = fit.family_name(entry.made_by), entry.made_by
+            why_not = fit.misfits(made_by, here)
+            if name in makers and not why_not:
+                why_not = fit.misfits_of_model(made_by, makers[name])
+            hit = "no" if why_not else "a hit" if name in makers else "a hit, if the model's weights are the same"
+            yield {"voice": audio, "model": name, "device": made_by["device"], "hit": hit, "why_not": why_not}
+        for family in FAMILIES:
+            if family.name not in {fit.family_name(entry.made_by) for entry in entries}:
+                yield {
+                    "voice": audio, "model": family.name, "device": None, "hit": "no",
+                    "why_not": ["the bundle has nothing that it made of this voice"],
+                }  # fmt: skip

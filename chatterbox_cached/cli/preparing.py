@@ -1,0 +1,40 @@
+"""What the verbs that prepare voices share: which files, and a cache that keeps what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..bundles import open_folder
+from ..cache import ConditionalCache
+from ..errors import ChatterboxCachedError
+from ..settings import Settings
+from ..warming import audio_files
+
+AudioFiles = Annotated[
+    list[Path],
+    typer.Argument(metavar="VOICE", help="Audio files, folders of audio, or .txt files with a path on each line."),
+]
+
+
+def files_of(given: Sequence[Path]) -> list[Path]:
+    """The files that are meant. Raises ChatterboxCachedError where there are none."""
+    files = audio_files(given)
+    if not files:
+        raise ChatterboxCachedError("There is no audio in what was given. Give audio files, or folders with some.")
+    return files
+
+
+def cache_for(settings: Settings) -> ConditionalCache:
+    """A cache on disk in a folder that can be used; raises what keeps it from being used, before a model is loaded."""
+    cache = ConditionalCache.from_settings(replace(settings, auto_save=True, verify=0.0))
+    if cache.off:
+        raise ChatterboxCachedError("The cache is switched off. Unset CHATTERBOX_CACHED_DISABLE.")
+    tier = open_folder(settings)
+    tier.open()
+    tier.close()
+    return cache

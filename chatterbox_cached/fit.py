@@ -1,0 +1,79 @@
+"""Whether an entry that was made elsewhere is used here, and why not: what made it, compared with what is here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import identity
+from .families import FAMILIES
+
+
+@dataclass(frozen=True)
+class Here:
+    """What makes voices on this machine, as a program that changes no settings of PyTorch finds it."""
+
+    chatterbox: str | None
+    libraries: Mapping[str, str | None]
+    numerics: tuple[str, ...]
+    devices: tuple[str, ...]
+
+
+def here() -> Here:
+    """Looks at what is installed. It loads PyTorch, which knows the devices, and not Chatterbox."""
+    return Here(chatterbox(), identity.library_versions(), identity.numerics(), devices())
+
+
+def chatterbox() -> str | None:
+    """Distribution and version of the installed package ``chatterbox``; None where there is none."""
+    spec = importlib.util.find_spec("chatterbox")
+    return None if spec is None or not spec.origin else identity.version_of_package(Path(spec.origin).parent)
+
+
+def devices() -> tuple[str, ...]:
+    """The types of the devices that PyTorch finds, the one to prefer first."""
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return tuple(device for device, is_there in found.items() if is_there)
+
+
+def family_name(made_by: Mapping[str, Any]) -> str:
+    """``english`` or ``multilingual``; for any other class its own name."""
+    names = {f"{family.module}.{family.class_name}": family.name for family in FAMILIES}
+    return names.get(made_by["class"], str(made_by["class"]))
+
+
+def misfits(made_by: Mapping[str, Any], here: Here) -> list[str]:
+    """Why an entry that was ``made_by`` this can't be a hit here, as phrases; empty where only the weights decide."""
+    said = []
+    if here.chatterbox is None:
+        said.append("Chatterbox is not installed here")
+    elif made_by["chatterbox"] != here.chatterbox:
+        said.append(f"made with {made_by['chatterbox']}, here is {here.chatterbox}")
+    theirs, ours = made_by["libraries"], here.libraries
+    said.extend(
+        f"made with {name} {theirs.get(name) or '(none)'}, here is {ours.get(name) or 'none'}"
+        for name in sorted({*theirs, *ours})
+        if theirs.get(name) != ours.get(name)
+    )
+    if tuple(made_by["numerics"]) != here.numerics:
+        said.append(f"made with PyTorch set to {_listed(made_by['numerics'])}, here it is {_listed(here.numerics)}")
+    if made_by["device"] not in here.devices:
+        said.append(f"made on {made_by['device']}, which is not here")
+    return said
+
+
+def misfits_of_model(made_by: Mapping[str, Any], model: str) -> list[str]:
+    """The same for one model, whose own ``made_by`` is the text ``model``; empty only where it is a hit for it."""
+    own = json.loads(model)
+    differing = [name for name in sorted({*own, *made_by}) if made_by.get(name) != own.get(name)]
+    return [f"made by another model: {', '.join(differing)} differ"] if differing else []
+
+
+def _listed(settings: Any) -> str:
+    return " ".join(str(each) for each in settings if each)

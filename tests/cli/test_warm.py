@@ -1,0 +1,226 @@
+"""``warm``, ``verify``, and ``import`` with a model: the real classes, loaded by ``from_pretrained`` from a hub folder.
+
+The tests build on each other's folder, since each process takes long to load its model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatterbox_cached import bundles, rehearsal, wire
+from chatterbox_cached.audio import AudioIndex
+from chatterbox_cached.conditionals import equal
+from chatterbox_cached.settings import Settings
+from chatterbox_cached.tiers.disk import DiskTier
+from tests.unit.voices import snapshot
+
+from .conftest import COMMAND, REPOSITORY, Cli
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> dict[str, str]:
+    """The environment in which a process finds a short Chatterbox with random weights."""
+    path = tmp_path_factory.mktemp("path")
+    (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
+    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory, voice: Path, other_voice: Path) -> Path:
+    """A folder of voices, one of them no audio, and a list that names one more and one that is not there."""
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "anna").mkdir()
+    shutil.copy(voice, folder / "anna" / "voice.wav")
+    (folder / "text.wav").write_text("no audio")
+    (folder / "notes.md").write_text("not meant")
+    shutil.copy(other_voice, folder / "other.bin")
+    (folder / "list.txt").write_text("# who\n\nother.bin\nmissing.wav\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder that the tests of this module fill and use."""
+    return tmp_path_factory.mktemp("cache") / "voices"
+
+
+def entries(folder: Path) -> dict[str, bytes]:
+    tier = DiskTier(folder, 10**9)
+    found = {key: tier.get(key) or b"" for key in tier.keys()}  # noqa: SIM118
+    tier.close()
+    return found
+
+
+def key_of(folder: Path, audio: Path) -> str:
+    """The key of the one entry that was made of this audio."""
+    digest = AudioIndex().identify(audio).digest
+    (key,) = (key for key in entries(folder) if key.split("/")[1] == digest)
+    return key
+
+
+def test_warm_goes_on_after_a_bad_file_and_lists_it(
+    cli: Cli, stage: dict[str, str], voices: Path, cache_dir: Path
+) -> None:
+    shown = cli("warm", voices, voices / "list.txt", "--cache-dir", cache_dir, "--json", code=1, **stage)
+    found = json.loads(shown.stdout)
+    assert found["prepared"] == [str(voices / "anna" / "voice.wav"), str(voices / "other.bin")]
+    assert list(found["failed"]) == [str(voices / "text.wav"), str(voices / "missing.wav")]
+    assert [line for line in shown.stderr.splitlines() if line.startswith("failed: ")][1].endswith("missing.wav'")
+    assert (found["model"], found["device"], found["not_reached"]) == ("english", "cpu", 0)
+    assert len(entries(cache_dir)) == 2
+
+
+def test_verify_finds_what_somebody_changed_and_puts_it_right(
+    cli: Cli, stage: dict[str, str], voices: Path, cache_dir: Path, voice: Path
+) -> None:
+    before, key = entries(cache_dir), key_of(cache_dir, voice)
+    header, payload = wire.opened(key, before[key])
+    changed = bytearray(payload)
+    changed[-1] ^= 1  # the last bit of a number
+    tier = DiskTier(cache_dir, 10**9)
+    tier.put(key, wire.seal(header, bytes(changed)))
+    tier.close()
+
+    files = voices / "anna", voices / "other.bin", voices / "missing.wav"
+    shown = cli("verify", *files, "--cache-dir", cache_dir, "--json", code=1, **stage)
+    found = json.loads(shown.stdout)
+    assert list(found["different"]) == [str(voices / "anna" / "voice.wav")]
+    assert found["same"] == [str(voices / "other.bin")]
+    assert found["not_compared"] == [str(voices / "missing.wav")]
+    assert "different, and replaced: " in shown.stderr
+    after = entries(cache_dir)
+    assert equal(wire.decode(key, after[key]), wire.decode(key, before[key]))
+
+
+def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(
+    cli: Cli, stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
+) -> None:
+    before, key = entries(cache_dir), key_of(cache_dir, voice)
+    file = tmp_path / "anna.pt"
+    cli("export", voice, "-o", file, "--cache-dir", cache_dir)
+    tier = DiskTier(cache_dir, 10**9)
+    tier.delete(key)
+    tier.close()
+    shown = cli("import", file, "--as", voice, "--model", "english", "--cache-dir", cache_dir, **stage)
+    assert shown.stdout == f"{voice} is a hit for english from now on, with what {file} holds.\n"
+    assert equal(wire.decode(key, entries(cache_dir)[key]), wire.decode(key, before[key]))
+
+
+def test_an_import_says_for_sure_what_is_a_hit_when_it_may_load_the_model(
+    cli: Cli, stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
+) -> None:
+    bundle, key = tmp_path / "voices.cbv", key_of(cache_dir, voice)
+    other = tmp_path / "other"
+    from_elsewhere(other, cache_dir, key)
+    cli("export", "--all", "-o", bundle, "--cache-dir", other)
+    shown = cli("import", bundle, "--model", "english", "--json", **stage)
+    rows = {(row["voice"][:4], row["model"]): row for row in json.loads(shown.stdout)["voices"]}
+    digest = key.split("/")[1][:4]
+    assert rows[digest, "english"]["hit"] == "a hit"
+    assert rows[digest, "multilingual"]["hit"] == "no"
+    assert rows["abab", "english"]["why_not"] == ["made by another model: weights differ"]
+    assert entries(tmp_path / "home" / ".cache" / "chatterbox-cached").keys() == entries(other).keys()
+
+
+def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
+    """A folder with this entry, and with another voice that a model with other weights made."""
+    from chatterbox_cached.identity import digest_of
+
+    tier = bundles.open_folder(Settings(cache_dir=folder))
+    entry = entries(cache_dir)[key]
+    tier.put(key, entry)
+    made_by = json.dumps({**json.loads(wire.header_of(key, entry).made_by), "weights": "other"}, sort_keys=True)
+    theirs = f"v1/{'ab' * 32}/{digest_of(made_by)}"
+    tier.put(theirs, wire.encode(theirs, snapshot(), (), made_by))
+    tier.close()
+
+
+def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over(
+    environment: dict[str, str], stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
+) -> None:
+    new = [rehearsal.reference_clip(tmp_path / f"{seed}.wav", seconds=6, seed=seed) for seed in range(2, 9)]
+    before = entries(cache_dir)
+    with terminal() as (screen, shown):
+        process = subprocess.Popen(
+            [str(COMMAND), "warm", str(voice), *map(str, new), "--cache-dir", str(cache_dir)],
+            env={**environment, **stage, "TERM": "xterm", "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=screen,
+            text=True,
+        )
+        while len(entries(cache_dir)) < len(before) + 2:
+            assert process.poll() is None, shown
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=120)
+    said = "".join(shown)
+    assert process.returncode == 130, said
+    counted = re.match(r"(\d) prepared, 1 there already, 0 failed: english on cpu", out)
+    assert counted, out
+    prepared = int(counted[1])
+    assert f"interrupted; {prepared + 1} of 8 voices are kept" in said
+
+    after = entries(cache_dir)
+    assert before.items() <= after.items()
+    assert len(after) - len(before) - prepared in (0, 1)  # one may have been stored just then
+    assert 1 <= prepared < len(new)
+    assert all(wire.decode(key, entry) for key, entry in after.items())
+    assert "Preparing" in said
+    assert re.search(r"\d/8 \d:\d\d:\d\d", said), said  # the time left
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[tuple[int, list[str]]]:
+    """A terminal, and what is shown on it so far."""
+    ours, theirs = pty.openpty()
+    shown: list[str] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # what is left when the other side has closed
+            while piece := os.read(ours, 4096):
+                shown.append(piece.decode(errors="replace"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield theirs, shown
+    finally:
+        os.close(theirs)
+        reader.join(10)
+        os.close(ours)
+
+
+def test_a_folder_that_cannot_be_used_is_said_before_a_model_is_loaded(cli: Cli, tmp_path: Path, voice: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    (shared / "more").touch()
+    for verb in ("warm", "verify"):
+        shown = cli(verb, voice, "--cache-dir", shared, code=1)
+        assert "chmod go-w" in shown.stderr
+        assert len(shown.stderr.splitlines()) == 1
+    assert "CHATTERBOX_CACHED_DISABLE" in cli("warm", voice, code=1, CHATTERBOX_CACHED_DISABLE="1").stderr
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line_that_says_what_to_do(cli: Cli, voice: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "path" / "chatterbox"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("import no_such_thing\n")
+    shown = cli("warm", voice, code=1, PYTHONPATH=f"{broken.parent}{os.pathsep}{REPOSITORY}").stderr
+    assert len(shown.splitlines()) == 1
+    assert shown.startswith("chatterbox-cached: The english model can't be loaded (ModuleNotFoundError: No module")
+    assert shown.endswith("Run: chatterbox-cached doctor\n")
