@@ -18,6 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 from ..errors import ChatterboxCachedError
 
 AMISS = 1
+# What follows a verb's own options belongs to another program, whatever it looks like.
+REST_IS_THE_PROGRAMS = {"allow_interspersed_args": False, "ignore_unknown_options": True}
 INTERRUPTED = 130
 
 
@@ -31,6 +33,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "path": Verb("path", "Print the cache folder."),
+    "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
 }
 
 
