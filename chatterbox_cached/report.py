@@ -37,7 +37,7 @@ class Tally:
     def add(self, counts: Mapping[Count, float]) -> None:
         """Count, and write what has been counted so far. Where the folder is gone, nobody reads it any more."""
         with self._lock, contextlib.suppress(OSError):
-            self._counts.update(counts)  # type: ignore[arg-type]  # seconds are counted too
+            self._counts.update(counts)
             whole = self._file.with_suffix(".json")
             self._file.write_text(json.dumps([[kind, name, n] for (kind, name), n in self._counts.items()]))
             os.replace(self._file, whole)

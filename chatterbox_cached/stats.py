@@ -76,7 +76,7 @@ class Stats:
 
     def _count(self, counts: Mapping[Count, float]) -> None:
         with self._lock:
-            self._counts.update(counts)  # type: ignore[arg-type]  # seconds are counted too
+            self._counts.update(counts)
         for listener in _listeners:
             listener(counts)
 

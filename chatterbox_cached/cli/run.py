@@ -32,7 +32,9 @@ def _checked(action: str | None) -> str | None:
 
 
 def command(
-    program: Annotated[list[str], typer.Argument(metavar="SCRIPT | -m MODULE | -- COMMAND [ARGS]...")],
+    program: Annotated[
+        list[str], typer.Argument(metavar="PROGRAM", help="SCRIPT, -m MODULE or -- COMMAND, with arguments.")
+    ],
     cache_dir: CacheDir = None,
     on_mismatch: Annotated[
         str | None,
