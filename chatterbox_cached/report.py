@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .forks import renew_after_fork
 from .stats import Count
@@ -47,34 +48,43 @@ class Report:
     """The sum over all processes that kept their counts in ``folder``."""
 
     def __init__(self, folder: str) -> None:
-        self.processes = 0
+        self._processes = 0
         self._counts: Counter[Count] = Counter()
         for file in Path(folder).glob("*.json"):
-            self.processes += 1
+            self._processes += 1
             for kind, name, number in json.loads(file.read_text()):
                 self._counts[kind, name] += number
 
+    def figures(self) -> dict[str, Any]:
+        """All that was counted: hits by tier, bypasses, what was not stored and errors by reason, seconds."""
+        by_name = {kind: self._by_name(kind) for kind in ("hits", "bypasses", "not_stored", "errors")}
+        sums = ("misses", "mismatches", "prepare_seconds", "saved_seconds")
+        return {"processes": self._processes, **by_name, **{kind: self._counts[kind, ""] for kind in sums}}
+
     def __str__(self) -> str:
-        asked = self._sum("hits") + self._sum("misses") + self._sum("bypasses")
-        if not asked:
-            return "chatterbox-cached: no voice was asked for."
+        now = self.figures()
+        hits, bypasses = sum(now["hits"].values()), sum(now["bypasses"].values())
+        asked = hits + now["misses"] + bypasses
         rows = [
-            ("hits", self._sum("hits"), self._by_name("hits")),
-            ("misses", self._sum("misses"), f"prepared in {self._sum('prepare_seconds'):.1f} s"),
-            ("bypasses", self._sum("bypasses"), self._by_name("bypasses")),
-            ("not stored", self._sum("not_stored"), self._by_name("not_stored")),
-            ("errors", self._sum("errors"), self._by_name("errors")),
-            ("mismatches", self._sum("mismatches"), "of exaggeration"),
+            ("hits", hits, _listed(now["hits"])),
+            ("misses", now["misses"], f"prepared in {now['prepare_seconds']:.1f} s"),
+            ("bypasses", bypasses, _listed(now["bypasses"])),
         ]
-        shown = [row for row in rows if row[1] or row[0] in ("hits", "misses", "bypasses")]
-        lines = [f"  {name:<11}{number:>6.0f}  {detail if number else ''}".rstrip() for name, number, detail in shown]
-        saved = f"{self._sum('saved_seconds'):.1f} s saved"
-        head = f"chatterbox-cached: voices asked for: {asked:.0f}, in processes: {self.processes}, {saved}"
-        return "\n".join([head, *lines])
+        more = [
+            ("not stored", sum(now["not_stored"].values()), _listed(now["not_stored"])),
+            ("errors", sum(now["errors"].values()), _listed(now["errors"])),
+            ("mismatches", now["mismatches"], "of exaggeration"),
+        ]
+        shown = [*(rows if asked else []), *(row for row in more if row[1])]
+        if not shown:
+            return "chatterbox-cached: no voice was asked for."
+        saved = f"{now['saved_seconds']:.1f} s saved"
+        head = f"chatterbox-cached: voices asked for: {asked}, in processes: {self._processes}, {saved}"
+        return "\n".join([head, *(f"  {name:<11}{n:>6}  {detail if n else ''}".rstrip() for name, n, detail in shown)])
 
-    def _sum(self, kind: str) -> float:
-        return sum(number for (each, _), number in self._counts.items() if each == kind)
+    def _by_name(self, kind: str) -> dict[str, int]:
+        return {name: number for (each, name), number in sorted(self._counts.items()) if each == kind}
 
-    def _by_name(self, kind: str) -> str:
-        names = sorted((name, number) for (each, name), number in self._counts.items() if each == kind)
-        return ", ".join(f"{name}: {number:.0f}" for name, number in names)
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {number}" for name, number in counts.items())

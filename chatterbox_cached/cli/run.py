@@ -6,6 +6,7 @@ is nothing to do here but to become the program.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import site
@@ -41,6 +42,7 @@ def command(
         typer.Option(metavar="ACTION", callback=_checked, help="The exaggeration guard: warn, error, follow or off."),
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="At the end, say on stderr what the cache did.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
 ) -> None:
     """Run a program, unchanged, with the cache on in it and in every Python process that it starts.
 
@@ -52,8 +54,8 @@ def command(
     arguments = _command_line(program)
     environment = _environment(cache_dir, on_mismatch)
     try:
-        if stats:
-            end_as(_attend_and_report(arguments, environment))
+        if stats or as_json:
+            end_as(_attend_and_report(arguments, environment, as_json))
         elif os.name == "nt":
             end_as(attend(arguments, environment))
         else:
@@ -100,8 +102,10 @@ def _become(arguments: list[str], environment: dict[str, str]) -> None:
     os.execvpe(arguments[0], arguments, environment)
 
 
-def _attend_and_report(arguments: list[str], environment: dict[str, str]) -> int:
-    with TemporaryDirectory(prefix="chatterbox-cached-") as folder:
+def _attend_and_report(arguments: list[str], environment: dict[str, str], as_json: bool) -> int:
+    # A process that outlives the program may be writing there still.
+    with TemporaryDirectory(prefix="chatterbox-cached-", ignore_cleanup_errors=True) as folder:
         status = attend(arguments, {**environment, REPORT: folder})
-        print(Report(folder), file=sys.stderr, flush=True)
+        report = Report(folder)
+    print(json.dumps(report.figures()) if as_json else report, file=sys.stderr, flush=True)
     return status
