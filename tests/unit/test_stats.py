@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -63,7 +64,7 @@ def test_mismatches_are_counted() -> None:
 
 
 def test_a_listener_is_told_of_what_every_cache_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatterbox_cached.stats._listeners", [])
+    monkeypatch.setattr(sys.modules[Stats.__module__], "_listeners", [])
     heard: list[Mapping[Count, float]] = []
     listen(heard.append)
     Stats().hit("disk", 2.0, 0.5)
