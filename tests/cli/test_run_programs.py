@@ -136,6 +136,7 @@ def test_a_server_with_two_workers(start: Start, voice: Path, tmp_path: Path) ->
             first = pool.submit(_speak, port, voice)
             time.sleep(0.5)
             answers += [pool.submit(_speak, port, voice).result(), first.result()]
+        answers += [_speak(port, voice) for _ in range(2)]
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     assert len(set(answers)) == 2, answers
