@@ -1,5 +1,6 @@
 """Works out each reference voice of Chatterbox TTS once, ever: ``chatterbox_cached.enable()``."""
 
+from . import autostart as _autostart
 from .activation import disable, enable, enabled, get_cache, is_enabled, stats
 from .cache import ConditionalCache
 from .calls import disabled
@@ -41,3 +42,5 @@ __all__ = [
     "is_enabled",
     "stats",
 ]
+
+_autostart.begin()

@@ -113,6 +113,10 @@ class ConditionalCache:
         """Count a call that was not even taken apart."""
         self._stats.bypass(reason)
 
+    def saw_mismatch(self) -> None:
+        """Count a ``generate`` that was about to speak with another exaggeration than was prepared."""
+        self._stats.mismatch()
+
     def _serve(self, call: Preparation, refresh: bool) -> Served:
         started = time.perf_counter()
         identified = self._identify(call, refresh)

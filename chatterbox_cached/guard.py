@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import ExaggerationMismatchError, ExaggerationMismatchWarning
@@ -33,10 +33,17 @@ def prepared_exaggeration(conditionals: Any) -> Any:
     return known[1] if known is not None and known[0]() is conditionals else None
 
 
-def exaggeration_to_use(action: str, conditionals: Any, passed: Mapping[str, Any], default: Any) -> Any:
+def exaggeration_to_use(
+    action: str,
+    conditionals: Any,
+    passed: Mapping[str, Any],
+    default: Any,
+    seen: Callable[[], None] = lambda: None,
+) -> Any:
     """Look at a ``generate`` without an audio prompt; what it should be told to use, or None to leave it as it is.
 
-    ``action`` is the setting on_mismatch. ``passed`` holds ``exaggeration`` if the caller passed one.
+    ``action`` is the setting on_mismatch. ``passed`` holds ``exaggeration`` if the caller passed one. ``seen`` is
+    called where the two differ, whatever is then done.
     Raises ExaggerationMismatchError for "error"; warns with ExaggerationMismatchWarning otherwise.
     """
     prepared = prepared_exaggeration(conditionals)
@@ -44,6 +51,7 @@ def exaggeration_to_use(action: str, conditionals: Any, passed: Mapping[str, Any
     spoken = passed["exaggeration"] if explicit else default
     if action == "off" or prepared is None or _same(prepared, spoken):
         return None
+    seen()
     if action == "follow" and not explicit:
         return prepared
     message = _explicit(prepared, spoken) if explicit else _default_wins(prepared, spoken)

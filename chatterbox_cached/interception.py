@@ -50,5 +50,5 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
     if passed is None or passed.get(family.prompt) or family.exaggeration not in signature.defaults:
         return kwargs  # upstream says what is wrong, or prepares with the exaggeration that it speaks with
     conditionals, default = getattr(model, "conds", None), signature.defaults[family.exaggeration]
-    use = guard.exaggeration_to_use(cache.settings.on_mismatch, conditionals, passed, default)
+    use = guard.exaggeration_to_use(cache.settings.on_mismatch, conditionals, passed, default, cache.saw_mismatch)
     return kwargs if use is None else {**kwargs, family.exaggeration: use}

@@ -15,6 +15,7 @@ from typing import Any
 from .errors import SettingsError
 
 PREFIX = "CHATTERBOX_CACHED_"
+SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SHORTEST_KEY = 16
@@ -143,6 +144,11 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
 
 
+def variable_of(name: str) -> str:
+    """The environment variable of the setting ``name``."""
+    return _VARIABLES[name]
+
+
 def _read(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
@@ -190,8 +196,12 @@ def with_user_folder(keywords: Mapping[str, object]) -> Settings:
 
 def switched_off() -> bool:
     """Whether ``CHATTERBOX_CACHED_DISABLE`` is set: the kill switch, under which every call goes to upstream."""
-    name = PREFIX + "DISABLE"
-    return bool(_flag_of_environment(name))
+    return _flag_of_environment(PREFIX + "DISABLE")
+
+
+def switched_on() -> bool:
+    """Whether ``CHATTERBOX_CACHED`` is set: the cache is to be on without a word from the program."""
+    return _flag_of_environment(SWITCH)
 
 
 def _flag_of_environment(name: str) -> bool:

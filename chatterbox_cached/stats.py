@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .forks import renew_after_fork
+
+Count = tuple[str, str]  # what is counted, and by which tier, reason or place
+Listener = Callable[[Mapping[Count, float]], None]
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> None:
+    """Have ``listener`` told of everything that any cache in this process counts. It must not raise."""
+    _listeners.append(listener)
 
 
 class Stats:
@@ -15,58 +25,61 @@ class Stats:
     def __init__(self) -> None:
         self.renew_locks()
         renew_after_fork(self)
-        self._hits: Counter[str] = Counter()
-        self._misses = 0
-        self._bypasses: Counter[str] = Counter()
-        self._not_stored: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
-        self._prepare_seconds = 0.0
-        self._saved_seconds = 0.0
+        self._counts: Counter[Count] = Counter()
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
     def hit(self, tier: str, prepare_seconds: float, took: float) -> None:
         """A call was served from ``tier`` in ``took`` seconds instead of the entry's own ``prepare_seconds``."""
-        with self._lock:
-            self._hits[tier] += 1
-            self._saved_seconds += prepare_seconds - took
+        self._count({("hits", tier): 1, ("saved_seconds", ""): prepare_seconds - took})
 
     def miss(self) -> None:
         """No tier had it, so upstream prepares."""
-        with self._lock:
-            self._misses += 1
+        self._count({("misses", ""): 1})
 
     def prepared(self, seconds: float) -> None:
         """What a miss took upstream."""
-        with self._lock:
-            self._prepare_seconds += seconds
+        self._count({("prepare_seconds", ""): seconds})
 
     def bypass(self, reason: str) -> None:
         """The call went round the cache to upstream."""
-        with self._lock:
-            self._bypasses[reason] += 1
+        self._count({("bypasses", reason): 1})
 
     def not_stored(self, reason: str) -> None:
         """What a miss prepared was not kept."""
-        with self._lock:
-            self._not_stored[reason] += 1
+        self._count({("not_stored", reason): 1})
 
     def error(self, place: str) -> None:
         """The cache failed at ``place``; the caller did not notice."""
-        with self._lock:
-            self._errors[place] += 1
+        self._count({("errors", place): 1})
+
+    def mismatch(self) -> None:
+        """``generate`` was about to speak with another exaggeration than was prepared."""
+        self._count({("mismatches", ""): 1})
 
     def snapshot(self) -> dict[str, Any]:
         """All counters at one moment."""
         with self._lock:
-            return {
-                "memory_hits": self._hits["memory"],
-                "disk_hits": self._hits["disk"],
-                "misses": self._misses,
-                "bypasses": dict(self._bypasses),
-                "not_stored": dict(self._not_stored),
-                "errors": dict(self._errors),
-                "prepare_seconds": self._prepare_seconds,
-                "saved_seconds": self._saved_seconds,
-            }
+            counts = self._counts.copy()
+        return {
+            "memory_hits": counts["hits", "memory"],
+            "disk_hits": counts["hits", "disk"],
+            "misses": counts["misses", ""],
+            "bypasses": _by_name(counts, "bypasses"),
+            "not_stored": _by_name(counts, "not_stored"),
+            "errors": _by_name(counts, "errors"),
+            "mismatches": counts["mismatches", ""],
+            "prepare_seconds": float(counts["prepare_seconds", ""]),
+            "saved_seconds": float(counts["saved_seconds", ""]),
+        }
+
+    def _count(self, counts: Mapping[Count, float]) -> None:
+        with self._lock:
+            self._counts.update(counts)
+        for listener in _listeners:
+            listener(counts)
+
+
+def _by_name(counts: Counter[Count], kind: str) -> dict[str, int]:
+    return {name: number for (each, name), number in counts.items() if each == kind}

@@ -67,7 +67,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Ite
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No settings from outside, no cache folder but the test's own, and nothing left behind for the next test."""
-    for name in [name for name in os.environ if name.startswith("CHATTERBOX_CACHED_")]:
+    for name in [name for name in os.environ if name.startswith("CHATTERBOX_CACHED")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield

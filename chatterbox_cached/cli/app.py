@@ -19,6 +19,8 @@ from typer.core import TyperCommand, TyperGroup
 from ..errors import ChatterboxCachedError
 
 AMISS = 1
+# What follows a verb's own options belongs to another program, whatever it looks like.
+REST_IS_THE_PROGRAMS = {"allow_interspersed_args": False, "ignore_unknown_options": True}
 INTERRUPTED = 130
 
 
@@ -44,6 +46,7 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
     "demo": Verb("demo", "Hear and time the cache.", _ITS_OWN_OPTIONS),
     "path": Verb("path", "Print the cache folder."),
+    "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,18 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("chatterbox-cached")
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
+Write = Callable[..., Path]
+
+# A Chatterbox for what needs only its names: that the classes are patched when they are imported.
+STANDIN = """
+class ChatterboxTTS:
+    def prepare_conditionals(self, wav_fpath, exaggeration=0.5): ...
+    def generate(self, text, audio_prompt_path=None, exaggeration=0.5): ...
+
+def is_cached():
+    return type(vars(ChatterboxTTS)["generate"]).__module__ == "chatterbox_cached.activation"
+"""
 
 
 @pytest.fixture
@@ -41,3 +54,49 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
         return done
 
     return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """``write("script.py", text)``: a file in the folder that programs run in."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    write("chatterbox/__init__.py", "")
+    write("chatterbox/tts.py", STANDIN)
+    return write
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``start([...])``: a process in the tests' folder, whatever it ends with."""
+
+    def start(arguments: list[str], stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            arguments,
+            env={**environment, **more},
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has what we need but not us: neither the package nor its .pth."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
+    site = next(folder.glob("lib/*/site-packages"))
+    for there in packages.iterdir():
+        if "chatterbox_cached" not in there.name and not (site / there.name).exists():
+            (site / there.name).symlink_to(there)
+    return folder / "bin" / "python"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import warnings
 from pathlib import Path
@@ -181,3 +182,25 @@ def test_a_notice_is_a_cache_warning_about_the_callers_line() -> None:
     with pytest.warns(CacheWarning, match="Something failed") as caught:
         tell("Something failed.")
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("action", "prepared", "passed", "seen"),
+    [
+        ("warn", 0.7, {}, 1),
+        ("warn", 0.7, {"exaggeration": 0.9}, 1),
+        ("follow", 0.7, {}, 1),
+        ("error", 0.7, {}, 1),
+        ("off", 0.7, {}, 0),
+        ("warn", 0.5, {}, 0),
+        ("warn", 0.7, {"exaggeration": 0.7}, 0),
+    ],
+)
+def test_a_mismatch_is_counted_whatever_is_then_done(
+    action: str, prepared: float, passed: dict[str, float], seen: int
+) -> None:
+    noticed: list[None] = []
+    with warnings.catch_warnings(), contextlib.suppress(ExaggerationMismatchError):
+        warnings.simplefilter("ignore")
+        guard.exaggeration_to_use(action, prepared_with(prepared), passed, DEFAULT, lambda: noticed.append(None))
+    assert len(noticed) == seen

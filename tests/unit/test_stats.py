@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from chatterbox_cached.stats import Stats
+import pytest
+
+from chatterbox_cached.stats import Count, Stats, listen
 
 NOTHING = {
     "memory_hits": 0,
@@ -13,6 +17,7 @@ NOTHING = {
     "bypasses": {},
     "not_stored": {},
     "errors": {},
+    "mismatches": 0,
     "prepare_seconds": 0.0,
     "saved_seconds": 0.0,
 }
@@ -49,6 +54,22 @@ def test_reasons_are_counted_apart() -> None:
         "not_stored": {"audio changed": 1},
         "errors": {"disk put": 1},
     }
+
+
+def test_mismatches_are_counted() -> None:
+    stats = Stats()
+    stats.mismatch()
+    stats.mismatch()
+    assert stats.snapshot() == NOTHING | {"mismatches": 2}
+
+
+def test_a_listener_is_told_of_what_every_cache_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[Stats.__module__], "_listeners", [])
+    heard: list[Mapping[Count, float]] = []
+    listen(heard.append)
+    Stats().hit("disk", 2.0, 0.5)
+    Stats().bypass("disabled")
+    assert heard == [{("hits", "disk"): 1, ("saved_seconds", ""): 1.5}, {("bypasses", "disabled"): 1}]
 
 
 def test_a_snapshot_stands_still() -> None:
