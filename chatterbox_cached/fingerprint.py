@@ -15,7 +15,8 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
@@ -29,7 +30,8 @@ FULL_LOOK_SECONDS = 0.01
 
 # Methods that a preparation calls on the encoders. One that is replaced on an instance makes something that the
 # weights alone don't decide.
-_CALLED = ("embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram")
+_CALLED = frozenset({"embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram"})
+_TRAINING, _VERSION = itemgetter("training"), attrgetter("_version")
 
 
 class _Sentinel:
@@ -63,7 +65,9 @@ class Fingerprint:
         self._owners = [vars(owner) for owner in _owners(model, family)]
         holders = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
         self._empty = [holder for holder in holders if not holder]
-        self._holders = [(holder, tuple(holder), tuple(holder.values())) for holder in holders if holder]
+        self._holders = [holder for holder in holders if holder]
+        self._sizes, self._names = list(map(len, self._holders)), list(chain.from_iterable(self._holders))
+        self._held = list(_held_by(self._holders))
         self._tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
         self._state = _state(self._tensors)
         self.digest = _digest(model, family)
@@ -84,7 +88,7 @@ class Fingerprint:
     def _reference(self, encoder: Any) -> weakref.ref[Any]:
         def let_go(_: object) -> None:
             # An encoder that was replaced must not live on in what is watched of it.
-            self._sentinels, self._holders, self._tensors = [], [], []
+            self._sentinels, self._holders, self._held, self._tensors = [], [], [], []
             self._empty, self._attributes, self._owners = [], [], []
 
         return weakref.ref(encoder, let_go)
@@ -92,23 +96,24 @@ class Fingerprint:
     def _full_look(self) -> bool:
         stands = (
             not any(self._empty)
-            and all(map(_same_items, self._holders))
+            and list(map(len, self._holders)) == self._sizes
+            and list(chain.from_iterable(self._holders)) == self._names
+            and all(map(operator.is_, _held_by(self._holders), self._held))
             and _state(self._tensors) == self._state
-            and not any(attributes["training"] for attributes in self._attributes)
-            and not any(name in owner for owner in self._owners for name in _CALLED)
+            and not any(map(_TRAINING, self._attributes))
+            and all(map(_CALLED.isdisjoint, self._owners))
         )
         self._looked = time.monotonic()
         return stands
 
 
-def _same_items(watched: tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...]]) -> bool:
-    holder, names, values = watched
-    return tuple(holder) == names and all(map(operator.is_, holder.values(), values))
+def _held_by(holders: list[dict[str, Any]]) -> Iterator[Any]:
+    return chain.from_iterable(map(dict.values, holders))
 
 
-def _state(tensors: list[torch.Tensor]) -> list[int]:
+def _state(tensors: list[torch.Tensor]) -> tuple[list[int], list[int]]:
     """What changes when a tensor is written to, cast or moved: its version and its address."""
-    return [tensor._version for tensor in tensors] + [tensor.data_ptr() for tensor in tensors]
+    return list(map(_VERSION, tensors)), [tensor.data_ptr() for tensor in tensors]
 
 
 def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:
@@ -172,7 +177,7 @@ def _refuse_uncertain(model: Any, family: Family) -> None:
                 f"{path} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time. Call .eval() on it to have them cached.",
             )
-    if any(name in vars(owner) for owner in _owners(model, family) for name in _CALLED):
+    if not all(_CALLED.isdisjoint(vars(owner)) for owner in _owners(model, family)):
         raise Unidentifiable("a method of the model is replaced")
 
 
