@@ -14,7 +14,7 @@ import operator
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,7 @@ class Fingerprint:
 
     def __init__(self, model: Any, family: Family) -> None:
         watched = (*family.encoders, family.caster)
-        self._watched = [(attrgetter(path), self._reference(attrgetter(path)(model))) for path in watched]
+        self._watched = [(_finder(path), self._reference(attrgetter(path)(model))) for path in watched]
         self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
         modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
         self._attributes = [module.__dict__ for module in modules]
@@ -76,9 +76,9 @@ class Fingerprint:
 
     def holds(self, model: Any) -> bool:
         """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``."""
-        for path, reference in self._watched:
+        for find, reference in self._watched:
             known = reference()
-            if known is None or path(model) is not known:
+            if known is None or find(model) is not known:
                 return False
         for sentinel in self._sentinels:
             if not sentinel.stands():
@@ -105,6 +105,20 @@ class Fingerprint:
         )
         self._looked = time.monotonic()
         return stands
+
+
+def _finder(path: str) -> Callable[[Any], Any]:
+    """Like attrgetter, but past the Python code of nn.Module.__getattr__."""
+    parent, _, name = path.rpartition(".")
+    if not parent:
+        return attrgetter(path)
+    submodules, whole = attrgetter(f"{parent}._modules"), attrgetter(path)
+
+    def find(model: Any) -> Any:
+        found = submodules(model).get(name)
+        return whole(model) if found is None else found
+
+    return find
 
 
 def _held_by(holders: list[dict[str, Any]]) -> Iterator[Any]:

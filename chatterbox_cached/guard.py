@@ -7,7 +7,6 @@ built-in voice is not, nor are conditionals that the user put there.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import weakref
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ def remember(conditionals: Any, exaggeration: object) -> None:
     """Note that ``conditionals`` were prepared on purpose, with ``exaggeration``."""
     identity = id(conditionals)
     # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
-    with contextlib.suppress(TypeError):
+    if type(conditionals).__weakrefoffset__:
         _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
 
 
