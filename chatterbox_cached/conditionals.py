@@ -60,7 +60,9 @@ class Snapshot:
         }
 
     def to(self, device: str | torch.device) -> Snapshot:
-        """The same snapshot with its tensors on ``device``."""
+        """The same snapshot with its tensors on ``device``; this very one where they are on the CPU and stay there."""
+        if str(device) == "cpu" and all(tensor.is_cpu for tensor in self.tensors().values()):
+            return self
         return Snapshot(_moved(self.t3, device), _moved(self.gen, device), self.prepare_seconds)
 
 

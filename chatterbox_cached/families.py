@@ -86,7 +86,8 @@ def named(name: str) -> Family:
 
 def family_of(model: object) -> Family | None:
     """The family that a model's class or one of its bases belongs to; None for a class that is not cached."""
-    return _family_of_class(type(model))
+    kind: Any = type(model)
+    return _family_of_class(kind)
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,6 @@ built-in voice is not, nor are conditionals that the user put there.
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +53,8 @@ def exaggeration_to_use(action: str, conditionals: Any, passed: Mapping[str, Any
 
 def _same(one: Any, other: Any) -> bool:
     """As float32, which is what a model hears: 0.7 as a double is never equal to itself as a float32."""
+    import ctypes  # here, since it takes milliseconds and enable() is to be quick
+
     try:
         return bool(ctypes.c_float(float(one)).value == ctypes.c_float(float(other)).value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
