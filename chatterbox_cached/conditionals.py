@@ -118,7 +118,7 @@ def _kept_emotion(exaggeration: float, sign: float, dtype: torch.dtype) -> torch
     import torch
 
     with torch.inference_mode(False):
-        kept = torch.full((1, 1, 1), exaggeration, dtype=dtype)
+        kept = torch.full((1, 1, 1), exaggeration, dtype=dtype, device="cpu")
     _fresh({_EMOTION: kept})  # the first time that it is shared, as in Snapshot
     return kept
 

@@ -64,10 +64,10 @@ def _flaw_of_values(name: str, value: torch.Tensor) -> str | None:
     field = FIELDS.get(name)
     if field is not None and value.dtype not in (_floats() if field.below is None else (torch.int64, torch.int32)):
         return f"{name} has the type {value.dtype}"
-    if value.numel() == 0 or value.dtype is torch.bool:
-        return None
-    if value.dtype.is_complex:
+    if value.is_complex():
         value = torch.view_as_real(value)
+    if value.numel() == 0 or (field is None and not value.is_floating_point()):
+        return None
     # One pass and no copy: NaN comes through to both, and nothing is beyond an infinity.
     least, most = (each.item() for each in value.aminmax())
     if not (math.isfinite(least) and math.isfinite(most)):

@@ -59,6 +59,7 @@ class Fingerprint:
     def __init__(self, model: Any, family: Family) -> None:
         watched = (*family.encoders, family.caster)
         self._watched = [(_finder(path), self._reference(attrgetter(path)(model))) for path in watched]
+        self._reached = [attrgetter(path) for path in watched]
         self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
         modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
         self._attributes = [module.__dict__ for module in modules]
@@ -83,7 +84,7 @@ class Fingerprint:
         for sentinel in self._sentinels:
             if not sentinel.stands():
                 return False
-        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look()
+        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look(model)
 
     def _reference(self, encoder: Any) -> weakref.ref[Any]:
         def let_go(_: object) -> None:
@@ -93,9 +94,11 @@ class Fingerprint:
 
         return weakref.ref(encoder, let_go)
 
-    def _full_look(self) -> bool:
+    def _full_look(self, model: Any) -> bool:
         stands = (
-            not any(self._empty)
+            # What is registered can be hidden by an attribute of the same name.
+            all(reach(model) is reference() for reach, (_, reference) in zip(self._reached, self._watched, strict=True))
+            and not any(self._empty)
             and list(map(len, self._holders)) == self._sizes
             and list(chain.from_iterable(self._holders)) == self._names
             and all(map(operator.is_, _held_by(self._holders), self._held))
