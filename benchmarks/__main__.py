@@ -16,9 +16,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-_ROOT = Path(__file__).parent
-REFERENCE = _ROOT / "reference.json"
-
 
 def main() -> int:
     asked = _arguments()
@@ -32,9 +29,9 @@ def main() -> int:
         from . import compare
 
         if asked.store:
-            compare.store(result, REFERENCE)
+            compare.store(result, compare.REFERENCE)
             return 0
-        return compare.compare(result, json.loads(REFERENCE.read_text()))
+        return compare.compare(result, json.loads(compare.REFERENCE.read_text()))
     from . import report
 
     report.write(result, asked.out, asked.docs)
@@ -67,7 +64,7 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
     names = asked.parts or (QUICK if asked.quick else list(PARTS))
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "command": "make bench-quick" if asked.quick else "make bench",
+        "command": " ".join(["make bench-quick" if asked.quick else "make bench", *asked.parts]),
         "machine": machine.describe(),
         "parts": {},
     }

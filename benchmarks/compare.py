@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+REFERENCE = Path(__file__).with_name("reference.json")
 # Of ratios of medians on a busy machine: what is worth a look, and what is wrong for certain.
 WORTH_A_LOOK, GROSS = 1.5, 3.0
 

@@ -62,16 +62,19 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _targets(parts: dict[str, Any]) -> str:
-    lines = ["| | to reach | measured | reached | beside it |", "|---|---|---|---|---|"]
+    lines, reasons = ["| | to reach | measured | reached | beside it |", "|---|---|---|---|---|"], []
     for target in TARGETS:
         try:
-            value = target.measured(parts)
-            measured = f"{value:.3g} {target.unit}"
-            reached, beside = "yes" if value <= target.most else "**no**", target.beside(parts)
+            value, beside = target.measured(parts), target.beside(parts)
         except KeyError:  # its part was not run
-            measured, reached, beside = "not measured", "", ""
-        lines.append(f"| {target.what} | {target.wanted} | {measured} | {reached} | {beside} |")
-    return "\n".join(lines) + "\n"
+            lines.append(f"| {target.what} | {target.wanted} | not measured | | |")
+            continue
+        reached = value <= target.most
+        said = "yes" if reached else "**no**"
+        lines.append(f"| {target.what} | {target.wanted} | {value:.3g} {target.unit} | {said} | {beside} |")
+        if not reached and target.why:
+            reasons.append(f"- **{target.what}**: {target.why}")
+    return "\n".join([*lines, "", *(["What was not reached:", "", *reasons, ""] if reasons else [])])
 
 
 def _part(name: str, part: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Stage:
         """An empty folder."""
         return Path(tempfile.mkdtemp(dir=self.folder))
 
-    def clip(self, name: str, seed: int, seconds: float = 6) -> Path:
+    def clip(self, name: str, seed: int, seconds: float = 10) -> Path:
         """One more voice."""
         return _settled(rehearsal.reference_clip(self.folder / f"{name}-{seed}.wav", seconds=seconds, seed=seed))
 

@@ -94,7 +94,7 @@ def _miss(stage: Stage, clip: str) -> dict[str, Any]:
         with way.on():
             way.prepare(clip)
         works[way.name] = way.on, functools.partial(way.prepare, clip), way.forget_all
-    return clock.singles(works, rounds=stage.times(7, 2), scale=1e3)
+    return clock.singles(works, rounds=stage.times(4, 2), scale=1e3)
 
 
 def generate(stage: Stage) -> dict[str, Any]:

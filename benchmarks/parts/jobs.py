@@ -15,7 +15,7 @@ def warm(stage: Stage) -> dict[str, Any]:
 
 
 def _warm(stage: Stage) -> dict[str, Any]:
-    clips = [str(stage.clip("warm", seed, seconds=10)) for seed in range(stage.times(6, 2))]
+    clips = [str(stage.clip("warm", seed)) for seed in range(stage.times(6, 2))]
     works: dict[str, tuple[clock.Around, clock.Work, clock.Work]] = {}
     for way in (ways.Upstream(stage.model, stage.folder), ways.Cache(stage.model, stage.new_folder())):
         way.prepare(clips[0])  # so that no fingerprint is in it
