@@ -19,10 +19,10 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults fuzz check lint bare constraints clean
+.PHONY: help setup demo test faults fuzz bench bench-quick check lint bare constraints clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
 setup: .venv/.ready ## build .venv; again only when pyproject.toml or constraints.txt changed
 
@@ -46,6 +46,12 @@ fuzz: .venv/.ready ## many made-up entries, headers and calls; FUZZ_SECONDS=60 F
 faults: .venv/.ready ## break everything there is to break, and count what was tried
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/contract tests/unit/test_wire.py $(ARGS)
 
+bench: .venv/.bench ## measure everything, about 20 minutes; ARGS="memory_hit disk_hit" measures parts
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: .venv/.ready ## measure the hits in three minutes and compare with benchmarks/reference.json
+	$(BIN)/python -m benchmarks --quick $(ARGS)
+
 check: lint bare ## everything short of the tests: ruff, mypy, and importing without torch
 
 lint: .venv/.ready
@@ -66,7 +72,7 @@ bare: .venv-bare/.ready
 # `make constraints ARGS=--upgrade` moves them all, ARGS="--upgrade-package NAME" one.
 constraints: $(UV) ## resolve the requirements of pyproject.toml into constraints.txt
 	UV_CUSTOM_COMPILE_COMMAND="make constraints" $(UV) pip compile --quiet --universal --python-version 3.10 \
-	  --extra chatterbox --extra dev --no-annotate $(ARGS) \
+	  --extra chatterbox --extra dev --extra bench --no-annotate $(ARGS) \
 	  pyproject.toml --output-file constraints.txt
 
 clean: ## remove what make set up and what the tools left
@@ -81,6 +87,10 @@ $(UV):
 .venv/.ready: pyproject.toml constraints.txt | $(UV)
 	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv
 	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[chatterbox,dev]"
+	@touch $@
+
+.venv/.bench: .venv/.ready
+	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[bench]"
 	@touch $@
 
 .venv-bare/.ready: pyproject.toml constraints.txt | $(UV)

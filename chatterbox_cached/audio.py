@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
 
 from .errors import Unidentifiable
@@ -29,6 +30,9 @@ class FileState(NamedTuple):
     size: int
     modified_ns: int
     changed_ns: int
+
+
+_STATE = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 
 
 class Audio(NamedTuple):
@@ -59,7 +63,7 @@ class AudioIndex:
 
         Raises Unidentifiable for anything else, and for a path that can't be read: upstream has its own error for it.
         """
-        if path := path_of(audio):
+        if path := audio if type(audio) is str else path_of(audio):
             return self._of_path(path)
         if hasattr(audio, "read") and hasattr(audio, "seek") and hasattr(audio, "tell"):
             return _of_file_object(audio)
@@ -104,7 +108,7 @@ def path_of(audio: object) -> str:
 def _state(status: os.stat_result) -> FileState:
     if not stat.S_ISREG(status.st_mode):
         raise Unidentifiable("audio is not a regular file")
-    return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileState._make(_STATE(status))
 
 
 def _digest_of_path(path: str) -> tuple[str, FileState]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import conditionals, guard, voice_files
+from . import conditionals, guard
 from .audio import UNKNOWN_AUDIO, path_of
 from .calls import Preparation, Served, asked_for, doing, goes_round, is_doing, unproxied
 from .conditionals import Snapshot
@@ -224,6 +224,8 @@ class ConditionalCache:
         snapshot = self._brought.get(voice) or self._store.latest(voice_prefix(voice))
         if snapshot is None:
             raise NotCachedError(f"Nothing is cached of {audio_path}. Call get_or_prepare() with it first.")
+        from . import voice_files
+
         path = Path(filepath)
         voice_files.write(path, snapshot.to("cpu"), exaggeration)
         return path
@@ -237,6 +239,8 @@ class ConditionalCache:
         is what the file was saved with; it is not needed, since a voice serves every exaggeration.
         Raises OSError when the file can't be read, VoiceFileError when it holds no conditionals.
         """
+        from . import voice_files
+
         self._brought[self._voice(audio_path)] = voice_files.read(Path(filepath), device)
 
     def clear_memory(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from wrapt import BaseObjectProxy
@@ -17,8 +16,7 @@ _switched_off: ContextVar[bool] = ContextVar("chatterbox_cached_off", default=Fa
 _doing: ContextVar[frozenset[tuple[str, int]]] = ContextVar("chatterbox_cached_doing", default=frozenset())
 
 
-@dataclass(frozen=True)
-class Preparation:
+class Preparation(NamedTuple):
     """One call of a family's prepare method. ``upstream`` makes that very call as if there were no cache."""
 
     model: Any

@@ -86,7 +86,13 @@ def named(name: str) -> Family:
 
 def family_of(model: object) -> Family | None:
     """The family that a model's class or one of its bases belongs to; None for a class that is not cached."""
-    for base in type(model).__mro__:
+    kind: Any = type(model)
+    return _family_of_class(kind)
+
+
+@lru_cache(maxsize=256)
+def _family_of_class(kind: type) -> Family | None:
+    for base in kind.__mro__:
         for family in FAMILIES:
             if (base.__module__, base.__qualname__) == (family.module, family.class_name):
                 return family

@@ -14,8 +14,9 @@ import operator
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from operator import attrgetter
+from collections.abc import Callable, Iterator
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
@@ -29,7 +30,8 @@ FULL_LOOK_SECONDS = 0.01
 
 # Methods that a preparation calls on the encoders. One that is replaced on an instance makes something that the
 # weights alone don't decide.
-_CALLED = ("embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram")
+_CALLED = frozenset({"embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram"})
+_TRAINING, _VERSION = itemgetter("training"), attrgetter("_version")
 
 
 class _Sentinel:
@@ -56,14 +58,17 @@ class Fingerprint:
 
     def __init__(self, model: Any, family: Family) -> None:
         watched = (*family.encoders, family.caster)
-        self._watched = [(attrgetter(path), self._reference(attrgetter(path)(model))) for path in watched]
+        self._watched = [(_finder(path), self._reference(attrgetter(path)(model))) for path in watched]
+        self._reached = [attrgetter(path) for path in watched]
         self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
         modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
         self._attributes = [module.__dict__ for module in modules]
         self._owners = [vars(owner) for owner in _owners(model, family)]
         holders = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
         self._empty = [holder for holder in holders if not holder]
-        self._holders = [(holder, tuple(holder), tuple(holder.values())) for holder in holders if holder]
+        self._holders = [holder for holder in holders if holder]
+        self._sizes, self._names = list(map(len, self._holders)), list(chain.from_iterable(self._holders))
+        self._held = list(_held_by(self._holders))
         self._tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
         self._state = _state(self._tensors)
         self.digest = _digest(model, family)
@@ -72,43 +77,60 @@ class Fingerprint:
 
     def holds(self, model: Any) -> bool:
         """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``."""
-        for path, reference in self._watched:
+        for find, reference in self._watched:
             known = reference()
-            if known is None or path(model) is not known:
+            if known is None or find(model) is not known:
                 return False
         for sentinel in self._sentinels:
             if not sentinel.stands():
                 return False
-        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look()
+        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look(model)
 
     def _reference(self, encoder: Any) -> weakref.ref[Any]:
         def let_go(_: object) -> None:
             # An encoder that was replaced must not live on in what is watched of it.
-            self._sentinels, self._holders, self._tensors = [], [], []
+            self._sentinels, self._holders, self._held, self._tensors = [], [], [], []
             self._empty, self._attributes, self._owners = [], [], []
 
         return weakref.ref(encoder, let_go)
 
-    def _full_look(self) -> bool:
+    def _full_look(self, model: Any) -> bool:
         stands = (
-            not any(self._empty)
-            and all(map(_same_items, self._holders))
+            # What is registered can be hidden by an attribute of the same name.
+            all(reach(model) is reference() for reach, (_, reference) in zip(self._reached, self._watched, strict=True))
+            and not any(self._empty)
+            and list(map(len, self._holders)) == self._sizes
+            and list(chain.from_iterable(self._holders)) == self._names
+            and all(map(operator.is_, _held_by(self._holders), self._held))
             and _state(self._tensors) == self._state
-            and not any(attributes["training"] for attributes in self._attributes)
-            and not any(name in owner for owner in self._owners for name in _CALLED)
+            and not any(map(_TRAINING, self._attributes))
+            and all(map(_CALLED.isdisjoint, self._owners))
         )
         self._looked = time.monotonic()
         return stands
 
 
-def _same_items(watched: tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...]]) -> bool:
-    holder, names, values = watched
-    return tuple(holder) == names and all(map(operator.is_, holder.values(), values))
+def _finder(path: str) -> Callable[[Any], Any]:
+    """Like attrgetter, but past the Python code of nn.Module.__getattr__."""
+    parent, _, name = path.rpartition(".")
+    if not parent:
+        return attrgetter(path)
+    submodules, whole = attrgetter(f"{parent}._modules"), attrgetter(path)
+
+    def find(model: Any) -> Any:
+        found = submodules(model).get(name)
+        return whole(model) if found is None else found
+
+    return find
 
 
-def _state(tensors: list[torch.Tensor]) -> list[int]:
+def _held_by(holders: list[dict[str, Any]]) -> Iterator[Any]:
+    return chain.from_iterable(map(dict.values, holders))
+
+
+def _state(tensors: list[torch.Tensor]) -> tuple[list[int], list[int]]:
     """What changes when a tensor is written to, cast or moved: its version and its address."""
-    return [tensor._version for tensor in tensors] + [tensor.data_ptr() for tensor in tensors]
+    return list(map(_VERSION, tensors)), [tensor.data_ptr() for tensor in tensors]
 
 
 def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:
@@ -172,7 +194,7 @@ def _refuse_uncertain(model: Any, family: Family) -> None:
                 f"{path} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time. Call .eval() on it to have them cached.",
             )
-    if any(name in vars(owner) for owner in _owners(model, family) for name in _CALLED):
+    if not all(_CALLED.isdisjoint(vars(owner)) for owner in _owners(model, family)):
         raise Unidentifiable("a method of the model is replaced")
 
 

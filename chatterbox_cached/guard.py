@@ -7,8 +7,6 @@ built-in voice is not, nor are conditionals that the user put there.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +21,7 @@ def remember(conditionals: Any, exaggeration: object) -> None:
     """Note that ``conditionals`` were prepared on purpose, with ``exaggeration``."""
     identity = id(conditionals)
     # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
-    with contextlib.suppress(TypeError):
+    if type(conditionals).__weakrefoffset__:
         _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
 
 
@@ -63,6 +61,8 @@ def exaggeration_to_use(
 
 def _same(one: Any, other: Any) -> bool:
     """As float32, which is what a model hears: 0.7 as a double is never equal to itself as a float32."""
+    import ctypes  # here, since it takes milliseconds and enable() is to be quick
+
     try:
         return bool(ctypes.c_float(float(one)).value == ctypes.c_float(float(other)).value)
     except (TypeError, ValueError, OverflowError, RuntimeError):

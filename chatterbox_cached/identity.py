@@ -121,6 +121,8 @@ def _getter(constants: tuple[str, ...]) -> attrgetter[Any]:
 
 def _arguments(others: Mapping[str, object]) -> tuple[str, ...]:
     """The arguments as text, in which True, 1 and 1.0 are three things."""
+    if not others:
+        return ()
     if not all(type(value) in _PLAIN for value in others.values()):
         raise Unidentifiable("an argument that can't be part of a key")
     return tuple(f"{name}={others[name]!r}" for name in sorted(others))

@@ -175,6 +175,8 @@ def _as_laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
 
     In memory of PyTorch's own: what safetensors gives can't be shared until somebody writes to it.
     """
+    if list(tensor.stride()) == strides:
+        return tensor.clone()
     axes = _axes(strides)
     tensor = tensor.clone().permute(sorted(range(len(axes)), key=axes.__getitem__))
     if any(

@@ -59,7 +59,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
             raise EntryError("row is not one of ours")
         if not self._is_inside(filename):
             raise EntryError("row points out of the folder")
-        path = os.path.join(self._directory, filename)
+        path = f"{self._directory}{os.sep}{filename}"
         with open(os.open(path, _READ), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_VALUE_BYTES:
@@ -67,13 +67,14 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
             return file.read(status.st_size)
 
     def remove(self, file_path: Any) -> None:
-        if _is_value_file(file_path) and self._is_inside(file_path):
-            super().remove(file_path)
+        with contextlib.suppress(FileNotFoundError):
+            if _is_value_file(file_path) and self._is_inside(file_path):
+                super().remove(file_path)
 
     def _is_inside(self, filename: str) -> bool:
-        """Whether no link on the way leads out of the folder."""
-        folder = os.path.realpath(os.path.join(self._directory, os.path.dirname(filename)))
-        return folder == os.path.join(os.path.realpath(self._directory), *filename.split("/")[:2])
+        """Whether no link on the way leads out of the folder. Raises FileNotFoundError where there is no way."""
+        outer = f"{self._directory}{os.sep}{filename[:2]}"
+        return all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (outer, outer + os.sep + filename[3:5]))
 
 
 def _created(path: str) -> BinaryIO:

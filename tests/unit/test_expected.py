@@ -84,3 +84,21 @@ def test_the_form_is_judged_without_a_look_at_the_values() -> None:
 
 def test_a_forks_further_field_is_let_through() -> None:
     assert flaw(changed("gen.further", torch.arange(3))) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.ones(3, dtype=torch.uint16),
+        torch.ones(3, dtype=torch.bool),
+        torch.ones(3, dtype=torch.complex64),
+        torch.ones(0),
+    ],
+)
+def test_a_further_field_may_be_of_any_type(value: torch.Tensor) -> None:
+    assert flaw(changed("gen.more", value)) is None
+
+
+@pytest.mark.parametrize("value", [torch.tensor([1 + 1j, complex("inf")]), torch.tensor([1.0, float("nan")])])
+def test_a_further_field_must_be_finite_all_the_same(value: torch.Tensor) -> None:
+    assert flaw(changed("gen.more", value)) == "gen.more has a value that is not finite"

@@ -270,7 +270,12 @@ def replace_the_flow_by_one_in_half(model: Any) -> None:
     model.s3gen.flow = nn.Linear(2, 2).half().eval()
 
 
+def hide_an_encoder(model: Any) -> None:
+    vars(model.s3gen)["tokenizer"] = FakeTTS(seed=1).s3gen.tokenizer
+
+
 CHANGES = (
+    hide_an_encoder,
     load_a_part,
     load_and_assign,
     edit_in_place,

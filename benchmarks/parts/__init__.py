@@ -1,0 +1,22 @@
+"""The parts of a run: name -> function of the stage that returns figures by name. Units stand in the names."""
+
+from __future__ import annotations
+
+from . import calls, crowds, first_hit, growth, jobs, room, start
+
+PARTS = {
+    "start": start.start,
+    "fingerprint": first_hit.fingerprint,
+    "first_hit": first_hit.first_hit,
+    "memory_hit": calls.memory_hit,
+    "disk_hit": calls.disk_hit,
+    "generate": calls.generate,
+    "threads": crowds.threads,
+    "growth": growth.growth,
+    "warm": jobs.warm,
+    "miss": calls.miss,
+    "room": room.room,
+    "processes": crowds.processes,
+    "job": jobs.job,
+}
+QUICK = ("start", "first_hit", "memory_hit", "disk_hit", "generate", "threads")

@@ -1,0 +1,54 @@
+"""Whole jobs: filling a cache, and speaking texts from first to last with a generation that is far too short."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .. import clock, ways
+from ..stage import Stage, in_child
+
+
+def warm(stage: Stage) -> dict[str, Any]:
+    """Seconds to prepare several voices one after the other, by upstream and into an empty cache."""
+    return {"unit": "s", **in_child(_warm, stage)}
+
+
+def _warm(stage: Stage) -> dict[str, Any]:
+    clips = [str(stage.clip("warm", seed)) for seed in range(stage.times(6, 2))]
+    works: dict[str, tuple[clock.Around, clock.Work, clock.Work]] = {}
+    for way in (ways.Upstream(stage.model, stage.folder), ways.Cache(stage.model, stage.new_folder())):
+        way.prepare(clips[0])  # so that no fingerprint is in it
+        works[way.name] = way.on, lambda way=way: [way.prepare(clip) for clip in clips], way.forget_all
+    return clock.singles(works, rounds=stage.times(4, 2), scale=1)
+
+
+def job(stage: Stage) -> dict[str, Any]:
+    """Seconds for 4 texts and for 40 short ones, with one voice, each in a process of its own. S3Gen says nothing."""
+    figures: dict[str, Any] = {"unit": "s"}
+    for texts, rounds in ((4, stage.times(3, 1)), (40, 1)):
+        taken: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            folder = stage.new_folder()
+            for name, kind in (
+                ("upstream alone", ways.Upstream),
+                ("enable(), empty cache", ways.Enabled),
+                ("enable(), voice on disk", ways.Enabled),
+            ):
+                seconds = in_child(_job, stage, kind, folder, texts)
+                taken.setdefault(f"{texts} texts, {name}", []).append(seconds)
+        figures |= {name: clock.figure(values) for name, values in taken.items()}
+    return figures
+
+
+def _job(stage: Stage, kind: Any, folder: Any, texts: int) -> float:
+    import torch
+
+    clip = str(stage.clips[10])
+    type(stage.model.s3gen).inference = lambda *_, **__: (torch.zeros(1, 24_000), None)
+    started = time.perf_counter()
+    way = kind(stage.model, folder)
+    with way.on():
+        for number in range(texts):
+            stage.model.generate(f"Line {number}.", audio_prompt_path=clip)
+    return time.perf_counter() - started

@@ -1,0 +1,125 @@
+"""What is to be reached, and whether it is: each line with the figure that it is about, from one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Parts = dict[str, Any]
+
+
+class Target(NamedTuple):
+    """``measured`` gives the figure from a run's parts, to be at most ``most``; ``beside`` is what it stands by.
+
+    ``why`` says what stands in the way where it is not reached.
+    """
+
+    what: str
+    wanted: str
+    most: float
+    unit: str
+    measured: Callable[[Parts], float]
+    beside: Callable[[Parts], str]
+    why: str = ""
+
+
+def _of(parts: Parts, *path: str) -> float:
+    found: Any = parts
+    for name in path:
+        found = found[name]
+    return float(found["median"])
+
+
+def _memory(name: str) -> Callable[[Parts], float]:
+    return lambda parts: _of(parts, "memory_hit", "10 s", name)
+
+
+def _disk(name: str) -> Callable[[Parts], float]:
+    return lambda parts: _of(parts, "disk_hit", "10 s", name)
+
+
+def _miss(parts: Parts) -> float:
+    """The least favourable of all lengths of clip."""
+    return max(each["enable()"]["median"] / each["upstream alone"]["median"] for each in _by_clip(parts["miss"]))
+
+
+def _by_clip(part: Parts) -> list[Any]:
+    return [figures for name, figures in part.items() if name.endswith(" s")]
+
+
+def _threads(parts: Parts) -> float:
+    alone = _of(parts, "threads", "1 threads, a model each")
+    return _of(parts, "threads", "8 threads, a model each") / alone
+
+
+def _floor_of_memory(parts: Parts) -> str:
+    names = ("os.stat", "a call through wrapt", "small clone")
+    return ", ".join(f"{name} {_memory('floor: ' + name)(parts):.1f}" for name in names)
+
+
+def _first(parts: Parts) -> float:
+    return _of(parts, "first_hit", "enable()")
+
+
+def _read(parts: Parts) -> float:
+    return _of(parts, "first_hit", "floor: one read of the weights")
+
+
+def _over_bare(parts: Parts, name: str) -> float:
+    return _of(parts, "start", name) - _of(parts, "start", "bare Python")
+
+
+def _grown(parts: Parts) -> float:
+    return _of(parts, "growth", "any voice of 10000") / _of(parts, "growth", "any voice of 10")
+
+
+TARGETS = (
+    Target("memory hit, `prepare_conditionals` with `enable()`", "at most 20 us", 20, "us", _memory("enable()"),
+           _floor_of_memory,
+           why="Seven fresh tensors made and let go of are 8 us and have no cheaper form; the rest is some forty calls"
+           " of Python functions that check the file and the model."),
+    Target("the same, as a share of the guide's own memory hit, which checks nothing", "at most 0.5", 0.5, "x",
+           lambda p: _memory("enable()")(p) / _memory("pt by path")(p),
+           lambda p: f"{_memory('pt by path')(p):.1f} us",
+           why="Where looking at the file system is cheap, resolving a path is, and that is all the other does: it"
+           " looks neither at the file nor at the model, and hands out the tensors that it keeps. The floor of a hit"
+           " that hands out fresh ones is 8 us."),
+    Target("disk hit, same process, over one read and one SHA-256 of the entry", "at most 2.5", 2.5, "x",
+           lambda p: _disk("enable()")(p) / _disk("floor: one read and one SHA-256")(p),
+           lambda p: f"{_disk('enable()')(p):.0f} us over {_disk('floor: one read and one SHA-256')(p):.0f}",
+           why="Every piece of it is needed (see performance.md) and they sum up to 2.5 x in loops of their own; in"
+           " turn each finds the processor's caches full of what the one before has read."),
+    Target("the same, over `Conditionals.load` of a `.pt`", "at most 0.3", 0.3, "x",
+           lambda p: _disk("enable()")(p) / _disk("Conditionals.load")(p),
+           lambda p: f"{_disk('enable()')(p):.0f} us over {_disk('Conditionals.load')(p):.0f}",
+           why="Where Conditionals.load takes less than half a millisecond, 0.3 of it is hardly more than the SHA-256"
+           " that tells a damaged entry from a whole one; torch.load checks no content."),
+    Target("first hit in a new process, over twice one read of the weights plus 5 ms", "at most 1", 1, "x",
+           lambda p: _first(p) / (2 * _read(p) + 5),
+           lambda p: f"{_first(p):.0f} ms; one read {_read(p):.0f} ms"),
+    Target("`import chatterbox_cached` and `enable()`, over bare Python", "at most 60 ms", 60, "ms",
+           lambda p: _over_bare(p, "import and enable()"),
+           lambda p: f"`import wrapt` alone {_over_bare(p, 'import wrapt'):.0f} ms",
+           why="The floor is importing wrapt, which imports asyncio and importlib.metadata; what is ours comes on top"
+           " of that."),
+    Target("`generate` without an audio prompt, added", "at most 20 us", 20, "us",
+           lambda p: _of(p, "generate", "enable()") - _of(p, "generate", "upstream alone"),
+           lambda p: f"`CachedTTS` {_of(p, 'generate', 'CachedTTS') - _of(p, 'generate', 'upstream alone'):.1f} us"),
+    Target("memory kept per voice", "at most 0.2 MB", 0.2, "MB", lambda p: float(p["room"]["enable()"]["memory"]),
+           lambda p: f"live conditionals {p['room']['dict by path']['memory']:.0f} MB"),
+    Target("miss, over upstream's preparation, the worst of four clips", "at most 1.02", 1.02, "x", _miss,
+           lambda p: f"upstream {_of(p, 'miss', '10 s', 'upstream alone'):.0f} ms for 10 s"),
+    Target("disk hit at 10,000 voices, over the same at 10", "at most 1.3", 1.3, "x", _grown,
+           lambda p: f"{_of(p, 'growth', 'any voice of 10000'):.0f} us"),
+    Target("opening a folder of 10,000 voices", "at most 20 ms", 20, "ms",
+           lambda p: _of(p, "growth", "opening, 10000 voices"),
+           lambda p: f"{_of(p, 'growth', 'opening, 10 voices'):.1f} ms for 10"),
+    Target("time per hit of 8 threads together, over that of 1 thread", "at most 1", 1, "x",
+           lambda p: 1 / _threads(p),
+           lambda p: f"{_of(p, 'threads', '8 threads, a model each'):.0f} hits/s",
+           why="Python's lock lets one thread at a time work, and PyTorch lets go of it in each of the seven"
+           " operations of a hit, where another thread may take it: the floor is 1, less the switches."),
+    Target("warm of 6 voices, over the sum of 6 preparations", "at most 1.03", 1.03, "x",
+           lambda p: _of(p, "warm", "ConditionalCache") / _of(p, "warm", "upstream alone"),
+           lambda p: f"{_of(p, 'warm', 'upstream alone'):.1f} s"),
+)  # fmt: skip
