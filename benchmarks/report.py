@@ -22,7 +22,7 @@ none of them depends on what the weights say. The sound does, and so does the le
 cut short or off, so what a whole job gains on your machine is not to be read from here: with the published weights a
 generation on a CPU takes far longer than a preparation, and the cache saves nothing of that.
 
-All ways ran in turn in the same processes (A B A B), with one thread each. Figures are medians; in brackets the 10th
+All ways took turns within each part (A B A B), with one thread each. Figures are medians; in brackets the 10th
 and the 90th percentile.
 """
 
