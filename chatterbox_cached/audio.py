@@ -69,10 +69,18 @@ class AudioIndex:
             return _of_file_object(audio)
         raise Unidentifiable("audio is neither a path nor a file object")
 
-    def last_digest(self, audio: object) -> str | None:
-        """The digest that a path had when it was last identified; for files that are gone since."""
-        seen = self._seen.get(path_of(audio))
-        return seen[1] if seen else None
+    def name_of(self, audio: object) -> str:
+        """What a voice goes by: the digest of its audio or, where that is not here, the digest it had, or its path.
+
+        Raises Unidentifiable for what is no path and can't be read.
+        """
+        try:
+            return self.identify(audio).digest
+        except Unidentifiable:
+            if not (path := path_of(audio)):
+                raise
+            seen = self._seen.get(path)
+            return seen[1] if seen else os.path.abspath(path)
 
     def forget(self, audio: object) -> None:
         """Read the file at this path again the next time."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import conditionals, guard
-from .audio import UNKNOWN_AUDIO, path_of
+from .audio import UNKNOWN_AUDIO
 from .calls import Preparation, Served, asked_for, doing, goes_round, is_doing, unproxied
 from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
@@ -46,6 +46,7 @@ class ConditionalCache:
         self.settings = settings
         self.off = switched_off()
         self._identity = Identity()
+        self._voice = self._identity.audio.name_of
         self._stats = Stats()
         self._reports = Reports(self._stats, settings.cache_dir)
         self._store = VoiceStore(settings, self._reports.failed)
@@ -294,12 +295,3 @@ class ConditionalCache:
             f" {now['memory_hits']} memory hits, {now['disk_hits']} disk hits, {now['misses']} misses,"
             f" {sum(now['bypasses'].values())} bypasses, {now['saved_seconds']:.1f} s saved>"
         )
-
-    def _voice(self, audio: object) -> str:
-        """What a voice goes by: the digest of its audio or, where that is not here, the digest it had, or its path."""
-        try:
-            return self._identity.audio.identify(audio).digest
-        except Unidentifiable:
-            if not (path := path_of(audio)):
-                raise
-            return self._identity.audio.last_digest(path) or os.path.abspath(path)

@@ -182,10 +182,13 @@ def test_the_number_of_remembered_files_is_bounded(
 
 
 def test_the_last_digest_outlives_the_file(index: AudioIndex, clip: Path) -> None:
-    assert index.last_digest(clip) is None
     digest = index.identify(clip).digest
+    assert index.name_of(clip) == digest
     clip.unlink()
-    assert index.last_digest(str(clip)) == digest
+    assert index.name_of(str(clip)) == digest
+    assert AudioIndex().name_of(clip) == str(clip)
+    with pytest.raises(Unidentifiable):
+        index.name_of(7)
 
 
 @pytest.mark.parametrize("opened", [lambda path: io.BytesIO(path.read_bytes()), lambda path: path.open("rb")])
