@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from .forks import renew_after_fork
@@ -13,6 +14,7 @@ class Stats:
     """Counters of one cache in this process; safe from any thread."""
 
     def __init__(self) -> None:
+        self.on_call: Callable[[], None] = lambda: None  # told of every miss and bypass
         self.renew_locks()
         renew_after_fork(self)
         self._hits: Counter[str] = Counter()
@@ -26,16 +28,19 @@ class Stats:
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
-    def hit(self, tier: str, prepare_seconds: float, took: float) -> None:
-        """A call was served from ``tier`` in ``took`` seconds instead of the entry's own ``prepare_seconds``."""
+    def hit(self, tier: str, prepare_seconds: float, took: float) -> float:
+        """A call was served from ``tier`` in ``took`` seconds instead of the entry's own; gives the seconds saved."""
+        saved = prepare_seconds - took
         with self._lock:
             self._hits[tier] += 1
-            self._saved_seconds += prepare_seconds - took
+            self._saved_seconds += saved
+        return saved
 
     def miss(self) -> None:
         """No tier had it, so upstream prepares."""
         with self._lock:
             self._misses += 1
+        self.on_call()
 
     def prepared(self, seconds: float) -> None:
         """What a miss took upstream."""
@@ -46,6 +51,7 @@ class Stats:
         """The call went round the cache to upstream."""
         with self._lock:
             self._bypasses[reason] += 1
+        self.on_call()
 
     def not_stored(self, reason: str) -> None:
         """What a miss prepared was not kept."""

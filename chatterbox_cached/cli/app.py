@@ -31,6 +31,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "path": Verb("path", "Print the cache folder."),
+    "stats": Verb("stats", "Show what the cache did, in all processes that used this folder."),
 }
 
 
