@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -109,13 +111,19 @@ def test_a_child_counts_its_own_calls_and_not_its_parents_again(root: Path) -> N
         desk.hit()
 
     def hit_once() -> None:
-        desk.hit()
-        until(lambda: (root / "account.db").exists() and _hits(root) == 1)  # by a thread of its own
+        desk.hit("b" * 64)
+        until(lambda: "b" * 64 in account.read(root).voices)  # by a thread of its own
 
     assert ended_well(forked(hit_once))
     desk.ledger.flush()
     assert _hits(root) == 4
-    assert account.read(root).voices[DIGEST].hits == 4
+    assert {digest: voice.hits for digest, voice in account.read(root).voices.items()} == {DIGEST: 3, "b" * 64: 1}
+
+
+def test_a_program_that_just_ends_loses_nothing(root: Path) -> None:
+    program = f"from tests.faults.test_account import *; desk = Desk(Path({str(root)!r})); desk.hit(); desk.hit()"
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
+    assert _hits(root) == 2
 
 
 _desk: Desk | None = None

@@ -104,7 +104,7 @@ def test_nothing_is_written_where_voices_would_not_be(root: Path, monkeypatch: p
     elif why == "not to be trusted":
         root.chmod(0o777)
     elif why == "switched off":
-        monkeypatch.setenv("CHATTERBOX_CACHED_DISABLED", "1")
+        monkeypatch.setenv("CHATTERBOX_CACHED_DISABLE", "1")
     ledger, stats = _ledger(root, auto_save=why != "auto_save off")
     stats.miss()
     ledger.used(DIGEST, "/voice.wav", None)
