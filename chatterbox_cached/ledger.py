@@ -100,12 +100,12 @@ class Ledger:
             return False
         self._began = None  # before anything is looked at, so that what comes now is written the next time
         self._gather()
-        if not self._usable():
-            return False
         if (trial := self._breaker.attempt()) is None:
             self._began = began
             return True
         try:
+            if not self._usable():
+                return False
             now = _flat(self._stats.snapshot())
             batch = Batch(began, _difference(now, self._told), list(self._voices.values()))
             account.add(self._folder(), batch, self._failed, trusted=self._trusted)
@@ -136,11 +136,11 @@ class Ledger:
             self._drop(account.clear)
 
     def _drop(self, drop: Callable[[Path], None]) -> None:
-        if self._usable():
-            try:
+        try:
+            if self._usable():
                 drop(self._folder())
-            except ChatterboxCachedError as error:
-                self._failed(error)
+        except (ChatterboxCachedError, OSError) as error:
+            self._failed(error)
 
     def _usable(self) -> bool:
         """Whether the disk tier has made the folder, and would use it."""
