@@ -74,11 +74,7 @@ def _rows(name: str, value: Any) -> _Rows:
     if isinstance(value, dict):
         reasons = sorted(value.items(), key=lambda item: -item[1])
         return [(label, _number(sum(value.values())))] + [(f"  {reason}", _number(n)) for reason, n in reasons]
-    return (
-        [(label.removesuffix(" seconds"), f"{value:,.1f} s")]
-        if name.endswith("_seconds")
-        else [(label, _number(value))]
-    )
+    return [(label, f"{value:,.1f}" if name.endswith("_seconds") else _number(value))]
 
 
 def _number(n: float) -> str:
