@@ -15,6 +15,7 @@ from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
 from .families import family_of, overrides
 from .identity import Identity, Key, voice_prefix
+from .ledger import Ledger
 from .reports import Reports
 from .settings import Settings, resolve, switched_off
 from .singleflight import SingleFlight
@@ -49,6 +50,7 @@ class ConditionalCache:
         self._voice = self._identity.audio.name_of
         self._stats = Stats()
         self._reports = Reports(self._stats, settings.cache_dir)
+        self._account = Ledger(settings, self._stats, self._reports)
         self._store = VoiceStore(settings, self._reports.failed)
         folder = settings.cache_dir
         usable = Path.is_dir if settings.trust_cache_dir else is_believed
@@ -134,7 +136,7 @@ class ConditionalCache:
             self._store.stores.open()  # the first of several processes makes the folder that they meet in
         with self._flights.flight(key.text):
             # Whoever was in flight before may have prepared it.
-            found = None if refresh else self._look_again(key, call.model.device)
+            found = None if refresh else self._store.find(key.text, call.model.device)
             if found is not None and self._hit(found[0], call, key, found[1], emotion, started):
                 return Served(found[0])
             return self._miss(call, key, emotion)
@@ -161,10 +163,6 @@ class ConditionalCache:
             self._reports.failed("identity", error)
         return None
 
-    def _look_again(self, key: Key, device: str | torch.device) -> tuple[str, Snapshot] | None:
-        snapshot = self._store.near(key.text, device)
-        return ("memory", snapshot) if snapshot is not None else self._store.far(key.text, device)
-
     def _hit(
         self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
     ) -> bool:
@@ -173,7 +171,8 @@ class ConditionalCache:
         except Exception as error:
             self._reports.failed("hit", error)
             return False
-        self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
+        saved = self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
+        self._account.used(key.audio.digest, call.audio, saved)
         if self._verifier.due():
             self._verifier.differences(call, key, snapshot, emotion)
         return True
@@ -182,6 +181,7 @@ class ConditionalCache:
         import torch
 
         self._stats.miss()
+        self._account.used(key.audio.digest, call.audio, None)
         started = time.perf_counter()
         # Upstream prepares with gradients on, and 290 MB of graph would stay alive with each voice.
         with doing("prepare", call.model), torch.no_grad():
@@ -252,6 +252,7 @@ class ConditionalCache:
 
     def clear_disk(self) -> int:
         """Drop what is on disk; says how many entries."""
+        self._account.clear()
         return self._store.stores.clear()
 
     def clear_all(self) -> int:
@@ -262,6 +263,7 @@ class ConditionalCache:
         """Drop everything that was ever made of the voice in ``audio_path``, in all tiers; says how many entries."""
         voice = self._voice(audio_path)
         brought = self._brought.pop(voice, None)
+        self._account.forget(voice)
         return self._store.forget(voice_prefix(voice)) + (brought is not None)
 
     def check(self, fix: bool = True) -> CheckReport:
@@ -285,6 +287,7 @@ class ConditionalCache:
 
     def close(self) -> None:
         """Let go of files and connections; the next call opens them again."""
+        self._account.flush()
         self._store.stores.close()
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,20 +23,24 @@ class Stats:
     """Counters of one cache in this process; safe from any thread."""
 
     def __init__(self) -> None:
+        self.on_call: Callable[[], None] = lambda: None  # told of every miss and bypass
         self.renew_locks()
         renew_after_fork(self)
-        self._counts: Counter[Count] = Counter()
+        self._counts: defaultdict[Count, float] = defaultdict(int)
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
-    def hit(self, tier: str, prepare_seconds: float, took: float) -> None:
-        """A call was served from ``tier`` in ``took`` seconds instead of the entry's own ``prepare_seconds``."""
-        self._count({("hits", tier): 1, ("saved_seconds", ""): prepare_seconds - took})
+    def hit(self, tier: str, prepare_seconds: float, took: float) -> float:
+        """A call was served from ``tier`` in ``took`` seconds instead of the entry's own; gives the seconds saved."""
+        saved = prepare_seconds - took
+        self._count({("hits", tier): 1, ("saved_seconds", ""): saved})
+        return saved
 
     def miss(self) -> None:
         """No tier had it, so upstream prepares."""
         self._count({("misses", ""): 1})
+        self.on_call()
 
     def prepared(self, seconds: float) -> None:
         """What a miss took upstream."""
@@ -45,6 +49,7 @@ class Stats:
     def bypass(self, reason: str) -> None:
         """The call went round the cache to upstream."""
         self._count({("bypasses", reason): 1})
+        self.on_call()
 
     def not_stored(self, reason: str) -> None:
         """What a miss prepared was not kept."""
@@ -76,10 +81,11 @@ class Stats:
 
     def _count(self, counts: Mapping[Count, float]) -> None:
         with self._lock:
-            self._counts.update(counts)
+            for count, number in counts.items():  # several times as quick as a Counter's update()
+                self._counts[count] += number
         for listener in _listeners:
             listener(counts)
 
 
-def _by_name(counts: Counter[Count], kind: str) -> dict[str, int]:
+def _by_name(counts: Mapping[Count, float], kind: str) -> dict[str, float]:
     return {name: number for (each, name), number in counts.items() if each == kind}

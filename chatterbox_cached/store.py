@@ -47,6 +47,11 @@ class VoiceStore:
         """The snapshot from memory, its tensors on ``device``."""
         return self.memory.get(_in_memory(key, device))
 
+    def find(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
+        """The snapshot from the nearest tier that has it, with that tier's name."""
+        snapshot = self.near(key, device)
+        return ("memory", snapshot) if snapshot is not None else self.far(key, device)
+
     def far(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier below memory that has it, with that tier's name. Memory keeps it too."""
         found = self.stores.get(key)

@@ -47,6 +47,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "Hear and time the cache.", _ITS_OWN_OPTIONS),
     "path": Verb("path", "Print the cache folder."),
     "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
+    "stats": Verb("stats", "Show what the cache did, in all processes that used this folder."),
 }
 
 

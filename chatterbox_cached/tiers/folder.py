@@ -100,12 +100,16 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def _refuse_network(root: Path) -> None:
-    kind = file_system(root)
-    if kind in _NETWORK:
+    if is_on_network(root):
         raise NetworkFolder(
-            f"{root} is on a network file system ({kind}), where SQLite can lose data. Choose a local folder with"
-            " cache_dir= or CHATTERBOX_CACHED_DIR"
+            f"{root} is on a network file system ({file_system(root)}), where SQLite can lose data. Choose a"
+            " local folder with cache_dir= or CHATTERBOX_CACHED_DIR"
         )
+
+
+def is_on_network(path: Path) -> bool:
+    """Whether SQLite's locks can't be relied on at ``path``."""
+    return file_system(path) in _NETWORK
 
 
 def file_system(path: Path) -> str | None:

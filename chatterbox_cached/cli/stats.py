@@ -1,0 +1,86 @@
+"""``chatterbox-cached stats``: what all processes did with this folder, and what is in it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import account
+from ..account import Account
+from ..errors import NotCachedError
+from ..tiers.disk import DiskTier
+from .common import CacheDir, Json, print_json, settings_for
+
+_Rows = list[tuple[str, str]]
+
+
+def command(cache_dir: CacheDir = None, json: Json = False) -> None:
+    """Show what the cache did, in all processes that used this folder, and what is in it.
+
+    A process tells what it did within seconds, and when it ends.
+
+    Example: chatterbox-cached stats --json
+    """
+    settings = settings_for(cache_dir)
+    folder = settings.cache_dir
+    if folder is None:
+        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
+    counted = account.read(folder)
+    kept = {**_kept(folder, settings.trust_cache_dir), "size_limit": settings.size_limit}
+    if json:
+        print_json({"cache_dir": str(folder), "since": counted.since, "totals": counted.totals, "kept": kept})
+    else:
+        _show(folder, counted, kept)
+
+
+def _kept(folder: Path, trusted: bool) -> dict[str, int]:
+    # Without a limit of its own, for opening a folder makes it fit the limit.
+    tier = DiskTier(folder, sys.maxsize, trusted=trusted)
+    try:
+        keys = tier.keys()
+        voices = len({key.rpartition("/")[0] for key in keys})
+        return {"voices": voices, "entries": len(keys), "bytes": tier.nbytes()}
+    finally:
+        tier.close()
+
+
+def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    for name, value in [*_did(counted), ("", ""), *_holds(kept)]:
+        table.add_row(Text(name, style="bold" if name and not name.startswith(" ") else ""), Text(value))
+    console = Console()
+    console.print(Text(str(folder)), soft_wrap=True)  # a path that is broken up can't be copied
+    console.print(table)
+
+
+def _did(counted: Account) -> _Rows:
+    if counted.since is None:
+        return [("nothing counted yet", "")]
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(counted.since))
+    return [("counted since", since)] + [row for item in counted.totals.items() for row in _rows(*item)]
+
+
+def _rows(name: str, value: Any) -> _Rows:
+    """One counter; one with reasons has its sum, and a row per reason."""
+    label = name.replace("_", " ")
+    if isinstance(value, dict):
+        reasons = sorted(value.items(), key=lambda item: -item[1])
+        return [(label, _number(sum(value.values())))] + [(f"  {reason}", _number(n)) for reason, n in reasons]
+    return [(label, f"{value:,.1f}" if name.endswith("_seconds") else _number(value))]
+
+
+def _number(n: float) -> str:
+    return f"{n:,}"
+
+
+def _holds(kept: dict[str, int]) -> _Rows:
+    size = f"{kept['bytes'] / 1e6:,.1f} of {kept['size_limit'] / 1e6:,.0f} MB"
+    return [("voices", _number(kept["voices"])), ("entries", _number(kept["entries"])), ("on disk", size)]

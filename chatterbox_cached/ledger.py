@@ -1,0 +1,249 @@
+"""One process's side of the account: events are noted in memory, and one thread writes them down a little later.
+
+A thread of all ledgers of a process starts with the first event and writes about two seconds after one. What is not
+written yet is written at the end of the process, but not by one that is killed or ends by ``os._exit``: of that,
+the last seconds are lost.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import account
+from .account import Batch, Totals, VoiceAccount
+from .audio import path_of
+from .errors import ChatterboxCachedError
+from .forks import renew_after_fork
+from .reports import Reports
+from .settings import Settings, switched_off
+from .stats import Stats
+from .tiers.breaker import Breaker
+from .tiers.folder import entries_of, is_believed, is_on_network
+
+DELAY_SECONDS = 2.0
+_MEASURED = 4096  # voices whose duration was looked for already
+_EXIT_SECONDS = 5.0
+
+
+class _Use(NamedTuple):
+    digest: str
+    path: str
+    name: str
+    when: float
+    saved: float | None  # None for a miss
+
+
+class Ledger:
+    """Notes what one cache does; ``used`` is called on every hit, so it takes no lock and touches no disk.
+
+    Nothing is written without a cache folder, or where voices would not be written either.
+    """
+
+    def __init__(self, settings: Settings, stats: Stats, reports: Reports) -> None:
+        self._root, self._trusted = settings.cache_dir, settings.trust_cache_dir
+        self._stats, self._reports, self._breaker = stats, reports, Breaker()
+        self._on = self._root is not None and settings.auto_save and not switched_off()
+        self._measured: set[str] = set()
+        self.renew_locks()
+        renew_after_fork(self)
+        stats.on_call = self.noticed
+
+    def renew_locks(self) -> None:
+        """In a forked child: what is noted and not written is the parent's to write."""
+        self._lock = threading.Lock()
+        self._stats.renew_locks()  # it may be its turn only after this
+        self._told = _flat(self._stats.snapshot())
+        self._uses: deque[_Use] = deque()
+        self._voices: dict[str, VoiceAccount] = {}
+        self._began: float | None = None
+
+    def used(self, digest: str, audio: object, saved: float | None) -> None:
+        """The voice of this audio was served from the cache, which ``saved`` so many seconds, or was prepared."""
+        if self._on and digest:
+            path = path_of(audio)
+            name = path or getattr(audio, "name", "")
+            if path and not os.path.isabs(path):
+                path = os.path.abspath(path)  # now, for the program may change its folder
+            self._uses.append(_Use(digest, path, name if isinstance(name, str) else "", time.time(), saved))
+            self.noticed()
+
+    def noticed(self) -> None:
+        """Something was counted that is to be written."""
+        if self._on and self._began is None:
+            self._began = time.time()
+            _writer.write_soon(self)
+
+    def flush(self) -> bool:
+        """Write what is not written yet; says whether there is something left that could be written later.
+
+        Failures are reported, and then the account is left alone for a while.
+        """
+        if not self._lock.acquire(timeout=_EXIT_SECONDS):
+            return True
+        try:
+            return self._flush()
+        finally:
+            self._lock.release()
+
+    def _flush(self) -> bool:
+        if (began := self._began) is None:
+            return False
+        self._began = None  # before anything is looked at, so that what comes now is written the next time
+        self._gather()
+        if (trial := self._breaker.attempt()) is None:
+            self._began = began
+            return True
+        try:
+            if not self._usable():
+                return False
+            now = _flat(self._stats.snapshot())
+            batch = Batch(began, _difference(now, self._told), list(self._voices.values()))
+            account.add(self._folder(), batch, self._failed, trusted=self._trusted)
+        except Exception as error:
+            self._breaker.failed(trial)
+            self._began = began
+            self._failed(error)
+            return True
+        self._breaker.worked()
+        self._told = now
+        self._voices.clear()
+        return False
+
+    def forget(self, digest: str) -> None:
+        """Drop the voice's row, and what is noted of it."""
+        with self._lock:
+            self._gather()
+            self._voices.pop(digest, None)
+            self._measured.discard(digest)
+            self._drop(lambda root: account.forget(root, [digest]))
+
+    def clear(self) -> None:
+        """Drop all voices' rows, and what is noted of them."""
+        with self._lock:
+            self._gather()
+            self._voices.clear()
+            self._measured.clear()
+            self._drop(account.clear)
+
+    def _drop(self, drop: Callable[[Path], None]) -> None:
+        try:
+            if self._usable():
+                drop(self._folder())
+        except (ChatterboxCachedError, OSError) as error:
+            self._failed(error)
+
+    def _usable(self) -> bool:
+        """Whether the disk tier has made the folder, and would use it."""
+        if self._root is None or is_on_network(self._root):
+            return False
+        entries = entries_of(self._root)
+        return entries.is_dir() if self._trusted else is_believed(entries)
+
+    def _folder(self) -> Path:
+        assert self._root is not None
+        return self._root
+
+    def _failed(self, error: Exception) -> None:
+        self._reports.failed("account", error)
+
+    def _gather(self) -> None:
+        """Add up what was noted per voice."""
+        while self._uses:
+            use = self._uses.popleft()
+            voice = self._voices.get(use.digest) or VoiceAccount(use.digest, None, None, None, 0.0, 0, 0.0)
+            if voice.duration is None and use.digest not in self._measured:
+                voice = replace(voice, duration=self._duration(use))
+            self._voices[use.digest] = replace(
+                voice,
+                name=os.path.basename(use.name) or None,
+                path=use.path or None,
+                last_used=use.when,
+                hits=voice.hits + (use.saved is not None),
+                saved_seconds=voice.saved_seconds + (use.saved or 0.0),
+            )
+
+    def _duration(self, use: _Use) -> float | None:
+        if len(self._measured) >= _MEASURED:
+            self._measured.clear()
+        self._measured.add(use.digest)
+        with contextlib.suppress(Exception):
+            if os.path.isfile(use.path):
+                import soundfile
+
+                return float(soundfile.info(use.path).duration)
+        return None
+
+
+class _Writer:
+    """The thread that writes for all ledgers of this process; it holds on to those that have something to write."""
+
+    def __init__(self) -> None:
+        self.renew_locks()
+        renew_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._waiting: set[Ledger] = set()
+        self._wanted = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def write_soon(self, ledger: Ledger) -> None:
+        self._waiting.add(ledger)
+        self._wanted.set()
+        if self._thread is None:
+            with self._lock:
+                self._start()
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        # Workers of multiprocessing end by os._exit, past atexit.
+        if (util := sys.modules.get("multiprocessing.util")) is not None:
+            util.Finalize(None, self.write_all, exitpriority=0)
+        self._thread = threading.Thread(target=self._run, name="chatterbox-cached account", daemon=True)
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending; then write_all comes next
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            time.sleep(DELAY_SECONDS)
+            self._wanted.clear()
+            self.write_all()
+
+    def write_all(self) -> None:
+        """Write what every ledger has noted; what can't be written yet is tried again later."""
+        for ledger in list(self._waiting):
+            self._waiting.discard(ledger)
+            if ledger.flush():
+                self._waiting.add(ledger)
+                self._wanted.set()
+
+
+_writer = _Writer()
+atexit.register(_writer.write_all)
+
+
+def _flat(snapshot: dict[str, Any]) -> Totals:
+    """Counters by name and reason."""
+    flat: Totals = {}
+    for name, value in snapshot.items():
+        if isinstance(value, dict):
+            flat |= {(name, reason): n for reason, n in value.items()}
+        else:
+            flat[name, ""] = value
+    return flat
+
+
+def _difference(now: Totals, before: Totals) -> Totals:
+    return {key: change for key, n in now.items() if (change := n - before.get(key, 0))}
