@@ -30,6 +30,12 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "ls": Verb("ls", "List the voices that are cached."),
+    "show": Verb("show", "Show one voice and what made it."),
+    "rm": Verb("rm", "Remove voices."),
+    "clear": Verb("clear", "Remove all voices."),
+    "prune": Verb("prune", "Remove what is old or too much."),
+    "check": Verb("check", "Find and repair damage."),
     "path": Verb("path", "Print the cache folder."),
 }
 

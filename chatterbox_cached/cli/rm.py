@@ -1,0 +1,38 @@
+"""``chatterbox-cached rm VOICE...``: drop single voices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .common import CacheDir, Json, print_json
+from .figures import counted, size
+from .voices import find, opened
+
+VoiceNames = Annotated[
+    list[str],
+    typer.Argument(metavar="VOICE...", help="Audio files, names or paths from ls, or the beginnings of digests."),
+]
+
+
+def command(voices: VoiceNames, cache_dir: CacheDir = None, json: Json = False) -> None:
+    """Remove voices with everything that was made of them. The audio files stay.
+
+    If one of them is not known, none is removed. A program that is running keeps what it has in memory.
+
+    Example: chatterbox-cached rm anna.wav 3f9a2c
+    """
+    with opened(cache_dir) as folder:
+        found = {voice.digest: voice for voice in [find(folder, name) for name in voices]}
+        folder.remove(found.values())
+    if json:
+        print_json(
+            [
+                {"digest": voice.digest, "name": voice.label, "entries": len(voice.entries), "bytes": voice.nbytes}
+                for voice in found.values()
+            ]
+        )
+        return
+    for voice in found.values():
+        print(f"Removed {voice.label}: {counted(len(voice.entries), 'entry', 'entries')}, {size(voice.nbytes)}")
