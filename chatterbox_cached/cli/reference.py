@@ -1,4 +1,4 @@
-"""The page of the command line, made from the real help: ``python -m chatterbox_cached.cli.reference > docs/...``."""
+"""The page of the command line, docs/command-line.md, made from the real help by ``make docs``."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from .voices import find, opened
 
 VoiceNames = Annotated[
     list[str],
-    typer.Argument(metavar="VOICE...", help="Audio files, names or paths from ls, or the beginnings of digests."),
+    typer.Argument(help="Audio files, names or paths from ls, or the beginnings of digests."),
 ]
 
 
-def command(voices: VoiceNames, cache_dir: CacheDir = None, json: Json = False) -> None:
+def command(voice: VoiceNames, cache_dir: CacheDir = None, json: Json = False) -> None:
     """Remove voices with everything that was made of them. The audio files stay.
 
     If one of them is not known, none is removed. A program that is running keeps what it has in memory.
@@ -24,15 +24,15 @@ def command(voices: VoiceNames, cache_dir: CacheDir = None, json: Json = False) 
     Example: chatterbox-cached rm anna.wav 3f9a2c
     """
     with opened(cache_dir) as folder:
-        found = {voice.digest: voice for voice in [find(folder, name) for name in voices]}
+        found = {known.digest: known for known in [find(folder, name) for name in voice]}
         folder.remove(found.values())
     if json:
         print_json(
             [
-                {"digest": voice.digest, "name": voice.label, "entries": len(voice.entries), "bytes": voice.nbytes}
-                for voice in found.values()
+                {"digest": gone.digest, "name": gone.label, "entries": len(gone.entries), "bytes": gone.nbytes}
+                for gone in found.values()
             ]
         )
         return
-    for voice in found.values():
-        print(f"Removed {voice.label}: {counted(len(voice.entries), 'entry', 'entries')}, {size(voice.nbytes)}")
+    for gone in found.values():
+        print(f"Removed {gone.label}: {counted(len(gone.entries), 'entry', 'entries')}, {size(gone.nbytes)}.")

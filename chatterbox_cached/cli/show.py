@@ -13,7 +13,7 @@ from .figures import counted, length, size, span
 from .voices import Folder, Made, Voice, find, opened, plain
 
 VoiceName = Annotated[
-    str, typer.Argument(metavar="VOICE", help="Its audio file, a name or path from ls, or the beginning of its digest.")
+    str, typer.Argument(help="Its audio file, a name or path from ls, or the beginning of its digest.")
 ]
 
 

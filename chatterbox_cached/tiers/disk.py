@@ -116,7 +116,8 @@ class DiskTier:
     def listing(self) -> list[Stored]:
         """Every entry, those stored longest ago first. No value file is read."""
         select = "SELECT key, size, store_time FROM Cache WHERE raw = 1 ORDER BY rowid"
-        rows = self._ask(lambda cache: cache._sql(select).fetchall(), [])
+        none: list[tuple[Any, ...]] = []
+        rows = self._ask(lambda cache: list(cache._sql(select)), none)
         return [Stored(*row) for row in rows if tuple(map(type, row)) == (str, int, float)]  # else it is none of ours
 
     def __len__(self) -> int:
