@@ -58,7 +58,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     heads = ("Length", "Models", "Size", "Age", "Hits", "Saved")
     widths = [max(len(head), *map(len, cells)) for head, cells in zip(heads, zip(*figures, strict=True), strict=True)]
     room = console.width - sum(widths) - _GAP * len(heads)
-    if room < _NARROW:  # then two models stand below each other
+    if room < min(_NARROW, max(len(row["path"] or row["digest"][:12]) for row in rows)):  # two models on two lines
         room += max(0, widths[1] - _MODELS_WIDTH)
         widths[1] = min(widths[1], _MODELS_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")

@@ -95,7 +95,7 @@ def _of_entry(entry: dict[str, Any]) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {version}" for name, version in value.items() if version is not None)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(str(each) for each in value if each != "") if isinstance(value, list) else str(value)
 
 
 def _when(moment: float, now: float) -> str:

@@ -123,7 +123,7 @@ def opened(cache_dir: Path | None) -> Iterator[Folder]:
         if not settings.trust_cache_dir:
             refuse_strangers(root)
         store = VoiceStore(replace(settings, size_limit=_NO_LIMIT), _failed)
-        yield Folder(root, store, account.read(root))
+        yield Folder(root, store, _account(root))
         store.stores.close()
     except PermissionError as error:
         raise ChatterboxCachedError(
@@ -135,6 +135,15 @@ def opened(cache_dir: Path | None) -> Iterator[Folder]:
             f"The index of the cache folder {root} can't be used ({error}). If another program keeps it busy, try"
             " again; if the disk is full or read-only, see to that first."
         ) from error
+
+
+def _account(root: Path) -> Account:
+    """The names and counts; voices can be seen and removed without them."""
+    try:
+        return account.read(root)
+    except ChatterboxCachedError as error:
+        print(f"Names and hits are not known: {error}", file=sys.stderr)
+        return Account({}, None, {})
 
 
 def _failed(place: str, error: Exception) -> None:
