@@ -90,9 +90,9 @@ def _voice(row: dict[str, Any], room: int) -> Any:
     name = plain(row["name"] or row["digest"][:12])
     path = plain(row["path"] or name)
     folder = path[: -len(name)] if path.endswith(name) else ""
-    shown = Text(folder, "dim").append(name, "cyan" if row["name"] else "default")
+    shown = Text().append(folder, "dim").append(name, "cyan" if row["name"] else "default")
     while shown.cell_len > room:
-        shown = Text("…", "dim").append_text(shown[max(2, shown.cell_len - room + 1) :])
+        shown = Text().append("…", "dim").append_text(shown[max(2, shown.cell_len - room + 1) :])
     return shown
 
 

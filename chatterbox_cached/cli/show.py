@@ -70,7 +70,9 @@ def _print(voice: Voice, data: dict[str, Any]) -> None:
     for entry in data["entries"]:
         took = "" if entry["unusable"] else f", took {entry['prepare_seconds']:.1f} s"
         stored = f"stored {_when(entry['stored'], now)}"
-        console.print(Text(f"\n{entry['model']}", "bold").append(f"  {size(entry['bytes'])}, {stored}{took}", "dim"))
+        console.print(
+            Text().append(f"\n{entry['model']}", "bold").append(f"  {size(entry['bytes'])}, {stored}{took}", "dim")
+        )
         console.print(_grid(_of_entry(entry)))
 
 
