@@ -19,7 +19,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults fuzz bench bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test faults fuzz bench bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -28,6 +28,9 @@ setup: .venv/.ready ## build .venv; again only when pyproject.toml or constraint
 
 demo: .venv/.ready ## hear and time the cache; VOICE=my.wav takes your own voice, DEMO_ARGS adds options
 	$(BIN)/chatterbox-cached demo $(if $(VOICE),--voice "$(VOICE)") $(DEMO_ARGS)
+
+docs: .venv/.ready ## write docs/command-line.md anew from the help of each verb
+	$(BIN)/python -m chatterbox_cached.cli.reference > docs/command-line.md
 
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy.
 test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest

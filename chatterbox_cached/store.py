@@ -13,7 +13,7 @@ from .identity import SCHEMA
 from .settings import Settings
 from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
-from .tiers.disk import DiskTier
+from .tiers.disk import DiskTier, Stored
 from .tiers.memory import MemoryTier
 from .tiers.repair import CheckReport
 
@@ -98,6 +98,17 @@ class VoiceStore:
             if (found := self.far(key, "cpu")) is not None:
                 return found[1]
         return None
+
+    def listing(self) -> list[Stored]:
+        """Every entry on disk, those stored longest ago first. Raises what keeps the folder from being read."""
+        return [] if self._disk is None else self._disk.listing()
+
+    def header(self, key: str) -> wire.Header:
+        """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
+        entry = None if self._disk is None else self._disk.get(key)
+        if entry is None:
+            raise EntryError("entry is gone")
+        return wire.header_of(key, entry, self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
         """Look through the disk tier and, with ``fix``, repair it; a pause that it was given ends."""

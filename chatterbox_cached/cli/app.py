@@ -39,15 +39,21 @@ _ITS_OWN_OPTIONS = {
 }
 
 VERBS: dict[str, Verb] = {
+    "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
+    "stats": Verb("stats", "Show what the cache did, in all processes that used this folder."),
+    "ls": Verb("ls", "List the voices that are cached."),
+    "show": Verb("show", "Show one voice and what made it."),
     "warm": Verb("warm", "Prepare voices before they are needed."),
     "verify": Verb("verify", "Prepare voices again and compare them with what is kept."),
+    "rm": Verb("rm", "Remove voices."),
+    "prune": Verb("prune", "Remove what is old or too much."),
+    "clear": Verb("clear", "Remove all voices."),
+    "check": Verb("check", "Find and repair damage."),
+    "path": Verb("path", "Print the cache folder."),
     "export": Verb("export", "Write voices to a bundle (voices.cbv), or one to a voice.pt."),
     "import": Verb("import_", "Keep the voices of a bundle, or of a voice.pt."),
     "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
     "demo": Verb("demo", "Hear and time the cache.", _ITS_OWN_OPTIONS),
-    "path": Verb("path", "Print the cache folder."),
-    "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
-    "stats": Verb("stats", "Show what the cache did, in all processes that used this folder."),
 }
 
 

@@ -16,10 +16,11 @@ from ..settings import Settings
 from ..tiers.disk import DiskTier
 from .common import CacheDir, Json, print_json, settings_for
 from .models import Model
-from .resolving import digest_of
+from .voices import find, opened
 
 Voices = Annotated[
-    list[str] | None, typer.Argument(metavar="VOICE", help="Audio files, or beginnings of voices' digests.")
+    list[str] | None,
+    typer.Argument(metavar="VOICE", help="Audio files, names or paths from ls, or beginnings of digests."),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: voices.cbv, or one voice.pt.")]
 Everything = Annotated[bool, typer.Option("--all", help="All voices of the folder.")]
@@ -43,9 +44,11 @@ def command(
     if everything == bool(voices):
         raise typer.BadParameter("give the voices to export, or --all")
     settings = settings_for(cache_dir)
+    with opened(cache_dir) as folder:
+        digests = {voice: find(folder, voice).digest for voice in voices or []}
     tier = bundles.open_folder(settings)
     try:
-        found, refused = _found(tier, settings, voices, model)
+        found, refused = _found(tier, settings, digests, model)
         if output.suffix.lower() == ".pt":
             written = [_write_voice_file(tier, settings, found, output)]
         else:
@@ -57,13 +60,15 @@ def command(
 
 
 def _found(
-    tier: DiskTier, settings: Settings, voices: list[str] | None, model: Model | None
+    tier: DiskTier, settings: Settings, digests: dict[str, str], model: Model | None
 ) -> tuple[list[Voice], dict[str, str]]:
-    """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why."""
-    prefixes = [voice_prefix(digest_of(voice, tier)) for voice in voices] if voices else [""]
+    """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why.
+
+    ``digests``: of the audio, by what the user calls it; of none, everything.
+    """
     found, refused = dict[str, Voice](), dict[str, str]()
-    for prefix, name in zip(prefixes, voices or ["this folder"], strict=True):
-        keys = tier.keys(prefix)
+    for name, digest in (digests or {"this folder": None}).items():
+        keys = tier.keys("" if digest is None else voice_prefix(digest))
         for key in keys:
             try:
                 voice = bundles.kept(tier, key, settings.signing_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,15 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from .. import bundles, fit, voice_files, wire
+from ..audio import AudioIndex
 from ..bundles import TakenIn, Voice
 from ..calls import asked_for
+from ..errors import ChatterboxCachedError, Unidentifiable
 from ..families import FAMILIES, named
 from ..identity import Identity, voice_prefix
 from ..settings import Settings
 from .common import CacheDir, Json, print_json, settings_for
 from .models import Checkpoint, Device, Model, load, quietly
-from .resolving import digest_of
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="voices.cbv, or voice.pt in Chatterbox's own format.")]
 As = Annotated[
     str | None,
@@ -72,13 +75,23 @@ def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[s
         return Identity().made_by(loaded, family, asked_for(loaded, family, "", 0.5).others)
 
 
+def _digest_of(audio: str) -> str:
+    """The SHA-256 of an audio file, which may be given itself: the audio need not be here."""
+    if _SHA256.fullmatch(audio.lower()):
+        return audio.lower()
+    try:
+        return AudioIndex().identify(audio).digest
+    except Unidentifiable as doubt:
+        raise ChatterboxCachedError(f"{audio} is no audio file that can be read, and no SHA-256 of one.") from doubt
+
+
 def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
     snapshot = voice_files.read(file, "cpu")  # before the model is loaded, which takes long
     tier = bundles.open_folder(settings)
     try:
-        prefix = voice_prefix(digest_of(audio, tier))
+        prefix = voice_prefix(_digest_of(audio))
         digest, made_by = _maker(*which)
         tier.put(prefix + digest, wire.encode(prefix + digest, snapshot, settings.signing_key, made_by))
     finally:

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import EntryError
 from ..forks import renew_after_fork, unforked
@@ -34,6 +34,14 @@ TIMEOUT_SECONDS = 2.0
 OPEN_SECONDS = 4.0
 WORST_SECONDS = 2 * OPEN_SECONDS + 3 * TIMEOUT_SECONDS
 _Result = TypeVar("_Result")
+
+
+class Stored(NamedTuple):
+    """An entry as the index has it: its key, its size in bytes, and when it was stored (time.time())."""
+
+    key: str
+    nbytes: int
+    stored: float
 
 
 class DiskTier:
@@ -104,6 +112,13 @@ class DiskTier:
 
     def keys(self, prefix: str = "") -> list[str]:
         return self._ask(lambda cache: [key for key in cache if key and key.startswith(prefix)], [])
+
+    def listing(self) -> list[Stored]:
+        """Every entry, those stored longest ago first. No value file is read."""
+        select = "SELECT key, size, store_time FROM Cache WHERE raw = 1 ORDER BY rowid"
+        none: list[tuple[Any, ...]] = []
+        rows = self._ask(lambda cache: list(cache._sql(select)), none)
+        return [Stored(*row) for row in rows if tuple(map(type, row)) == (str, int, float)]  # else it is none of ours
 
     def __len__(self) -> int:
         return int(self._ask(len, 0))

@@ -141,9 +141,9 @@ def test_errors_are_one_line_and_leave_nothing_behind(cli: Cli, filled: Filled, 
         ("import", "bad.cbv"): "bad.cbv can't be imported, and nothing of it was",
         ("import", "missing.cbv"): "No such file",
         ("import", "bad.pt", "--as", "ab" * 32, "--model", "english"): "bad.pt can't be read as conditionals",
-        ("export", "ffff", "-o", "voices.cbv", "--cache-dir", source): "No voice begins with ffff",
-        ("export", "anna", "-o", "voices.cbv", "--cache-dir", source): "no audio file",
-        ("export", "cd" * 32, "-o", "voices.cbv", "--cache-dir", source): "Nothing is kept of cdcd",
+        ("export", "ffff", "-o", "voices.cbv", "--cache-dir", source): "No voice is known as 'ffff'",
+        ("export", "anna", "-o", "voices.cbv", "--cache-dir", source): "No voice is known as 'anna'",
+        ("export", "cd" * 32, "-o", "voices.cbv", "--cache-dir", source): "No voice is known as 'cdcd",
         ("export", "--all", "-o", "no/such/voices.cbv", "--cache-dir", source): "No such file",
     }.items():
         shown = cli(*arguments, code=1)

@@ -1,0 +1,59 @@
+"""Sizes, times and ages, as people read and write them."""
+
+from __future__ import annotations
+
+import re
+
+import typer
+
+from ..errors import SettingsError
+from ..settings import resolve
+
+_AGE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+
+
+def size(nbytes: int) -> str:
+    """Bytes as "167 KB"."""
+    number = float(nbytes)
+    for unit in ("B", "KB", "MB"):
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def length(seconds: float) -> str:
+    """The length of audio, such as "6.0 s" or "2:05"."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def span(seconds: float) -> str:
+    """A time span in one unit, such as "12 s", "5 min", "3 h", "40 d"."""
+    for unit, least, most in (("s", 1, 100), ("min", 60, 100), ("h", 3_600, 48)):
+        if seconds < (most - 0.5) * least:
+            return f"{max(0.0, seconds) / least:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A count with its noun."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "500MB", as for every setting. Wrong usage where it is none."""
+    try:
+        return resolve({"size_limit": text}).size_limit
+    except SettingsError:
+        raise typer.BadParameter(f"{text!r} is no size; write it like 500MB or 1.5GiB.") from None
+
+
+def parse_age(text: str) -> float:
+    """Seconds from "90d", "12h", "2w", "30m". Wrong usage where it is none."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no age; write it like 90d, 12h or 2w.")
+    return float(match[1]) * _AGE_UNITS[match[2]]

@@ -1,0 +1,205 @@
+"""The voices in a cache folder as the verbs see them: entries by voice, what made them, and how a user names one.
+
+Nothing here makes a folder, loads torch, or drops an entry for want of room.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import account
+from ..account import Account, VoiceAccount
+from ..audio import AudioIndex
+from ..errors import ChatterboxCachedError, EntryError, NotCachedError, Unidentifiable
+from ..families import FAMILIES
+from ..store import VoiceStore
+from ..tiers.disk import Stored
+from ..tiers.folder import refuse_strangers
+from .common import settings_for
+
+_KEY = re.compile(r"v\d+/([0-9a-f]{64})/([0-9a-f]{64})")
+_DIGEST = re.compile(r"[0-9a-f]{4,64}")
+_NO_LIMIT = 2**62  # a program may use the folder with a higher limit than is known here: nothing is to go for it
+_SHOWN = 5
+_FAMILIES = {f"{family.module}.{family.class_name}": family.name.capitalize() for family in FAMILIES}
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One reference audio and the entries that were made of it, those stored longest ago first."""
+
+    digest: str
+    entries: tuple[Stored, ...]
+    known: VoiceAccount | None
+
+    @property
+    def label(self) -> str:
+        """Its name or, where that is not known, the beginning of its digest."""
+        return plain(self.known.name) if self.known and self.known.name else self.digest[:12]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(entry.nbytes for entry in self.entries)
+
+    @property
+    def stored(self) -> float:
+        """When its newest entry was stored."""
+        return self.entries[-1].stored
+
+    @property
+    def last_used(self) -> float:
+        return max(self.stored, self.known.last_used if self.known else 0.0)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an entry says of its making: ``by`` as in identity.Key, parsed; ``flaw`` is why a hit would not use it."""
+
+    by: dict[str, Any]
+    seconds: float
+    flaw: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The class in a word, such as "English"; a subclass by its own name."""
+        name = plain(str(self.by.get("class", "unknown")))
+        return "unusable" if self.flaw else _FAMILIES.get(name, name.rpartition(".")[2])
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A cache folder that was opened."""
+
+    root: Path
+    store: VoiceStore
+    account: Account
+
+    def voices(self) -> list[Voice]:
+        """All voices, the one used last first."""
+        entries: dict[str, list[Stored]] = {}
+        for entry in self.store.listing():
+            if match := _KEY.fullmatch(entry.key):
+                entries.setdefault(match[1], []).append(entry)
+        found = [Voice(digest, tuple(its), self.account.voices.get(digest)) for digest, its in entries.items()]
+        return sorted(found, key=lambda voice: voice.last_used, reverse=True)
+
+    def made(self, entry: Stored) -> Made:
+        """Reads the entry."""
+        try:
+            header = self.store.header(entry.key)
+            by = json.loads(header.made_by or "{}")
+            return Made(by if isinstance(by, dict) else {}, float(header.prepare_seconds))
+        except (EntryError, ValueError) as error:
+            return Made({}, 0.0, str(error))
+
+    def remove(self, voices: Iterable[Voice]) -> None:
+        """Drop these entries of these voices, and what is known of a voice that has no other."""
+        for voice in voices:
+            for entry in voice.entries:
+                self.store.stores.delete(entry.key)
+        left = {voice.digest for voice in self.voices()}
+        account.forget(self.root, [voice.digest for voice in voices if voice.digest not in left])
+
+
+@contextmanager
+def opened(cache_dir: Path | None) -> Iterator[Folder]:
+    """The cache folder, for as long as it is looked at. One that is not there is empty.
+
+    Raises ChatterboxCachedError or OSError with what to do where the folder can't be used.
+    """
+    settings = settings_for(cache_dir)
+    root = settings.cache_dir
+    if root is None:
+        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
+    try:
+        if not settings.trust_cache_dir:
+            refuse_strangers(root)
+        store = VoiceStore(replace(settings, size_limit=_NO_LIMIT), _failed)
+        yield Folder(root, store, _account(root))
+        store.stores.close()
+    except PermissionError as error:
+        raise ChatterboxCachedError(
+            f"The cache folder {root} can't be used ({error.strerror}). Do this as its owner, or give another folder"
+            " with --cache-dir."
+        ) from error
+    except sqlite3.Error as error:
+        raise ChatterboxCachedError(
+            f"The index of the cache folder {root} can't be used ({error}). If another program keeps it busy, try"
+            " again; if the disk is full or read-only, see to that first."
+        ) from error
+
+
+def _account(root: Path) -> Account:
+    """The names and counts; voices can be seen and removed without them."""
+    try:
+        return account.read(root)
+    except ChatterboxCachedError as error:
+        print(f"Names and hits are not known: {error}", file=sys.stderr)
+        return Account({}, None, {})
+
+
+def _failed(place: str, error: Exception) -> None:
+    """What a program's cache passes over, the user who asked for it by hand is told of."""
+    if place == "disk index moved aside":
+        print(f"The index was malformed ({error}); it was moved aside and a new one begun.", file=sys.stderr)
+    else:
+        raise error
+
+
+def find(folder: Folder, wanted: str) -> Voice:
+    """The voice that the user names: a path of its audio, a name or path it was last seen under, or the beginning of
+    its digest (4 or more hex characters).
+
+    Raises NotCachedError where there is none, or more than one.
+    """
+    voices = folder.voices()
+    for matches in (_by_content(voices, wanted), _by_name(voices, wanted), _by_digest(voices, wanted)):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise NotCachedError(f"{wanted!r} may be any of {_listed(matches)}. Give more of the digest, or its path.")
+    if Path(wanted).is_file():
+        raise NotCachedError(f"Nothing is cached of the audio in {wanted}. `chatterbox-cached ls` shows what is.")
+    raise NotCachedError(
+        f"No voice is known as {wanted!r}. Give its audio file, its name, or the beginning of its digest;"
+        " `chatterbox-cached ls` shows them."
+    )
+
+
+def _by_content(voices: list[Voice], wanted: str) -> list[Voice]:
+    try:
+        digest = AudioIndex().identify(wanted).digest
+    except Unidentifiable:
+        return []
+    return [voice for voice in voices if voice.digest == digest]
+
+
+def _by_name(voices: list[Voice], wanted: str) -> list[Voice]:
+    paths = {wanted, str(Path(wanted).absolute())}
+    at_path = [voice for voice in voices if voice.known and voice.known.path in paths]
+    return at_path or [voice for voice in voices if voice.known and wanted in (voice.known.name, voice.label)]
+
+
+def _by_digest(voices: list[Voice], wanted: str) -> list[Voice]:
+    beginning = wanted.lower()
+    if not _DIGEST.fullmatch(beginning):
+        return []
+    return [voice for voice in voices if voice.digest.startswith(beginning)]
+
+
+def _listed(voices: list[Voice]) -> str:
+    shown = [f"{voice.digest[:12]} ({voice.label})" for voice in voices[:_SHOWN]]
+    return ", ".join(shown) + (f" and {len(voices) - _SHOWN} more" if len(voices) > _SHOWN else "")
+
+
+def plain(text: str) -> str:
+    """The text without what would steer a terminal; names come from whoever made the file."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

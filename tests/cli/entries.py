@@ -1,0 +1,41 @@
+"""Cache folders with entries that no model had to make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from chatterbox_cached.identity import digest_of, voice_prefix
+from chatterbox_cached.settings import resolve
+from chatterbox_cached.store import VoiceStore
+from tests.unit.voices import snapshot
+
+ENGLISH, MULTILINGUAL = "chatterbox.tts.ChatterboxTTS", "chatterbox.mtl_tts.ChatterboxMultilingualTTS"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def made_by(model: str) -> str:
+    """As in identity.Key."""
+    libraries = {"torch": "2.6.0", "librosa": "0.11.0", "soxr": None}
+    everything = {"class": model, "chatterbox": "chatterbox-tts 0.1.7", "libraries": libraries, "device": "cpu"}
+    return json.dumps({**everything, "numerics": ["torch.float32", "highest", ""], "weights": "c0ffee" * 5})
+
+
+def fill(root: Path, *voices: bytes, models: tuple[str, ...] = (ENGLISH,)) -> list[str]:
+    """Keep an entry of each voice, given by the content of its audio, for each model; says their keys."""
+
+    def failed(place: str, error: Exception) -> None:
+        raise error
+
+    store = VoiceStore(resolve({"cache_dir": root}), failed)
+    keys = []
+    for voice in voices:
+        for model in models:
+            keys.append(voice_prefix(digest(voice)) + digest_of(made_by(model)))
+            store.keep(keys[-1], "cpu", snapshot(), durable=True, made_by=made_by(model))
+    store.stores.close()
+    return keys
