@@ -20,7 +20,7 @@ from .voices import find, opened
 
 Voices = Annotated[
     list[str] | None,
-    typer.Argument(metavar="VOICE", help="Audio files, names or paths from ls, or beginnings of digests."),
+    typer.Argument(metavar="VOICE", help="Audio files, names from ls, or beginnings of digests."),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: voices.cbv, or one voice.pt.")]
 Everything = Annotated[bool, typer.Option("--all", help="All voices of the folder.")]
@@ -67,7 +67,8 @@ def _found(
     ``digests``: of the audio, by what the user calls it; of none, everything.
     """
     found, refused = dict[str, Voice](), dict[str, str]()
-    for name, digest in (digests or {"this folder": None}).items():
+    wanted: dict[str, str | None] = {**digests} or {"this folder": None}
+    for name, digest in wanted.items():
         keys = tier.keys("" if digest is None else voice_prefix(digest))
         for key in keys:
             try:

@@ -15,4 +15,4 @@ def test_the_page_is_what_the_help_says() -> None:
     assert all(len(line) <= 80 for part in made.split("```")[1::2] for line in part.splitlines())
     for verb in VERBS:
         (section,) = [part for part in made.split("\n## ") if part.startswith(f"{verb}\n")]
-        assert "  Example: " in section
+        assert "\nExample: " in section.replace("\n  ", "\n")
