@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from typing import Any
 
@@ -45,6 +46,20 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
                 on_failure.pop_all()
             self._local.con = connection
         return connection
+
+    def make_youngest(self, key: str) -> None:
+        """Have an entry come last in the order in which keys are listed, also where it replaced an older one."""
+        newest = "(SELECT max(rowid) FROM Cache)"
+        self._sql(f"UPDATE Cache SET rowid = {newest} + 1 WHERE key = ? AND raw = 1 AND rowid < {newest}", (key,))
+
+    def abandon(self) -> None:
+        """End the transaction that an operation of this thread left open, as where Ctrl-C comes in between."""
+        connection: sqlite3.Connection | None = getattr(self._local, "con", None)
+        with contextlib.suppress(sqlite3.Error):
+            if connection is not None and connection.in_transaction:
+                connection.rollback()
+        if getattr(self, "_txn_id", None) == threading.get_ident():
+            self._txn_id: int | None = None  # else diskcache takes the next operation for a part of that one
 
     @property
     def _sql(self) -> Any:

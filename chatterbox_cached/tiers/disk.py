@@ -91,7 +91,8 @@ class DiskTier:
         try:
             value = self._ask(lambda cache: cache.get(key), None)
         except EntryError:
-            self.delete(key)
+            with contextlib.suppress(Exception):  # where it can't be dropped it is no worse, and others can be read
+                self.delete(key)
             raise
         return bytes(value) if value is not None else None
 
@@ -143,9 +144,8 @@ class DiskTier:
             self._cache = None
 
     def _set(self, cache: Any, key: str, value: bytes) -> None:
-        with cache.transact():
-            cache.delete(key)  # so that what is stored again is the youngest
-            cache.set(key, value, tag=_voice(key))
+        cache.set(key, value, tag=_voice(key))  # what it replaces goes only when this is there for good
+        cache.make_youngest(key)
         self._make_room(cache)
 
     def _make_room(self, cache: Any, seconds: float = TIMEOUT_SECONDS) -> None:
@@ -273,4 +273,8 @@ def _voice(key: str) -> str:
 
 def _guarded(operation: Callable[[Any], _Result], cache: Any) -> _Result:
     with unforked:
-        return explained(operation, cache)
+        try:
+            return explained(operation, cache)
+        except BaseException:
+            cache.abandon()
+            raise
