@@ -71,6 +71,7 @@ class DiskTier:
         self._opened: tuple[int, Inodes] = (0, ())  # process id, inodes of the database
         self._inherited: list[object] = []
         self._times_set_aside = 0
+        self._untold: list[Exception] = []  # whoever is told may run somebody's code, so it waits for all locks
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
@@ -196,7 +197,10 @@ class DiskTier:
                 with one_at_a_time(self._entries, deadline), unforked:
                     self._cache = self._connect_or_begin_anew(deadline)
                     self._opened = os.getpid(), inodes(self._entries)
-            return self._cache
+            opened, untold, self._untold = self._cache, self._untold, []
+        for error in untold:
+            self._tell_set_aside(error)
+        return opened
 
     @contextlib.contextmanager
     def _alone(self, deadline: float) -> Iterator[None]:
@@ -247,7 +251,7 @@ class DiskTier:
 
     def _was_set_aside(self, error: Exception) -> None:
         self._times_set_aside += 1
-        self._tell_set_aside(error)
+        self._untold.append(error)
 
     def _replaced(self) -> bool:
         """Whether the database on disk is no longer the one that is open; then it is opened at the next use."""
