@@ -13,11 +13,10 @@ import os
 import sys
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import account
 from .account import Batch, Totals, VoiceAccount
@@ -35,12 +34,9 @@ _MEASURED = 4096  # voices whose duration was looked for already
 _EXIT_SECONDS = 5.0
 
 
-class _Use(NamedTuple):
-    digest: str
-    path: str
-    name: str
-    when: float
-    saved: float | None  # None for a miss
+# Digest, path, name, when, and seconds saved (None for a miss). A plain tuple of plain values, which Python's garbage
+# collector lets go of at once; thousands of anything else would have it look through the whole process.
+_Use = tuple[str, str, str, float, float | None]
 
 
 class Ledger:
@@ -74,7 +70,7 @@ class Ledger:
             name = path or getattr(audio, "name", "")
             if path and not os.path.isabs(path):
                 path = os.path.abspath(path)  # now, for the program may change its folder
-            self._uses.append(_Use(digest, path, name if isinstance(name, str) else "", time.time(), saved))
+            self._uses.append((digest, path, name if isinstance(name, str) else "", time.time(), saved))
             self.noticed()
 
     def noticed(self) -> None:
@@ -158,29 +154,35 @@ class Ledger:
 
     def _gather(self) -> None:
         """Add up what was noted per voice."""
-        while self._uses:
+        last, hits, seconds = dict[str, _Use](), defaultdict[str, int](int), defaultdict[str, float](float)
+        while self._uses:  # tersely: while this thread works on thousands, those who generate wait for Python
             use = self._uses.popleft()
-            voice = self._voices.get(use.digest) or VoiceAccount(use.digest, None, None, None, 0.0, 0, 0.0)
-            if voice.duration is None and use.digest not in self._measured:
-                voice = replace(voice, duration=self._duration(use))
-            self._voices[use.digest] = replace(
-                voice,
-                name=os.path.basename(use.name) or None,
-                path=use.path or None,
-                last_used=use.when,
-                hits=voice.hits + (use.saved is not None),
-                saved_seconds=voice.saved_seconds + (use.saved or 0.0),
+            last[use[0]] = use
+            if use[4] is not None:
+                hits[use[0]] += 1
+                seconds[use[0]] += use[4]
+        for digest, (_, path, name, when, _) in last.items():
+            voice = self._voices.get(digest) or VoiceAccount(digest, None, None, None, 0.0, 0, 0.0)
+            duration = voice.duration if digest in self._measured else self._duration(digest, path)
+            self._voices[digest] = VoiceAccount(
+                digest,
+                name=os.path.basename(name) or None,
+                path=path or None,
+                duration=duration,
+                last_used=when,
+                hits=voice.hits + hits[digest],
+                saved_seconds=voice.saved_seconds + seconds[digest],
             )
 
-    def _duration(self, use: _Use) -> float | None:
+    def _duration(self, digest: str, path: str) -> float | None:
         if len(self._measured) >= _MEASURED:
             self._measured.clear()
-        self._measured.add(use.digest)
+        self._measured.add(digest)
         with contextlib.suppress(Exception):
-            if os.path.isfile(use.path):
+            if os.path.isfile(path):
                 import soundfile
 
-                return float(soundfile.info(use.path).duration)
+                return float(soundfile.info(path).duration)
         return None
 
 
