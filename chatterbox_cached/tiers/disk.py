@@ -157,6 +157,8 @@ class DiskTier:
         cache = self._open()
         try:
             return _guarded(operation, cache)
+        except sqlite3.ProgrammingError:
+            return _guarded(operation, self._open())  # closed by a fork in a signal handler of this very thread
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and (self._cache is not cache or self._replaced()):
                 return _guarded(operation, self._open())  # somebody has begun a new one meanwhile
@@ -228,6 +230,7 @@ class DiskTier:
             cull_limit=0,
             statistics=0,
             tag_index=1,
+            sqlite_mmap_size=0,
         )
 
     def _was_set_aside(self, error: Exception) -> None:
