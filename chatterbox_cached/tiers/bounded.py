@@ -18,22 +18,27 @@ from diskcache.core import DBNAME, DEFAULT_SETTINGS, ENOVAL, METADATA
 
 from .blueprint import refuse_other_contents, refuse_other_files
 
+_STEPS = 100_000  # of SQLite's, some milliseconds
+
 
 class StillLockedError(sqlite3.OperationalError):
     """Somebody else has kept the database locked. By its message diskcache tells what it tries again for ever."""
 
 
 class BoundedCache(diskcache.Cache):  # type: ignore[misc]
-    """``deadline`` (of time.monotonic) bounds the opening, ``timeout`` each wait after that."""
+    """``deadline`` (of time.monotonic) bounds the opening, ``timeout`` each wait after that.
+
+    A statement that is still at work at ``give_up_at`` fails: a damaged table may seem to have no end.
+    """
 
     def __init__(self, directory: str, deadline: float, **settings: Any) -> None:
-        self._deadline = deadline
+        self._deadline = self.give_up_at = deadline
         try:
             super().__init__(directory, **{**DEFAULT_SETTINGS, **settings})  # all of them, so that no others count
         except BaseException:
             self.close()  # a connection that is left open would keep a broken log alive
             raise
-        self._deadline = 0.0  # from here on the connections themselves wait
+        self._deadline, self.give_up_at = 0.0, float("inf")  # from here on the connections themselves wait
 
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:
         """A setting, as diskcache does it; one that diskcache does not have is the folder's own idea."""
@@ -50,6 +55,7 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
                 connection = sqlite3.connect(path, timeout=self._timeout, isolation_level=None)
                 on_failure.callback(connection.close)
                 connection.text_factory = _text
+                connection.set_progress_handler(lambda: time.monotonic() > self.give_up_at, _STEPS)
                 refuse_other_contents(functools.partial(self._persist, connection))
                 # A file that is mapped and then cut short by somebody kills the process (SIGBUS).
                 for pragma in ("mmap_size = 0", "synchronous = 1"):

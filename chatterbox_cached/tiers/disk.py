@@ -207,9 +207,11 @@ class DiskTier:
 
     def _made_ready(self, cache: diskcache.Cache, deadline: float) -> diskcache.Cache:
         try:
+            cache.give_up_at = deadline
             repair.mend_counters(cache)
             self._make_room(cache, deadline - time.monotonic())  # the limit may be lower than last time
             repair.sweep(cache, self._entries)
+            cache.give_up_at = float("inf")
         except BaseException:
             cache.close()
             raise

@@ -16,7 +16,7 @@ import diskcache
 import pytest
 
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers import bounded
+from chatterbox_cached.tiers import bounded, disk
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from chatterbox_cached.tiers.repair import CheckReport
@@ -135,6 +135,40 @@ def test_an_index_of_endless_views_is_begun_anew(watched: Watched) -> None:
     database.commit()
     database.close()
     watched.assert_begun_anew()
+
+
+def make_endless(index: Path) -> None:
+    """Have the table of entries say 300 times over, on each of 8 levels, that the next level comes now."""
+    database = sqlite3.connect(index)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ((size,),) = database.execute("PRAGMA page_size").fetchall()
+    ((root,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'Cache'").fetchall()
+    database.close()
+    content = bytearray(index.read_bytes())
+    pages, at = len(content) // size, (root - 1) * size
+    leaf = bytes(content[at : at + size])
+
+    def level(below: int) -> bytes:
+        start = size - 5 * 300
+        head = struct.pack(">BHHHBI", 5, 0, 300, start, 0, below)
+        pointers = struct.pack(">300H", *range(start, size, 5))
+        return (head + pointers).ljust(start, b"\0") + (struct.pack(">I", below) + b"\x01") * 300
+
+    content += leaf
+    for number in range(7):
+        content += level(pages + 1 + number)
+    content[at : at + size] = level(pages + 8)
+    content[28:32] = struct.pack(">I", pages + 8)
+    index.write_bytes(content)
+
+
+@pytest.mark.timeout(60)
+def test_an_index_with_an_endless_table_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "OPEN_SECONDS", 0.5)
+    make_endless(watched.index)
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        watched.tier.get(KEYS[0])
+    tried("hostile indexes")
 
 
 @pytest.mark.parametrize(
