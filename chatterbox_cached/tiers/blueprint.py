@@ -51,12 +51,16 @@ def _expected() -> Schema:
 
 
 def refuse_other_files(database: str) -> None:
-    """Raise MalformedError if the file ``database`` or one beside it is a link, or leads to another in its own way."""
+    """Raise MalformedError if the file ``database`` or one beside it is a link, or leads to another in its own way.
+
+    A folder in its place can't be opened, nor moved aside as if it were of no use.
+    """
     for part in PARTS:
         with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISREG(os.lstat(database + part).st_mode):
+            mode = os.lstat(database + part).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise MalformedError(f"{os.path.basename(database)}{part} is a link, or no file")
-    with contextlib.suppress(FileNotFoundError), open(f"{database}-journal", "rb") as journal:
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(f"{database}-journal", "rb") as journal:
         journal.seek(-min(len(_NAMES_A_FILE), os.fstat(journal.fileno()).st_size), os.SEEK_END)
         if journal.read() == _NAMES_A_FILE:
             raise MalformedError("its journal names another file")

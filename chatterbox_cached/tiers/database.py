@@ -81,17 +81,8 @@ def set_aside(entries: Path) -> None:
     """
     database = entries / _DATABASE
     for part in PARTS[1:]:
-        _remove(database.with_name(_DATABASE + part))
-    aside = database.with_name(_DATABASE + ".damaged")
-    _remove(aside)
+        database.with_name(_DATABASE + part).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):  # it may have been its log that was not ours
-        database.replace(aside)
+        database.replace(database.with_name(_DATABASE + ".damaged"))
     for shard in entries.glob("[0-9a-f][0-9a-f]"):
         shutil.rmtree(shard, ignore_errors=True)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -10,7 +10,6 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import diskcache
 import pytest
@@ -225,12 +224,38 @@ def test_an_index_that_is_a_link_touches_nothing_else(watched: Watched, tmp_path
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("part", ["", "-wal", "-shm", "-journal"])
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_an_index_that_is_no_file_is_begun_anew(watched: Watched, part: str, make: Any) -> None:
-    watched.without_index()
-    for name in {"", part}:
-        make(f"{watched.index}{name}") if name == part else watched.index.touch()
+def test_an_index_that_is_a_pipe_is_not_waited_for(watched: Watched, part: str) -> None:
+    path = Path(f"{watched.index}{part}")
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
     watched.assert_begun_anew()
+
+
+@pytest.mark.parametrize("part", ["", "-wal", "-journal"])
+def test_a_folder_in_the_indexs_place_stays_as_it_is(watched: Watched, part: str) -> None:
+    folder = Path(f"{watched.index}{part}")
+    folder.unlink(missing_ok=True)
+    folder.mkdir()
+    (folder / "precious").touch()
+    with pytest.raises((OSError, sqlite3.OperationalError)):
+        watched.tier.get(KEYS[0])
+    assert (folder / "precious").exists()
+    assert watched.told == []
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["that is not there", "that is there"])
+def test_a_mark_that_is_a_link_touches_nothing_else(watched: Watched, tmp_path: Path, there: bool) -> None:
+    elsewhere, mark = tmp_path / "elsewhere", entries_of(watched.root) / "swept"
+    mark.unlink()
+    mark.symlink_to(elsewhere)
+    if there:
+        elsewhere.touch()
+        os.utime(elsewhere, (0, 0))
+    os.utime(mark, (0, 0), follow_symlinks=False)
+    watched.assert_untroubled()
+    assert elsewhere.exists() == there
+    assert not there or elsewhere.stat().st_mtime == 0
+    assert not mark.is_symlink()
 
 
 def super_journal(victim: Path) -> bytes:
