@@ -1,11 +1,13 @@
-"""diskcache's Cache, except that every wait for a locked database ends when it should.
+"""diskcache's Cache, except that every wait for a locked database has an end, and that the index rules nothing.
 
-diskcache tries each statement of an opening for 60 s, and there are some thirty of them.
+diskcache tries each statement of an opening for 60 s, and there are some thirty of them. And it sets on itself whatever
+the folder's own table of settings says: its folder and its methods, and SQLite's limits for the whole process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -13,6 +15,11 @@ import time
 from typing import Any
 
 import diskcache
+from diskcache.core import DBNAME, DEFAULT_SETTINGS, ENOVAL, METADATA
+
+from .blueprint import refuse_other_contents, refuse_other_files
+
+_STEPS = 100_000  # of SQLite's, some milliseconds
 
 
 class StillLockedError(sqlite3.OperationalError):
@@ -20,26 +27,37 @@ class StillLockedError(sqlite3.OperationalError):
 
 
 class BoundedCache(diskcache.Cache):  # type: ignore[misc]
-    """``deadline`` (of time.monotonic) bounds the opening, ``timeout`` each wait after that."""
+    """``deadline`` (of time.monotonic) bounds the opening, ``timeout`` each wait after that.
+
+    A statement that is still at work at ``give_up_at`` fails: a damaged table may seem to have no end.
+    """
 
     def __init__(self, directory: str, deadline: float, **settings: Any) -> None:
-        self._deadline = deadline
+        self._deadline = self.give_up_at = deadline
         try:
-            super().__init__(directory, **settings)
+            super().__init__(directory, **{**DEFAULT_SETTINGS, **settings})  # all of them, so that no others count
         except BaseException:
             self.close()  # a connection that is left open would keep a broken log alive
             raise
-        self._deadline = 0.0  # from here on the connections themselves wait
+        self._deadline, self.give_up_at = 0.0, float("inf")  # from here on the connections themselves wait
+
+    def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:
+        """A setting, as diskcache does it; one that diskcache does not have is the folder's own idea."""
+        return super().reset(key, value, update) if key in DEFAULT_SETTINGS or key in METADATA else None
 
     @property
     def _con(self) -> sqlite3.Connection:
         """This thread's connection. diskcache would follow the settings that it finds in the folder, and wait twice."""
         connection: sqlite3.Connection | None = getattr(self._local, "con", None)
         if connection is None:
-            path = os.path.join(self._directory, diskcache.core.DBNAME)
+            path = os.path.join(self._directory, DBNAME)
+            refuse_other_files(path)
             with contextlib.ExitStack() as on_failure:
                 connection = sqlite3.connect(path, timeout=self._timeout, isolation_level=None)
                 on_failure.callback(connection.close)
+                connection.text_factory = _text
+                connection.set_progress_handler(lambda: time.monotonic() > self.give_up_at, _STEPS)
+                refuse_other_contents(functools.partial(self._persist, connection))
                 # A file that is mapped and then cut short by somebody kills the process (SIGBUS).
                 for pragma in ("mmap_size = 0", "synchronous = 1"):
                     self._persist(connection, f"PRAGMA {pragma}")
@@ -82,3 +100,11 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
             if time.monotonic() >= self._deadline:
                 raise StillLockedError("another process keeps the index locked") from error
             return None
+
+
+def _text(stored: bytes) -> str | bytes:
+    """One damaged byte makes a bad row, not an index that can't be read."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored

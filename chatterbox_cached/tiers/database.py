@@ -14,15 +14,25 @@ from typing import Any, TypeVar
 _DATABASE = "cache.db"
 _NO_INODE = -1
 # SQLite's log and its index go with the database: with one of them gone, each process would write a log of its own.
-_PARTS = ("", "-wal", "-shm")
+_IN_USE = ("", "-wal", "-shm")
+# A journal is there only until the database keeps a log.
+PARTS = (*_IN_USE, "-journal")
 Inodes = tuple[int, ...]
 _Result = TypeVar("_Result")
 
 
+class MalformedError(sqlite3.DatabaseError):
+    """The index is not what the cache makes, or SQLite's own check of it found something."""
+
+
 def is_malformed(error: Exception) -> bool:
     """Whether what went wrong is the database's fault, also where SQLite itself sees nothing wrong with it."""
-    # Otherwise it is locked, on a full disk, or not to be read: the database itself is sound.
-    return not isinstance(error, sqlite3.OperationalError) or str(error).startswith("no such ")
+    if isinstance(error, sqlite3.OperationalError):
+        # Otherwise it is locked, on a full disk, or not to be read: the database itself is sound.
+        return str(error).startswith("no such ")
+    # The other kinds of DatabaseError are about how it was used: by a connection that is closed, for one. TypeError and
+    # ValueError are diskcache's, for settings that it can't read.
+    return type(error) is sqlite3.DatabaseError or isinstance(error, (MalformedError, TypeError, ValueError))
 
 
 def exists(entries: Path) -> bool:
@@ -32,12 +42,12 @@ def exists(entries: Path) -> bool:
 
 def inodes(entries: Path) -> Inodes:
     """The inodes of the database, its log and the log's index; the first is the database's own."""
-    return tuple([_inode(entries, part) for part in _PARTS])
+    return tuple([_inode(entries, part) for part in _IN_USE])
 
 
 def _inode(entries: Path, part: str = "") -> int:
     try:
-        return os.stat(f"{entries}{os.sep}{_DATABASE}{part}").st_ino
+        return os.lstat(f"{entries}{os.sep}{_DATABASE}{part}").st_ino
     except OSError:
         return _NO_INODE
 
@@ -65,10 +75,14 @@ def one_at_a_time(entries: Path, deadline: float) -> Iterator[None]:
 
 
 def set_aside(entries: Path) -> None:
-    """Keep a malformed database for whoever wants to look at it. Its value files can't be found any more."""
+    """Keep a malformed database for whoever wants to look at it. Its value files can't be found any more.
+
+    Where there is a link in its place, that link is moved, and what it leads to is left alone.
+    """
     database = entries / _DATABASE
-    for suffix in ("-wal", "-shm"):
-        database.with_name(_DATABASE + suffix).unlink(missing_ok=True)
-    database.replace(database.with_name(_DATABASE + ".damaged"))
+    for part in PARTS[1:]:
+        database.with_name(_DATABASE + part).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # it may have been its log that was not ours
+        database.replace(database.with_name(_DATABASE + ".damaged"))
     for shard in entries.glob("[0-9a-f][0-9a-f]"):
         shutil.rmtree(shard, ignore_errors=True)

@@ -173,6 +173,8 @@ class DiskTier:
         cache = self._open()
         try:
             return _guarded(operation, cache)
+        except sqlite3.ProgrammingError:
+            return _guarded(operation, self._open())  # closed by a fork in a signal handler of this very thread
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and (self._cache is not cache or self._replaced()):
                 return _guarded(operation, self._open())  # somebody has begun a new one meanwhile
@@ -224,9 +226,11 @@ class DiskTier:
 
     def _made_ready(self, cache: diskcache.Cache, deadline: float) -> diskcache.Cache:
         try:
+            cache.give_up_at = deadline
             repair.mend_counters(cache)
             self._make_room(cache, deadline - time.monotonic())  # the limit may be lower than last time
             repair.sweep(cache, self._entries)
+            cache.give_up_at = float("inf")
         except BaseException:
             cache.close()
             raise
@@ -247,6 +251,7 @@ class DiskTier:
             cull_limit=0,
             statistics=0,
             tag_index=1,
+            sqlite_mmap_size=0,
         )
 
     def _was_set_aside(self, error: Exception) -> None:

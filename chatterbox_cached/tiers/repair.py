@@ -10,13 +10,13 @@ import contextlib
 import errno
 import os
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import EntryError
+from .database import MalformedError
 
 SWEEP_EVERY_SECONDS = 86_400.0
 # Between a file and its row there are milliseconds.
@@ -43,10 +43,6 @@ class CheckReport(NamedTuple):
     def sound(self) -> bool:
         """Whether nothing was found."""
         return self[1:] == CheckReport()[1:]
-
-
-class MalformedError(sqlite3.DatabaseError):
-    """SQLite's own check of the index found something."""
 
 
 def check(cache: Any, entries: Path, decode: Decode, fix: bool) -> CheckReport:
@@ -87,12 +83,12 @@ def mend_counters(cache: Any) -> None:
 
 
 def _is_due(marker: Path) -> bool:
+    # A marker from the future is one from before the clock was set back.
+    if 0 <= time.time() - _modified(marker) < SWEEP_EVERY_SECONDS:
+        return False
     with contextlib.suppress(OSError):
-        # A marker from the future is one from before the clock was set back.
-        if 0 <= time.time() - marker.stat().st_mtime < SWEEP_EVERY_SECONDS:
-            return False
-    with contextlib.suppress(OSError):
-        marker.touch(mode=0o600)
+        marker.unlink(missing_ok=True)  # rather than follow a link
+        marker.touch(mode=0o600, exist_ok=False)
         return True
     return False  # full or read-only: housekeeping is no reason to fail
 
@@ -118,7 +114,7 @@ def _rows(cache: Any) -> Iterator[tuple[Any, ...]]:
 
 def _what_is_wrong(cache: Any, decode: Decode, row: tuple[Any, ...]) -> str | None:
     key, raw, mode, filename, value = row
-    if type(key) is not str or not raw:
+    if not cache.disk.get(key, raw):
         return "damaged"
     try:
         decode(key, cache.disk.fetch(mode, filename, value, False))
@@ -136,8 +132,9 @@ def _what_is_wrong(cache: Any, decode: Decode, row: tuple[Any, ...]) -> str | No
 
 def _drop(cache: Any, rowid: int, filename: Any) -> bool:
     """Unless it has been replaced since it was looked at."""
+    delete = "DELETE FROM Cache WHERE rowid = ? AND CAST(filename AS BLOB) IS CAST(? AS BLOB)"  # it may be no text
     with cache.transact():
-        dropped = cache._sql("DELETE FROM Cache WHERE rowid = ? AND filename IS ?", (rowid, filename)).rowcount
+        dropped = cache._sql(delete, (rowid, filename)).rowcount
     if dropped:
         cache.disk.remove(filename)
     return bool(dropped)
