@@ -237,6 +237,18 @@ def test_a_deeply_nested_header_is_absent() -> None:
         wire.decode(KEY, signed(b"[" * 100_000, taken_apart(ENTRY)[1]))
 
 
+def test_a_header_of_an_impossible_size_is_neither_read_nor_written() -> None:
+    """16 MiB of nested lists would take 400 MB in memory."""
+    header, payload = taken_apart(ENTRY)
+    padded = {**header, "made_by": ""}
+    padded["made_by"] = "x" * (2**16 - len(json.dumps(padded)))
+    assert equal(wire.decode(KEY, signed(json.dumps(padded).encode(), payload)), snapshot())
+    with pytest.raises(EntryError, match="header of an impossible size"):
+        wire.decode(KEY, signed(json.dumps(padded).encode() + b" ", payload))
+    with pytest.raises(EntryError, match="header"):
+        wire.encode(KEY, snapshot(), made_by="x" * 2**16)
+
+
 OLD, NEW = b"the key before, of 16 bytes", b"the key now, of 16 bytes"
 
 
