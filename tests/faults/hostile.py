@@ -120,6 +120,26 @@ def archive(pickled: bytes | None = None, *, packed: int = 0, change: Callable[[
     return made.getvalue()
 
 
+KNOT = b"\x80\x02}(K\x01\x85q\x00" + b"".join(b"h%ch%c\x86q%c0" % (n, n, n + 1) for n in range(60)) + b"h<Nu."
+
+
+def in_capitals() -> bytes:
+    """A knot under a name that PyTorch takes for data.pkl."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive(KNOT))) as source, zipfile.ZipFile(made, "w") as target:
+        for name in source.namelist():
+            target.writestr(name.replace("data.pkl", "DATA.PKL"), source.read(name))
+    return made.getvalue()
+
+
+def and_more(name: str, content: bytes) -> bytes:
+    """A good voice with one more part."""
+    made = io.BytesIO(archive())
+    with zipfile.ZipFile(made, "a") as target:
+        target.writestr(name, content)
+    return made.getvalue()
+
+
 def claiming_more(pickled: bytes) -> bytes:
     """The speaker embedding's eight numbers become a hundred million."""
     claimed = re.sub(rb"K\x08(N?tq)", b"J" + struct.pack("<i", 10**8) + rb"\1", pickled, count=1)
@@ -150,9 +170,9 @@ VOICE_FILES: dict[str, Callable[[], bytes]] = {
     "a directory that lies": lying_directory,
     "a bytearray of 2 GB": lambda: archive(b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
     "a pickle of many things": lambda: archive(b"\x80\x02](" + b"K\x01" * 2**22 + b"e."),
-    "a knot of tuples": lambda: archive(
-        b"\x80\x02}(K\x01\x85q\x00" + b"".join(b"h%ch%c\x86q%c0" % (n, n, n + 1) for n in range(60)) + b"h<Nu."
-    ),
+    "a knot of tuples": lambda: archive(KNOT),
+    "a knot of tuples in capitals": in_capitals,
+    "a knot of tuples in another folder": lambda: and_more("other/data.pkl", KNOT),
     "a pickle in a pickle": lambda: archive(b"\x80\x02c_pickle\nloads\nC\x05\x80\x02K\x01.\x85R."),
     "a number strided into a billion": lambda: archive(
         change=lambda pickled: pickled.replace(b"K\x01K\x08\x86", b"K\x01J" + struct.pack("<i", 10**9) + b"\x86", 1)
