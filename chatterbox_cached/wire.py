@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from .conditionals import Snapshot
 from .errors import EntryError, SignatureError
+from .families import FIELDS
 from .identity import SCHEMA
 from .tiers.base import MAX_VALUE_BYTES
 
@@ -62,10 +63,9 @@ def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), mad
 
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
     strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
-    fields = [f"t3.{name}" for name in snapshot.t3] + [f"gen.{name}" for name in snapshot.gen]
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
-    header = Header(key, made_by, snapshot.prepare_seconds, fields, strides)
+    header = Header(key, made_by, snapshot.prepare_seconds, snapshot.names(), strides)
     return seal(header, safetensors.torch.save(as_stored), signing_keys)
 
 
@@ -158,7 +158,9 @@ def _tensors(payload: memoryview) -> dict[str, torch.Tensor]:
 
 
 def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
-    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= set(header.fields):
+    if set(header.fields) != FIELDS.keys():  # upstream needs each of them, and may be handed no other
+        raise EntryError("entry does not have the fields of a voice")
+    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= FIELDS.keys():
         raise EntryError("entry does not hold the fields that it names")
     parts: dict[str, dict[str, Any]] = {"t3": {}, "gen": {}}
     for field in header.fields:
