@@ -1,6 +1,8 @@
 """A ``.pt`` file before PyTorch sees it: whether it is as small and as plain as torch.save makes a voice.
 
 ``torch.load(weights_only=True)`` runs no code of a file's, but it makes room for whatever the file says that it needs.
+PyTorch's reader of archives and Python's agree on good archives only: PyTorch's takes DATA.PKL for data.pkl, and looks
+for the directory elsewhere. So PyTorch is not given the file but a new archive, of the parts that were looked at here.
 """
 
 from __future__ import annotations
@@ -8,7 +10,9 @@ from __future__ import annotations
 import io
 import pickletools
 import re
+import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import VoiceFileError
@@ -21,8 +25,15 @@ _PLAIN = re.compile(
 )
 
 
+# What torch.load reads of an archive. The first folder has the name of whatever file was written first.
+_PICKLE = "data.pkl"
+_PARTS = re.compile(r"[^/]+/(data\.pkl|data/[0-9]{1,9}|version|byteorder)")
+
+_LOCAL_HEADER, _EXTRA, _PADDING, _ALIGNMENT = 30, struct.Struct("<HH"), 0x4246, 64
+
+
 def read(path: Path) -> bytes:
-    """The content of the file.
+    """What there is in the file for torch.load, as an archive of our own.
 
     Raises OSError when it can't be read, and an error when it is no archive or VoiceFileError when it is one that
     torch.save would not have made of a voice: too large, packed, or with more in its pickle than tensors in dicts. The
@@ -37,10 +48,25 @@ def read(path: Path) -> bytes:
         packed = any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts)
         if packed or len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > len(content):
             raise VoiceFileError(f"{path} holds no conditionals: its parts are not as torch.save writes them.")
-        pickles = [archive.read(part) for part in parts if part.filename.endswith(".pkl")]
-    if not all(_is_plain(pickled) for pickled in pickles):
+        known = [(match[1], part) for part in parts if (match := _PARTS.fullmatch(part.filename))]
+        contents = {name: archive.read(part) for name, part in known}
+    if _PICKLE not in contents or len(contents) < len(known):
+        raise VoiceFileError(f"{path} holds no conditionals: its parts are not as torch.save names them.")
+    if not _is_plain(contents[_PICKLE]):
         raise VoiceFileError(f"{path} holds no conditionals: there is more in it than tensors.")
-    return content
+    return _archive(contents)
+
+
+def _archive(contents: Mapping[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in contents.items():
+            part = zipfile.ZipInfo(f"voice/{name}")
+            # As in torch.save's archives, each part begins where tensors may begin in memory.
+            padding = -(made.tell() + _LOCAL_HEADER + len(part.filename) + _EXTRA.size) % _ALIGNMENT
+            part.extra = _EXTRA.pack(_PADDING, padding) + bytes(padding)
+            archive.writestr(part, content)
+    return made.getvalue()
 
 
 def _is_plain(pickled: bytes) -> bool:

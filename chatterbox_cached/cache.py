@@ -53,7 +53,7 @@ class ConditionalCache:
         self._account = Ledger(settings, self._stats, self._reports)
         self._store = VoiceStore(settings, self._reports.failed)
         folder = settings.cache_dir
-        usable = Path.is_dir if settings.trust_cache_dir else is_believed
+        usable = os.path.isdir if settings.trust_cache_dir else is_believed
         self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds, usable)
         self._verifier = Verifier(settings, self._store, self._stats, self._reports)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
@@ -123,7 +123,8 @@ class ConditionalCache:
     def _serve(self, call: Preparation, refresh: bool) -> Served:
         started = time.perf_counter()
         identified = self._identify(call, refresh)
-        if identified is None:
+        if isinstance(identified, str):
+            self._stats.bypass(identified)
             with doing("prepare", call.model):
                 return Served("round the cache", call.upstream())
         key, emotion, snapshot = identified
@@ -141,8 +142,8 @@ class ConditionalCache:
                 return Served(found[0])
             return self._miss(call, key, emotion)
 
-    def _identify(self, call: Preparation, refresh: bool) -> tuple[Key, torch.Tensor, Snapshot | None] | None:
-        """Key, emotion_adv and, if it is near, the snapshot; None when the call goes round the cache."""
+    def _identify(self, call: Preparation, refresh: bool) -> tuple[Key, torch.Tensor, Snapshot | None] | str:
+        """Key, emotion_adv and, if it is near, the snapshot; or the reason for which the call goes round the cache."""
         try:
             if self.off or goes_round():
                 raise Unidentifiable("switched off" if self.off else "disabled")
@@ -155,13 +156,12 @@ class ConditionalCache:
             key = self._identity.key(call.model, call.family, call.audio, call.others)
             return key, emotion, None if refresh else self._store.near(key.text, call.model.device)
         except Unidentifiable as doubt:
-            self._stats.bypass(doubt.reason)
             if doubt.advice:
                 self._reports.once(doubt.reason, doubt.advice)
+            return doubt.reason
         except Exception as error:
-            self._stats.bypass("cache failed")
             self._reports.failed("identity", error)
-        return None
+            return "cache failed"
 
     def _hit(
         self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
@@ -208,7 +208,7 @@ class ConditionalCache:
         return self._verifier.compare(unproxied(model), audio_paths, self._known)
 
     def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, Snapshot] | None:
-        if (identified := self._identify(call, refresh=False)) is None:
+        if isinstance(identified := self._identify(call, refresh=False), str):
             return None
         key, emotion, snapshot = identified
         if snapshot is None and (found := self._store.far(key.text, call.model.device)) is not None:

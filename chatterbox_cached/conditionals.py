@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import Unidentifiable
 from .expected import flaw
-from .families import Family
+from .families import FIELDS, Family
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +52,10 @@ class Snapshot:
         """Bytes of all tensors."""
         return sum(tensor.nbytes for tensor in self.tensors().values())
 
+    def names(self) -> list[str]:
+        """All fields by dotted name, those that are None too."""
+        return [f"t3.{name}" for name in self.t3] + [f"gen.{name}" for name in self.gen]
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tensors by dotted name, such as ``gen.prompt_feat``."""
         both = (("t3", self.t3), ("gen", self.gen))
@@ -79,7 +83,7 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
     ):
         raise Unidentifiable("unexpected conditionals")
     snapshot = Snapshot(_detached(t3), _detached(live.gen), prepare_seconds)
-    if flaw(snapshot.tensors()) is not None:
+    if set(snapshot.names()) != FIELDS.keys() or flaw(snapshot.tensors()) is not None:
         raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
     if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
         raise Unidentifiable("conditionals on several devices")

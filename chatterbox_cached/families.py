@@ -63,19 +63,19 @@ class Field:
 
     shape: tuple[tuple[int, int], ...]
     below: int | None = None
-    required: bool = True
 
 
-# Every family's. The others that upstream names are empty (clap_emb) or no part of a voice (cond_prompt_speech_emb,
-# emotion_adv).
-FIELDS: Mapping[str, Field] = {
-    "t3.speaker_emb": Field(((1, 1), (1, _MOST))),
+# A voice has these and no others, whatever the family; None for those that upstream leaves empty. What it names besides
+# is no part of a voice (cond_prompt_speech_emb, emotion_adv).
+FIELDS: Mapping[str, Field | None] = {
+    "t3.speaker_emb": Field(((1, 1), (256, 256))),
+    "t3.clap_emb": None,
     "t3.cond_prompt_speech_tokens": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
     "gen.prompt_token": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
-    "gen.prompt_token_len": Field(((1, 1),), below=_MOST + 1, required=False),
+    "gen.prompt_token_len": Field(((1, 1),), below=_MOST + 1),
     "gen.prompt_feat": Field(((1, 1), (0, _MOST), (80, 80))),
-    "gen.prompt_feat_len": Field(((1, 1),), below=_MOST + 1, required=False),
-    "gen.embedding": Field(((1, 1), (1, _MOST))),
+    "gen.prompt_feat_len": None,
+    "gen.embedding": Field(((1, 1), (192, 192))),
 }
 
 

@@ -16,11 +16,19 @@ _INSIDE = (f"{Path(__file__).parent}{os.sep}", f"{Path(wrapt.__file__).parent}{o
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
-    """Warn as if the line outside this package had; Python's filters decide how often that is shown."""
+    """Warn as if the line outside this package had; Python's filters decide how often that is shown.
+
+    Raises the warning where a filter makes it an error, and nothing where it can't be shown.
+    """
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    try:
+        warnings.warn(message, category, stacklevel=level)
+    except category:
+        raise
+    except Exception:  # sys.stderr is closed, for one, or somebody's showwarning fails
+        return
 
 
 def tell(message: str) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError
+from .notices import tell
 
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
@@ -108,7 +110,9 @@ def _folder(value: object) -> Path | None:
         raise ValueError("a folder, or None")
     path = Path(os.path.abspath(os.path.expandvars(os.path.expanduser(os.fsdecode(value)))))
     try:
-        other = path.exists() and not path.is_dir()
+        other = not stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        other = False
     except OSError as error:
         raise ValueError(f"a folder, and that path is none ({error.strerror})") from None
     if other:
@@ -122,7 +126,7 @@ def _keys(value: object) -> tuple[bytes, ...]:
     given = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
     keys = [key.strip().encode() if isinstance(key, str) else key for key in given]
     good = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= _SHORTEST_KEY)
-    if len(good) < len(keys):
+    if not keys or len(good) < len(keys):  # an empty list is more likely a mistake than a wish to have no key
         raise ValueError(f"a text or bytes of at least {_SHORTEST_KEY} bytes, or a list of these")
     return good
 
@@ -183,7 +187,17 @@ def _user_folder() -> str | None:
     except RuntimeError:  # no home, as newer versions say it
         return None
     # As older ones do: in memory only, rather than in a folder named "~" wherever this runs.
-    return None if os.path.expanduser(folder).startswith("~") else folder
+    if os.path.expanduser(folder).startswith("~"):
+        return None
+    try:
+        _folder(folder)
+    except ValueError as needs:  # such as another user's home, which HOME may still name after a change of user
+        tell(
+            f"The voice cache keeps voices in memory only: the user's cache folder {folder!r} must be {needs}. Name"
+            f" another with cache_dir= or {_VARIABLES['cache_dir']}."
+        )
+        return None
+    return folder
 
 
 def with_user_folder(keywords: Mapping[str, object]) -> Settings:

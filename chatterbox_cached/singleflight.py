@@ -7,6 +7,7 @@ helps itself; and a holder that dies lets go, since the kernel releases its file
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 import zlib
@@ -22,10 +23,13 @@ _STRIPES = 256
 class SingleFlight:
     """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet threads only.
 
-    ``usable`` says whether lock files may be written there now.
+    ``usable`` says whether lock files may be written there now, and must not raise: unlike Path.is_dir, which does
+    before Python 3.14 where the folder can't be looked at.
     """
 
-    def __init__(self, folder: Path | None, wait_seconds: float, usable: Callable[[Path], bool] = Path.is_dir) -> None:
+    def __init__(
+        self, folder: Path | None, wait_seconds: float, usable: Callable[[Path], bool] = os.path.isdir
+    ) -> None:
         self._folder, self._wait_seconds, self._usable = folder, wait_seconds, usable
         self.renew_locks()
         renew_after_fork(self)

@@ -13,18 +13,16 @@ from . import archives, conditionals
 from .conditionals import Fields, Snapshot
 from .errors import VoiceFileError
 from .expected import flaw, flaw_of_form
+from .families import FIELDS
 
 if TYPE_CHECKING:
     import torch
 
-_EXPECTED = {
-    "t3": {"speaker_emb", "clap_emb", "cond_prompt_speech_tokens", "cond_prompt_speech_emb", "emotion_adv"},
-    "gen": {"prompt_token", "prompt_token_len", "prompt_feat", "prompt_feat_len", "embedding"},
-}
-# S3Gen casts these to float32 in the conditionals that it speaks from; a file that was saved after that has them so.
-_TOKENS = frozenset({"cond_prompt_speech_tokens", "prompt_token", "prompt_token_len", "prompt_feat_len"})
+_EXPECTED = {part: [name.split(".")[1] for name in FIELDS if name.startswith(f"{part}.")] for part in ("t3", "gen")}
 # Not part of a voice: made by one T3 from its own weights, and the exaggeration, which is applied at use.
-_LEFT_OUT = frozenset({"cond_prompt_speech_emb", "emotion_adv"})
+_LEFT_OUT = {"t3": {"cond_prompt_speech_emb", "emotion_adv"}, "gen": set[str]()}
+# S3Gen casts these to float32 in the conditionals that it speaks from; a file that was saved after that has them so.
+_TOKENS = frozenset({"cond_prompt_speech_tokens", "prompt_token", "prompt_token_len"})
 
 
 def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
@@ -80,11 +78,11 @@ def _loaded(archive: bytes) -> Any:
 
 
 def _fields(path: Path, content: Any, part: str) -> dict[str, Any]:
-    """The fields of one part that belong to a voice."""
+    """The fields of one part that belong to a voice, those that are empty too, which may be missing in the file."""
     fields = content.get(part) if isinstance(content, dict) else None
-    if type(fields) is not dict or not all(type(name) is str for name in fields) or not set(fields) <= _EXPECTED[part]:
+    if type(fields) is not dict or not fields.keys() <= {*_EXPECTED[part], *_LEFT_OUT[part]}:
         raise VoiceFileError(f"{path} holds no conditionals: {part!r} is missing or has unknown fields.")
-    return {name: value for name, value in fields.items() if name not in _LEFT_OUT}
+    return {name: fields.get(name) for name in _EXPECTED[part]}
 
 
 def _by_dotted_name(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

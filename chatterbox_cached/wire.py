@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from .conditionals import Snapshot
 from .errors import EntryError, SignatureError
+from .families import FIELDS
 from .identity import SCHEMA
 from .tiers.base import MAX_VALUE_BYTES
 
@@ -38,6 +39,7 @@ _DIGEST_SIZE = 32
 _UNSIGNED = bytes(_DIGEST_SIZE)
 _DIGEST = _LENGTHS.size + _DIGEST_SIZE
 _START = _DIGEST + _DIGEST_SIZE
+_MOST_OF_HEADER = 2**16  # some 2 kB are usual; nested lists take 25 times their text in memory
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,25 @@ class Header:
 
 
 def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), made_by: str = "") -> bytes:
-    """The entry for ``snapshot`` under ``key``, signed with the first of the keys if there is one."""
+    """The entry for ``snapshot`` under ``key``, signed with the first of the keys if there is one.
+
+    Raises EntryError when ``made_by`` is longer than any header may be.
+    """
     import safetensors.torch
 
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
     strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
-    fields = [f"t3.{name}" for name in snapshot.t3] + [f"gen.{name}" for name in snapshot.gen]
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
-    header = Header(key, made_by, snapshot.prepare_seconds, fields, strides)
+    header = Header(key, made_by, snapshot.prepare_seconds, snapshot.names(), strides)
     return seal(header, safetensors.torch.save(as_stored), signing_keys)
 
 
 def seal(header: Header, payload: bytes | memoryview, signing_keys: Sequence[bytes] = ()) -> bytes:
     """The entry of a header and its tensors as safetensors, whatever they are, signed as by ``encode``."""
     stated = json.dumps(asdict(header)).encode()
+    if len(stated) > _MOST_OF_HEADER:
+        raise EntryError("entry would have a header that nobody reads")
     lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(stated), len(payload))
     signature = _hmac(signing_keys[0], lengths, stated, payload) if signing_keys else _UNSIGNED
     return b"".join((lengths, signature, _sha256(lengths, signature, stated, payload), stated, payload))
@@ -121,6 +127,8 @@ def _verified(entry: memoryview, signing_keys: Sequence[bytes]) -> tuple[memoryv
         raise EntryError("entry is of another schema")
     if len(entry) != _START + header + payload:
         raise EntryError("entry is cut short or too long")
+    if header > _MOST_OF_HEADER:
+        raise EntryError("entry has a header of an impossible size")
     lengths, signature, content = entry[: _LENGTHS.size], entry[_LENGTHS.size : _DIGEST], entry[_START:]
     if _sha256(lengths, signature, content) != entry[_DIGEST:_START]:
         raise EntryError("entry is damaged")
@@ -150,7 +158,9 @@ def _tensors(payload: memoryview) -> dict[str, torch.Tensor]:
 
 
 def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
-    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= set(header.fields):
+    if set(header.fields) != FIELDS.keys():  # upstream needs each of them, and may be handed no other
+        raise EntryError("entry does not have the fields of a voice")
+    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= FIELDS.keys():
         raise EntryError("entry does not hold the fields that it names")
     parts: dict[str, dict[str, Any]] = {"t3": {}, "gen": {}}
     for field in header.fields:

@@ -54,7 +54,7 @@ def one(name: str, shape: list[int], begin: int, end: int, dtype: str = "F32") -
     return {name: {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}}
 
 
-def with_field(name: str, value: torch.Tensor) -> Callable[[str], bytes]:
+def with_field(name: str, value: torch.Tensor | None) -> Callable[[str], bytes]:
     """An entry that is right in every other way."""
     part, _, field = name.partition(".")
     made = snapshot()
@@ -67,12 +67,13 @@ def with_payload(payload: bytes, **changes: Any) -> Callable[[str], bytes]:
     return lambda key: signed(header_for(key, **changes), payload)
 
 
-_STRIDES = {"fields": ["gen.prompt_feat"], "strides": {"gen.prompt_feat": [2**62, 2**61, 2**60]}}
+_STRIDES = {"strides": {"gen.prompt_feat": [2**62, 2**61, 2**60]}}
 ENTRIES: dict[str, Callable[[str], bytes]] = {
     "a header of 4 GB that is not there": lambda key: signed(b"{}", b"", (2**32 - 1, 0)),
     "a payload of 2**63 bytes that is not there": lambda key: signed(b"{}", b"", (2, 2**63)),
-    "a deep header": lambda key: signed(b"[" * 2**20, b""),
+    "a deep header": lambda key: signed(b"[" * 2**16, b""),
     "a header of many numbers": lambda key: signed(b"[" + b"0," * 2**22 + b"0]", b""),
+    "a header of many lists": lambda key: signed(b"[" + b"[]," * 5_000_000 + b"0]", b""),
     "safetensors with a header of 4 GB": with_payload(payload_of({}, length=2**32)),
     "safetensors with a header of 2**63 bytes": with_payload(payload_of({}, length=2**63)),
     "a billion by a billion elements": with_payload(payload_of(one("gen.prompt_feat", [10**9, 10**9], 0, 4), b"1234")),
@@ -85,17 +86,26 @@ ENTRIES: dict[str, Callable[[str], bytes]] = {
     ),
     "data after the end": with_payload(payload_of(one("gen.prompt_feat", [1, 1, 80], 10**9, 10**9 + 320))),
     "offsets that overlap": with_payload(
-        payload_of({**one("a", [80], 0, 320), **one("b", [80], 160, 480)}, bytes(480)),
-        fields=["gen.a", "gen.b"],
-        strides={"gen.a": [1], "gen.b": [1]},
+        payload_of({**one("gen.embedding", [80], 0, 320), **one("gen.prompt_feat", [80], 160, 480)}, bytes(480)),
+        strides={"gen.embedding": [1], "gen.prompt_feat": [1]},
     ),
     "an offset below zero": with_payload(payload_of(one("gen.prompt_feat", [80], -320, 0))),
     "a hundred thousand tensors": with_payload(payload_of({str(n): one("x", [0], 0, 0)["x"] for n in range(100_000)})),
     "a wrong type": with_field("gen.prompt_token", torch.ones(1, 7)),
     "whole numbers for an embedding": with_field("gen.embedding", torch.ones(1, 192, dtype=torch.int16)),
     "a wrong shape": with_field("gen.prompt_feat", torch.ones(1, 14, 100)),
-    "no such number": with_field("gen.embedding", torch.tensor([[1.0, float("nan")]])),
-    "infinity": with_field("t3.speaker_emb", torch.tensor([[1.0, float("inf")]])),
+    "no such number": with_field("gen.embedding", torch.full((1, 192), float("nan"))),
+    "infinity": with_field("t3.speaker_emb", torch.full((1, 256), float("inf"))),
+    "an embedding of another width": with_field("gen.embedding", torch.ones(1, 5)),
+    "more tokens than there are": with_field("gen.prompt_token_len", torch.tensor([8])),
+    "one T3's own embedding": with_field("t3.cond_prompt_speech_emb", torch.ones(1, 7, 3)),
+    "a field that upstream leaves empty": with_field("t3.clap_emb", torch.ones(1, 1)),
+    "a field that upstream does not have": with_field("gen.further", torch.ones(3)),
+    "an empty field that upstream does not have": with_field("gen.further", None),
+    "a field too few": with_payload(
+        wire.encode("", snapshot())[86 + len(header_for("")) :],
+        fields=[name for name in snapshot().names() if name != "gen.prompt_feat_len"],
+    ),
     "a token beyond the vocabulary": with_field("t3.cond_prompt_speech_tokens", torch.tensor([[6561]])),
     "a token below zero": with_field("gen.prompt_token", torch.tensor([[-1]])),
     "a time that is no number": lambda key: signed(
@@ -120,9 +130,29 @@ def archive(pickled: bytes | None = None, *, packed: int = 0, change: Callable[[
     return made.getvalue()
 
 
+KNOT = b"\x80\x02}(K\x01\x85q\x00" + b"".join(b"h%ch%c\x86q%c0" % (n, n, n + 1) for n in range(60)) + b"h<Nu."
+
+
+def in_capitals() -> bytes:
+    """A knot under a name that PyTorch takes for data.pkl."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive(KNOT))) as source, zipfile.ZipFile(made, "w") as target:
+        for name in source.namelist():
+            target.writestr(name.replace("data.pkl", "DATA.PKL"), source.read(name))
+    return made.getvalue()
+
+
+def and_more(name: str, content: bytes) -> bytes:
+    """A good voice with one more part."""
+    made = io.BytesIO(archive())
+    with zipfile.ZipFile(made, "a") as target:
+        target.writestr(name, content)
+    return made.getvalue()
+
+
 def claiming_more(pickled: bytes) -> bytes:
-    """The speaker embedding's eight numbers become a hundred million."""
-    claimed = re.sub(rb"K\x08(N?tq)", b"J" + struct.pack("<i", 10**8) + rb"\1", pickled, count=1)
+    """The speaker embedding's 256 numbers become a hundred million."""
+    claimed = re.sub(rb"M\x00\x01(N?tq)", b"J" + struct.pack("<i", 10**8) + rb"\1", pickled, count=1)
     assert claimed != pickled
     return claimed
 
@@ -144,18 +174,18 @@ def lying_directory() -> bytes:
 VOICE_FILES: dict[str, Callable[[], bytes]] = {
     "a gigabyte of zeros, packed": lambda: archive(packed=2**30),
     "a tensor of more than there is": lambda: archive(
-        change=lambda pickled: claiming_more(pickled).replace(b"K\x01K\x08\x86", b"K\x01M\x30\x75\x86", 1)
+        change=lambda pickled: claiming_more(pickled).replace(b"K\x01M\x00\x01\x86", b"K\x01M\x30\x75\x86", 1)
     ),
     "the old format, with a tensor of 400 MB that is not there": in_the_old_format,
     "a directory that lies": lying_directory,
     "a bytearray of 2 GB": lambda: archive(b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
     "a pickle of many things": lambda: archive(b"\x80\x02](" + b"K\x01" * 2**22 + b"e."),
-    "a knot of tuples": lambda: archive(
-        b"\x80\x02}(K\x01\x85q\x00" + b"".join(b"h%ch%c\x86q%c0" % (n, n, n + 1) for n in range(60)) + b"h<Nu."
-    ),
+    "a knot of tuples": lambda: archive(KNOT),
+    "a knot of tuples in capitals": in_capitals,
+    "a knot of tuples in another folder": lambda: and_more("other/data.pkl", KNOT),
     "a pickle in a pickle": lambda: archive(b"\x80\x02c_pickle\nloads\nC\x05\x80\x02K\x01.\x85R."),
     "a number strided into a billion": lambda: archive(
-        change=lambda pickled: pickled.replace(b"K\x01K\x08\x86", b"K\x01J" + struct.pack("<i", 10**9) + b"\x86", 1)
+        change=lambda pickled: pickled.replace(b"K\x01M\x00\x01\x86", b"K\x01J" + struct.pack("<i", 10**9) + b"\x86", 1)
     ),
     "more than 16 MiB": lambda: archive() + bytes(2**24),
     "nothing": lambda: b"",

@@ -17,6 +17,7 @@ import platformdirs
 import pytest
 import torch
 
+from chatterbox_cached import conditionals
 from chatterbox_cached.conditionals import Snapshot
 from chatterbox_cached.settings import Settings, with_user_folder
 from chatterbox_cached.store import VoiceStore
@@ -26,6 +27,7 @@ from chatterbox_cached.tiers.folder import entries_of
 from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
 from tests.tally import tried
 from tests.unit.forks import in_a_fork
+from tests.unit.voices import live
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
@@ -36,10 +38,9 @@ _WARM = platformdirs.user_cache_dir("any")  # imported while everything can stil
 def upstream(key: str) -> Snapshot:
     """What upstream would prepare for ``key``, small."""
     seeded = torch.Generator().manual_seed(KEYS.index(key))
-    tokens = torch.arange(9)[None]
-    t3 = {"speaker_emb": torch.randn(1, 256, generator=seeded), "cond_prompt_speech_tokens": tokens}
-    gen = {"prompt_token": tokens, "prompt_feat": torch.zeros(1, 2, 80), "embedding": torch.ones(1, 192)}
-    return Snapshot(t3, gen, 0.1)
+    voice = live()
+    voice.t3.speaker_emb = torch.randn(1, 256, generator=seeded)
+    return conditionals.take(voice, voice.t3.emotion_adv, 0.1)
 
 
 class User:

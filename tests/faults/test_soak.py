@@ -57,7 +57,7 @@ def a_long_day(folder: Path) -> Any:
                     spoken = model.generate("Hello.", audio_prompt_path=path, exaggeration=exaggeration)
                 else:
                     found = cache.get_or_prepare(model, path, exaggeration)
-                    spoken = found.t3.speaker_emb[:, :32], found.gen["embedding"], found.t3.emotion_adv.item()
+                    spoken = found.t3.speaker_emb[:, :192], found.gen["embedding"], found.t3.emotion_adv.item()
             if not all(torch.equal(heard, expected[path]) for heard in spoken[:2]):
                 wrong.append(f"{path.name} is another's voice")
             if abs(spoken[2] - exaggeration) > 1e-6:

@@ -109,6 +109,8 @@ def test_voices_are_verified_on_request(english: Any, voice: Path, other_voice: 
     assert report.same == (str(voice),)
     assert report.not_compared == (str(other_voice), str(tmp_path / "none.wav"))
     assert english.conds is before
+    now = cache.get_cache_stats()
+    assert (now["misses"], now["bypasses"], now["memory_hits"], now["disk_hits"]) == (1, {}, 0, 0)  # no call was made
     make_wrong(cache)
     with pytest.warns(CacheWarning, match=r"gen\.embedding"):
         report = cache.verify(english, [voice])

@@ -6,6 +6,15 @@ import os
 import time
 from collections.abc import Callable
 
+NOBODY = 65534
+
+
+def become_nobody() -> None:
+    """Give up root's rights, if this process has them: root can look at everything."""
+    if os.geteuid() == 0:
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
 
 def in_a_fork(act: Callable[[], object], seconds: float = 5.0) -> str:
     """How ``act`` went in a forked child: "done", "raised", or "hung" when it takes longer than ``seconds``."""

@@ -36,7 +36,7 @@ def test_what_upstream_makes_is_let_through(cond: int, tokens: int, frames: int,
     assert flaw(made) is None
 
 
-@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.required])
+@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field])
 def test_a_missing_field_is_named(name: str) -> None:
     assert flaw(changed(name, None)) == f"{name} is missing"
     assert flaw({other: value for other, value in snapshot().tensors().items() if other != name}) is not None
@@ -50,12 +50,16 @@ def test_a_missing_field_is_named(name: str) -> None:
         ("t3.speaker_emb", torch.ones(1, 0)),
         ("t3.speaker_emb", torch.ones(1, 256).long()),
         ("t3.speaker_emb", torch.ones(1, 256, dtype=torch.complex64)),
-        ("t3.speaker_emb", torch.tensor([[1.0, float("nan")]])),
+        ("t3.speaker_emb", torch.ones(1, 255)),
+        ("t3.speaker_emb", torch.full((1, 256), float("nan"))),
         ("t3.speaker_emb", torch.ones(1, 256).to_sparse()),
         ("t3.speaker_emb", torch.ones(1, 256, device="meta")),
         ("t3.speaker_emb", [1.0]),
-        ("t3.clap_emb", torch.tensor([float("nan")])),
+        ("t3.clap_emb", torch.ones(1, 1)),
         ("t3.clap_emb", torch.ones(1).expand(10**9)),
+        ("t3.cond_prompt_speech_emb", torch.ones(1, 7, 3)),
+        ("t3.cond_prompt_speech_emb", None),
+        ("t3.emotion_adv", torch.ones(1, 1, 1)),
         ("t3.cond_prompt_speech_tokens", torch.ones(1, 5)),
         ("t3.cond_prompt_speech_tokens", torch.ones(1, 5, dtype=torch.bool)),
         ("t3.cond_prompt_speech_tokens", torch.full((1, 5), 6561)),
@@ -64,11 +68,13 @@ def test_a_missing_field_is_named(name: str) -> None:
         ("gen.prompt_token", torch.ones(1, 1).long().expand(1, 2**17)),
         ("gen.prompt_token_len", torch.tensor([-1])),
         ("gen.prompt_token_len", torch.tensor(5)),
+        ("gen.prompt_token_len", torch.tensor([8])),  # of 7
         ("gen.prompt_feat", torch.ones(1, 500, 100)),
         ("gen.prompt_feat", torch.ones(1, 80, 500)),
         ("gen.prompt_feat", torch.full((1, 500, 80), float("inf"))),
-        ("gen.prompt_feat_len", torch.tensor([1, 2])),
+        ("gen.prompt_feat_len", torch.tensor([14])),
         ("gen.embedding", torch.ones(1, 192, dtype=torch.int8)),
+        ("gen.embedding", torch.ones(1, 5, dtype=torch.float64)),
         ("gen.embedding", torch.ones(1, 192).half() * 60000 * 2),
     ],
 )
@@ -82,23 +88,8 @@ def test_the_form_is_judged_without_a_look_at_the_values() -> None:
     assert flaw_of_form(changed("gen.further", torch.ones(1).expand(2**50))) is not None
 
 
-def test_a_forks_further_field_is_let_through() -> None:
-    assert flaw(changed("gen.further", torch.arange(3))) is None
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        torch.ones(3, dtype=torch.uint16),
-        torch.ones(3, dtype=torch.bool),
-        torch.ones(3, dtype=torch.complex64),
-        torch.ones(0),
-    ],
-)
-def test_a_further_field_may_be_of_any_type(value: torch.Tensor) -> None:
-    assert flaw(changed("gen.more", value)) is None
-
-
-@pytest.mark.parametrize("value", [torch.tensor([1 + 1j, complex("inf")]), torch.tensor([1.0, float("nan")])])
-def test_a_further_field_must_be_finite_all_the_same(value: torch.Tensor) -> None:
-    assert flaw(changed("gen.more", value)) == "gen.more has a value that is not finite"
+@pytest.mark.parametrize("value", [torch.arange(3), torch.ones(0), None])
+def test_a_forks_further_field_is_refused(value: torch.Tensor | None) -> None:
+    """Upstream's methods are called with it, and what they make of it is not known."""
+    assert flaw(changed("gen.further", value)) == "gen.further is no field of a voice"
+    assert flaw(changed("t4.further", value)) == "t4.further is no field of a voice"

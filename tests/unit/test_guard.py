@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,28 @@ def test_a_notice_does_not_raise_where_warnings_are_errors() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tell("Something failed.")
+
+
+def test_a_warning_that_a_hook_fails_to_show_does_not_reach_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise LookupError("somebody's way of showing warnings")
+
+    monkeypatch.setattr(warnings, "showwarning", fails)
+    tell("Something failed.")
+    assert guard.exaggeration_to_use("warn", prepared_with(0.7), {}, DEFAULT) is None
+
+
+def test_a_warning_does_not_reach_the_caller_where_stderr_is_closed() -> None:
+    code = "import sys; from chatterbox_cached.notices import tell; sys.stderr.close(); tell('Oh'); print('went on')"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
+def test_a_mismatch_raises_where_the_caller_made_such_warnings_errors() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ExaggerationMismatchWarning)
+        with pytest.raises(ExaggerationMismatchWarning):
+            guard.exaggeration_to_use("warn", prepared_with(0.7), {}, DEFAULT)
 
 
 def test_a_notice_is_a_cache_warning_about_the_callers_line() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import platformdirs
 import pytest
 
-from chatterbox_cached.errors import SettingsError
+from chatterbox_cached.errors import CacheWarning, SettingsError
 from chatterbox_cached.settings import Settings, resolve, switched_off, with_user_folder
+from tests.unit.forks import become_nobody, in_a_fork
 
 NEW, OLD = "the new key of 16 bytes", "the old key of 16 bytes"
 EVERY = [
@@ -105,6 +106,8 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("signing_key", "short"),
         ("signing_key", f"{NEW},"),
         ("signing_key", [NEW, "short"]),
+        ("signing_key", []),
+        ("signing_key", ()),
         ("signing_key", 5),
         ("signing_key", [5]),
         ("cache_dir", 5),
@@ -192,6 +195,36 @@ def test_a_user_without_a_home_gets_memory_only(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(platformdirs, "user_cache_dir", no_home)
     assert with_user_folder({}).cache_dir is None
+
+
+def test_a_users_folder_that_cant_be_looked_at_means_memory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home of another"
+    home.mkdir(mode=0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+
+    def ask() -> None:
+        become_nobody()
+        with pytest.warns(CacheWarning, match=r"memory only.*home of another.*CHATTERBOX_CACHED_DIR") as told:
+            assert with_user_folder({}).cache_dir is None
+        assert len(told) == 1
+        with pytest.raises(SettingsError, match="cache_dir"):  # a folder that was named is another matter
+            with_user_folder({"cache_dir": home / "voices"})
+
+    try:
+        assert in_a_fork(ask) == "done"
+    finally:
+        home.chmod(0o700)
+
+
+def test_a_file_in_the_place_of_the_users_folder_means_memory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    with pytest.warns(CacheWarning, match="memory only"):
+        assert with_user_folder({}).cache_dir is None
 
 
 def test_signing_keys_may_be_written_in_several_ways(monkeypatch: pytest.MonkeyPatch) -> None:

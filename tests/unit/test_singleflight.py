@@ -16,7 +16,7 @@ import pytest
 from chatterbox_cached.singleflight import SingleFlight
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
-from tests.unit.forks import in_a_fork
+from tests.unit.forks import become_nobody, in_a_fork
 
 PATIENCE = 60.0
 KEY = "v1/voice/rest"
@@ -137,6 +137,21 @@ def test_where_no_lock_file_can_be_made_it_goes_ahead(tmp_path: Path) -> None:
     with SingleFlight(tmp_path / "file" / "folder", PATIENCE).flight(KEY):
         went = True
     assert went
+
+
+def test_where_the_folder_cant_be_looked_at_it_goes_ahead(tmp_path: Path) -> None:
+    (tmp_path / "voices" / "entries").mkdir(parents=True)
+    (tmp_path / "voices").chmod(0)
+
+    def fly() -> None:
+        become_nobody()
+        with SingleFlight(tmp_path / "voices" / "entries", PATIENCE).flight(KEY):
+            pass
+
+    try:
+        assert in_a_fork(fly) == "done"
+    finally:
+        (tmp_path / "voices").chmod(0o700)
 
 
 def test_a_flight_leaves_the_cache_folder_to_be_made_private(tmp_path: Path) -> None:

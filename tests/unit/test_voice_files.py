@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import voice_files
+from chatterbox_cached import archives, voice_files
 from chatterbox_cached.conditionals import equal
 from chatterbox_cached.errors import Unidentifiable, VoiceFileError
 from tests.unit.voices import EXAGGERATION, T3Cond, live, snapshot
@@ -106,6 +108,27 @@ def test_threads_that_write_the_same_file_do_not_disturb_each_other(path: Path) 
         list(pool.map(write, range(4)))
     assert equal(voice_files.read(path, "cpu"), snapshot())
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_pytorch_is_given_nothing_but_what_was_looked_at(path: Path) -> None:
+    """PyTorch takes the first of these for data.pkl, and must not be asked about the second."""
+    torch.save(content(), path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("voice/DATA.PKL", b"not looked at")
+        archive.writestr("voice/constants.pkl", b"not looked at")
+    path.write_bytes(b"before the archive" + path.read_bytes())
+    assert equal(voice_files.read(path, "cpu"), snapshot())
+    given = archives.read(path)
+    assert b"not looked at" not in given
+    assert b"before the archive" not in given
+
+
+def test_pytorch_is_given_tensors_that_begin_where_they_may(path: Path) -> None:
+    torch.save(content(), path)
+    given = archives.read(path)
+    with zipfile.ZipFile(io.BytesIO(given)) as archive:
+        for part in archive.infolist():
+            assert given.index(archive.read(part), part.header_offset) % 64 == 0
 
 
 def test_a_missing_file_is_an_os_error(path: Path) -> None:
@@ -208,4 +231,6 @@ def test_fields_that_upstream_leaves_empty_may_be_missing(path: Path) -> None:
     saved = content()
     del saved["t3"]["clap_emb"], saved["t3"]["cond_prompt_speech_emb"], saved["gen"]["prompt_feat_len"]
     torch.save(saved, path)
-    assert equal(voice_files.read(path, "cpu"), snapshot())
+    restored = voice_files.read(path, "cpu")
+    assert equal(restored, snapshot())
+    assert restored.names() == snapshot().names()  # for upstream asks for them all

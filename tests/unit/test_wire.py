@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from chatterbox_cached import wire
 from chatterbox_cached.conditionals import Snapshot, equal
 from chatterbox_cached.errors import EntryError, SignatureError
+from chatterbox_cached.families import FIELDS
 from chatterbox_cached.tiers.base import MAX_VALUE_BYTES
 from tests.tally import tried
 from tests.unit.voices import snapshot
@@ -93,17 +94,21 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-@given(st.dictionaries(st.sampled_from("abcdef"), st.none() | dense_tensors(), max_size=4), st.floats(0, 1e6))
+@given(st.fixed_dictionaries({name: st.none() | dense_tensors() for name in FIELDS}), st.floats(0, 1e6))
 def test_every_dtype_shape_and_layout_comes_back_the_same(
     fields: dict[str, torch.Tensor | None], prepare_seconds: float
 ) -> None:
-    kept = Snapshot(fields, {name: None if value is None else value.clone() for name, value in fields.items()}, 0.0)
+    parts: dict[str, dict[str, torch.Tensor | None]] = {"t3": {}, "gen": {}}
+    for field, value in fields.items():
+        part, _, name = field.partition(".")
+        parts[part][name] = value
+    kept = Snapshot(parts["t3"], parts["gen"], 0.0)
     again = wire.decode(KEY, wire.encode(KEY, replace(kept, prepare_seconds=prepare_seconds)))
     assert again.prepare_seconds == prepare_seconds
-    for part in (again.t3, again.gen):
-        assert part.keys() == fields.keys()
-        for name, tensor in fields.items():
-            got = part[name]
+    for got_part, part_fields in ((again.t3, parts["t3"]), (again.gen, parts["gen"])):
+        assert got_part.keys() == part_fields.keys()
+        for name, tensor in part_fields.items():
+            got = got_part[name]
             if tensor is None or got is None:
                 assert got is tensor
                 continue
@@ -193,15 +198,14 @@ def test_an_entry_of_an_impossible_size_is_absent() -> None:
         wire.decode(KEY, ENTRY + bytes(MAX_VALUE_BYTES))
 
 
-FIELDS = list(taken_apart(ENTRY)[0]["fields"])
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        {"fields": FIELDS[:-1]},
+        *({"fields": [name for name in FIELDS if name != missing]} for missing in FIELDS),
         {"fields": []},
         {"fields": [*FIELDS, "t4.speaker_emb"]},
+        {"fields": [*FIELDS, "gen.further"]},
+        {"fields": [*FIELDS, "t3.cond_prompt_speech_emb"]},
         {"fields": [field.removeprefix("gen.") for field in FIELDS]},
         {"layout": {}},
         {"layout": {field: [0, 0, 0] for field in FIELDS}},
@@ -235,6 +239,18 @@ def test_a_field_that_is_named_twice_makes_an_entry_absent() -> None:
 def test_a_deeply_nested_header_is_absent() -> None:
     with pytest.raises(EntryError):
         wire.decode(KEY, signed(b"[" * 100_000, taken_apart(ENTRY)[1]))
+
+
+def test_a_header_of_an_impossible_size_is_neither_read_nor_written() -> None:
+    """16 MiB of nested lists would take 400 MB in memory."""
+    header, payload = taken_apart(ENTRY)
+    padded = {**header, "made_by": ""}
+    padded["made_by"] = "x" * (2**16 - len(json.dumps(padded)))
+    assert equal(wire.decode(KEY, signed(json.dumps(padded).encode(), payload)), snapshot())
+    with pytest.raises(EntryError, match="header of an impossible size"):
+        wire.decode(KEY, signed(json.dumps(padded).encode() + b" ", payload))
+    with pytest.raises(EntryError, match="header"):
+        wire.encode(KEY, snapshot(), made_by="x" * 2**16)
 
 
 OLD, NEW = b"the key before, of 16 bytes", b"the key now, of 16 bytes"

@@ -41,7 +41,7 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
     random = torch.Generator().manual_seed(seed)
     return Conditionals(
         T3Cond(
-            speaker_emb=torch.randn(1, 8, generator=random),
+            speaker_emb=torch.randn(1, 256, generator=random),
             cond_prompt_speech_tokens=torch.randint(0, 6561, (1, 5), generator=random),
             emotion_adv=exaggeration * torch.ones(1, 1, 1),
         ),
@@ -50,7 +50,7 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
             "prompt_token_len": torch.tensor([7]),
             "prompt_feat": torch.randn(1, 80, 14, generator=random).transpose(1, 2),
             "prompt_feat_len": None,
-            "embedding": torch.randn(1, 6, generator=random),
+            "embedding": torch.randn(1, 192, generator=random),
         },
     )
 

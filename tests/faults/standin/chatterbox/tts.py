@@ -30,8 +30,8 @@ class Conditionals:
 
 
 def voice_of(content: bytes) -> torch.Tensor:
-    """What every tensor of a voice is made of: (1, 32) float32, the digest of its audio."""
-    return torch.frombuffer(bytearray(hashlib.sha256(content).digest()), dtype=torch.uint8).float()[None]
+    """What every tensor of a voice is made of: (1, 192) float32, the digest of its audio six times."""
+    return torch.frombuffer(bytearray(hashlib.sha256(content).digest() * 6), dtype=torch.uint8).float()[None]
 
 
 class ChatterboxTTS:
@@ -59,12 +59,16 @@ class ChatterboxTTS:
         if content.startswith(b"noise"):
             raise ValueError("upstream can't make anything of this audio")
         voice = voice_of(content)
+        tokens = voice[:, :32].long()
         t3 = T3Cond(
-            voice.repeat(1, 8), cond_prompt_speech_tokens=voice.long(), emotion_adv=exaggeration * torch.ones(1, 1, 1)
+            torch.cat((voice, voice[:, :64]), dim=1),
+            cond_prompt_speech_tokens=tokens,
+            emotion_adv=exaggeration * torch.ones(1, 1, 1),
         )
         gen = {
-            "prompt_token": voice.long(),
-            "prompt_feat": voice.repeat(1, 100).reshape(1, -1, 80),
+            "prompt_token": tokens.clone(),
+            "prompt_token_len": torch.tensor([32]),
+            "prompt_feat": voice.repeat(1, 15).reshape(1, -1, 80),
             "prompt_feat_len": None,
             "embedding": voice.clone(),
         }
@@ -76,4 +80,4 @@ class ChatterboxTTS:
             self.prepare_conditionals(audio_prompt_path, exaggeration=exaggeration)
         if float(exaggeration) != float(self.conds.t3.emotion_adv.item()):
             self.conds.t3 = T3Cond(self.conds.t3.speaker_emb, emotion_adv=exaggeration * torch.ones(1, 1, 1))
-        return self.conds.t3.speaker_emb[:, :32], self.conds.gen["embedding"], self.conds.t3.emotion_adv.item()
+        return self.conds.t3.speaker_emb[:, :192], self.conds.gen["embedding"], self.conds.t3.emotion_adv.item()
