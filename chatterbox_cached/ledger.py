@@ -150,7 +150,7 @@ class Ledger:
         return self._root
 
     def _failed(self, error: Exception) -> None:
-        self._reports.failed("account", error)
+        self._reports.failed("disk account", error)  # one disk, one warning
 
     def _gather(self) -> None:
         """Add up what was noted per voice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -14,6 +15,11 @@ from typing import Any
 # Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
 # torch is loaded, and passed on to the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Whoever starts the tests in the background has Ctrl-C ignored, and so would the programs be that tests start.
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 import hypothesis.configuration
 import pytest

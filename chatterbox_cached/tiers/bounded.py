@@ -71,13 +71,20 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
         self._sql(f"UPDATE Cache SET rowid = {newest} + 1 WHERE key = ? AND raw = 1 AND rowid < {newest}", (key,))
 
     def abandon(self) -> None:
-        """End the transaction that an operation of this thread left open, as where Ctrl-C comes in between."""
+        """After an operation that failed: end the transaction that it left open, and remove the file that it left over.
+
+        Ctrl-C leaves a transaction open where it comes right after its beginning.
+        """
         connection: sqlite3.Connection | None = getattr(self._local, "con", None)
         with contextlib.suppress(sqlite3.Error):
             if connection is not None and connection.in_transaction:
                 connection.rollback()
         if getattr(self, "_txn_id", None) == threading.get_ident():
             self._txn_id: int | None = None  # else diskcache takes the next operation for a part of that one
+        with contextlib.suppress(sqlite3.Error, OSError):
+            written = self._disk.last_written()
+            if written and not self._sql("SELECT 1 FROM Cache WHERE filename = ?", (written,)).fetchone():
+                self._disk.remove(written)
 
     @property
     def _sql(self) -> Any:

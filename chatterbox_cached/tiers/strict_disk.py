@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import stat
+import threading
 from typing import Any, BinaryIO
 
 import diskcache
@@ -29,6 +30,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
 
     def __init__(self, directory: str, **_: Any) -> None:
         super().__init__(directory)
+        self._written = threading.local()
 
     def __setattr__(self, name: str, value: Any) -> None:
         # diskcache sets on its Disk whatever the folder's own table of settings says.
@@ -52,6 +54,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
         except BaseException:
             self.remove(filename)
             raise
+        self._written.filename = filename
         return len(value), MODE_BINARY, filename, None
 
     def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> bytes:
@@ -70,6 +73,11 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
         with contextlib.suppress(FileNotFoundError):
             if _is_value_file(file_path) and self._is_inside(file_path):
                 super().remove(file_path)
+
+    def last_written(self) -> str | None:
+        """The file that this thread wrote last; asked for once."""
+        filename: str | None = vars(self._written).pop("filename", None)
+        return filename
 
     def _is_inside(self, filename: str) -> bool:
         """Whether no link on the way leads out of the folder. Raises FileNotFoundError where there is no way."""
