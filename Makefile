@@ -87,9 +87,11 @@ $(UV):
 	$(PYTHON) -m venv .venv-uv
 	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 
+# Compiled at once: where PYTHONDONTWRITEBYTECODE is set, each of the many processes of the tests would do it anew.
 .venv/.ready: pyproject.toml constraints.txt | $(UV)
 	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv
-	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[chatterbox,dev]"
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraints constraints.txt \
+	  --editable ".[chatterbox,dev]"
 	@touch $@
 
 .venv/.bench: .venv/.ready
