@@ -5,8 +5,7 @@ are the real ones. A generation costs far less than a real one, so don't quote i
 30 and stops after a few tokens, S3Gen takes one diffusion step instead of ten, and nothing is watermarked (perth's
 watermarker can't be imported everywhere: it needs the pkg_resources of an old setuptools).
 
-Tests, benchmarks and the demo use it; the cache itself does not. Weights are drawn under a seed of their own, and the
-caller's torch generator is left as it was.
+Tests, benchmarks and the demo use it; the cache itself does not. The caller's torch generator is left as it was.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ from unittest import mock
 import wrapt
 
 _DIFFUSION_STEPS = 1
-_REVISION = "0" * 40
-_CANGJIE = "Cangjie5_TC.json"
+_REVISION, _CANGJIE = "0" * 40, "Cangjie5_TC.json"
 
 
 class Parts(NamedTuple):
@@ -49,13 +47,12 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "english": _Kind(
-        "chatterbox.tts", "ChatterboxTTS", "english_only",
-        "EnTokenizer", "tokenizer.json",
+        "chatterbox.tts", "ChatterboxTTS", "english_only", "EnTokenizer", "tokenizer.json",
         ("t3_cfg.safetensors", "ve.safetensors", "s3gen.safetensors"),
     ),
     "multilingual": _Kind(
-        "chatterbox.mtl_tts", "ChatterboxMultilingualTTS", "multilingual",
-        "MTLTokenizer", "grapheme_mtl_merged_expanded_v1.json", ("t3_mtl23ls_v2.safetensors", "ve.pt", "s3gen.pt"),
+        "chatterbox.mtl_tts", "ChatterboxMultilingualTTS", "multilingual", "MTLTokenizer",
+        "grapheme_mtl_merged_expanded_v1.json", ("t3_mtl23ls_v2.safetensors", "ve.pt", "s3gen.pt"),
     ),
 }  # fmt: skip
 
@@ -145,6 +142,10 @@ def shorten(*, layers: int = 2, max_new_tokens: int = 12) -> None:
     def skip_watermark(module: Any) -> None:
         module.PerthImplicitWatermarker = module.DummyWatermarker
 
+    def skip_drawing(module: Any) -> None:  # of weights that are about to be loaded, which takes half of the loading
+        module.kaiming_uniform_ = module.uniform_ = module.normal_ = lambda tensor, *_, **__: tensor
+
+    wrapt.register_post_import_hook(skip_drawing, "torch.nn.init")
     wrapt.register_post_import_hook(skip_watermark, "perth")
     wrapt.register_post_import_hook(shorten_t3, "chatterbox.models.t3.t3")
     wrapt.register_post_import_hook(shorten_s3gen, "chatterbox.models.s3gen.flow_matching")
