@@ -112,8 +112,7 @@ def hub_folder(
     To be used with ``HF_HUB_CACHE=<path>`` and ``HF_HUB_OFFLINE=1``. With fewer layers than upstream's 30 the process
     that loads it calls ``shorten`` first. ``parts``, on the CPU, are those to write.
     """
-    build = {"english": english, "multilingual": multilingual}
-    parts = parts or build_parts()
+    build, parts = {"english": english, "multilingual": multilingual}, parts or build_parts()
     snapshot = _snapshot(Path(path))
     for name in models:
         model = build[name](layers=layers, parts=parts)
