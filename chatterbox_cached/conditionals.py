@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import Unidentifiable
 from .expected import flaw
 from .families import FIELDS, Family
+from .forks import renew_after_fork
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +28,24 @@ _EMOTION = "emotion_adv"
 _DERIVED = "cond_prompt_speech_emb"
 
 Fields = Mapping[str, "torch.Tensor | None"]
+
+
+class _Sharing:
+    """One thread at a time makes a hit's tensors, which takes microseconds.
+
+    PyTorch lets go of Python's lock in each of its operations. Of several threads that have hits at once, each would
+    take it from the others seven times in a hit, and a switch of threads takes longer than all of a hit.
+    """
+
+    def __init__(self) -> None:
+        self.renew_locks()
+        renew_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = threading.RLock()
+
+
+_sharing = _Sharing()
 
 
 @dataclass(frozen=True)
@@ -44,8 +64,9 @@ class Snapshot:
     def __post_init__(self) -> None:
         # The first time that memory is shared changes how it is held, and no two threads may do that at once. So it is
         # done here, before anybody else knows of the tensors.
-        _fresh(self.t3)
-        _fresh(self.gen)
+        if all(tensor.is_cpu for tensor in self.tensors().values()):
+            _shared(self.t3)
+            _shared(self.gen)
 
     @property
     def nbytes(self) -> int:
@@ -93,7 +114,13 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
 def revive(snapshot: Snapshot, family: Family, emotion: torch.Tensor) -> Any:
     """Fresh live ``Conditionals`` of the family's own classes, as upstream would have made them."""
     conditionals, t3_cond = family.types()
-    return conditionals(t3_cond(**_fresh({**snapshot.t3, _EMOTION: emotion})), _fresh(snapshot.gen))
+    fields = {**snapshot.t3, _EMOTION: emotion}
+    if emotion.is_cpu:
+        with _sharing._lock:
+            t3, gen = _shared(fields), _shared(snapshot.gen)
+    else:
+        t3, gen = _copied(fields), _copied(snapshot.gen)
+    return conditionals(t3_cond(**t3), gen)
 
 
 def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
@@ -123,7 +150,7 @@ def _kept_emotion(exaggeration: float, sign: float, dtype: torch.dtype) -> torch
 
     with torch.inference_mode(False):
         kept = torch.full((1, 1, 1), exaggeration, dtype=dtype, device="cpu")
-    _fresh({_EMOTION: kept})  # the first time that it is shared, as in Snapshot
+    _shared({_EMOTION: kept})  # the first time, as in Snapshot
     return kept
 
 
@@ -138,23 +165,23 @@ def differing(one: Snapshot, other: Snapshot) -> tuple[str, ...]:
     return tuple(name for name in {**left, **right} if not _same(left.get(name), right.get(name)))
 
 
-def _fresh(fields: Fields) -> dict[str, torch.Tensor | None]:
-    """Tensors that share nothing with the kept ones, as far as anybody can tell.
+def _shared(fields: Fields) -> dict[str, torch.Tensor | None]:
+    """Tensors on the CPU that share nothing with the kept ones, as far as anybody can tell.
 
-    On the CPU PyTorch shares the memory until somebody writes to it; elsewhere the few kilobytes are copied, in the
-    order of the stream that is going to use them.
+    PyTorch shares the memory until somebody writes to it.
     """
     import torch
 
     try:
-        # Not a public function, so it may go, or refuse some memory.
-        share = torch._lazy_clone
-        return {
-            name: kept if kept is None else share(kept) if kept.is_cpu else kept.clone()
-            for name, kept in fields.items()
-        }
+        share = torch._lazy_clone  # not a public function, so it may go, or refuse some memory
+        return {name: None if kept is None else share(kept) for name, kept in fields.items()}
     except (AttributeError, RuntimeError):
-        return {name: kept if kept is None else kept.clone() for name, kept in fields.items()}
+        return _copied(fields)
+
+
+def _copied(fields: Fields) -> dict[str, torch.Tensor | None]:
+    """Copies, made in the order of the stream that is going to use them."""
+    return {name: None if kept is None else kept.clone() for name, kept in fields.items()}
 
 
 def _detached(fields: Mapping[str, Any]) -> dict[str, torch.Tensor | None]:
