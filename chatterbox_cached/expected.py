@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .families import FIELDS, Field
+from .layout import in_memory_order
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ def _flaw_of_values(name: str, field: Field, value: torch.Tensor) -> str | None:
     if value.numel() == 0:
         return None
     # One pass and no copy: NaN comes through to both, and nothing is beyond an infinity.
-    least, most = (each.item() for each in value.aminmax())
+    least, most = (each.item() for each in in_memory_order(value).aminmax())
     if not (math.isfinite(least) and math.isfinite(most)):
         return f"{name} has a value that is not finite"
     if field.below is not None and not 0 <= least <= most < field.below:
