@@ -56,7 +56,7 @@ class AudioIndex:
 
     def __init__(self) -> None:
         # Single operations of a dict are atomic, so no lock: a lost race costs one more reading of the file.
-        self._seen: OrderedDict[str, tuple[FileState | None, str]] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[FileState | None, Audio]] = OrderedDict()
 
     def identify(self, audio: object) -> Audio:
         """The audio behind a path or a seekable binary file object.
@@ -80,7 +80,7 @@ class AudioIndex:
             if not (path := path_of(audio)):
                 raise
             seen = self._seen.get(path)
-            return seen[1] if seen else os.path.abspath(path)
+            return seen[1].digest if seen else os.path.abspath(path)
 
     def forget(self, audio: object) -> None:
         """Read the file at this path again the next time."""
@@ -88,23 +88,25 @@ class AudioIndex:
 
     def _of_path(self, path: str) -> Audio:
         try:
-            state = _state(os.stat(path))
+            status = os.stat(path)
             seen = self._seen.get(path)
-            digest = seen[1] if seen is not None and seen[0] == state else self._read(path, state)
+            if seen is not None and seen[0] == _STATE(status):
+                return seen[1]
+            return self._read(path, _state(status))
         except (OSError, ValueError) as error:
             raise Unidentifiable("audio can't be read") from error
-        return Audio(digest, path, lambda: _unchanged(path, state, digest))
 
-    def _read(self, path: str, before: FileState) -> str:
+    def _read(self, path: str, before: FileState) -> Audio:
         looked = time.time_ns()
         digest, state = _digest_of_path(path)
         if state != before:
             raise Unidentifiable("audio changes while it is read")
         settled = max(state.modified_ns, state.changed_ns) + _CLOCK_GRAIN_NS < looked
-        self._seen[path] = (state if settled else None, digest)
+        audio = Audio(digest, path, lambda: _unchanged(path, state, digest))
+        self._seen[path] = (state if settled else None, audio)
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        return digest
+        return audio
 
 
 def path_of(audio: object) -> str:

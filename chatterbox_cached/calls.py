@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NamedTuple
 
 from wrapt import BaseObjectProxy
@@ -28,15 +29,20 @@ class Preparation(NamedTuple):
 
 
 def preparation(
-    model: Any, family: Family, signature: Signature, upstream: Callable[..., Any], *args: Any, **kwargs: Any
+    model: Any,
+    family: Family,
+    signature: Signature,
+    upstream: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
 ) -> Preparation | None:
     """The call ``upstream(*args, **kwargs)`` taken apart; None where it does not fit the method's signature."""
     bound = signature.bind(args, kwargs)
     if bound is None or family.audio not in bound:
         return None
-    others = {**signature.defaults, **bound}
+    others = signature.defaults | bound
     audio, exaggeration = others.pop(family.audio), others.pop(family.exaggeration, None)
-    return Preparation(model, family, audio, exaggeration, others, lambda: upstream(*args, **kwargs))
+    return Preparation(model, family, audio, exaggeration, others, partial(upstream, *args, **kwargs))
 
 
 class Served(NamedTuple):
@@ -54,7 +60,7 @@ def asked_for(model: Any, family: Family, audio: object, exaggeration: object) -
     """The call that prepares this audio on ``model``."""
     arguments = {family.audio: audio, family.exaggeration: exaggeration}
     signature = signature_of(getattr(type(model), family.prepare))
-    call = preparation(model, family, signature, getattr(model, family.prepare), **arguments)
+    call = preparation(model, family, signature, getattr(model, family.prepare), (), arguments)
     assert call is not None  # these two are the arguments that every family has
     return call
 
@@ -93,4 +99,5 @@ def doing(what: str, model: object) -> Iterator[None]:
 
 def is_doing(what: str, model: object) -> bool:
     """Whether this thread or task is inside upstream's doing ``what`` on ``model``."""
-    return (what, id(model)) in _doing.get()
+    now = _doing.get()
+    return bool(now) and (what, id(model)) in now

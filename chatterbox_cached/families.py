@@ -120,7 +120,7 @@ class Signature:
         self._positional = tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._names = frozenset(parameter.name for parameter in parameters)
         self._required = frozenset(p.name for p in parameters if p.default is inspect.Parameter.empty)
-        self.defaults: Mapping[str, Any] = {
+        self.defaults: dict[str, Any] = {
             p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty
         }
 
@@ -129,10 +129,10 @@ class Signature:
         if not self.bindable or len(args) > len(self._positional):
             return None
         bound = dict(zip(self._positional, args, strict=False))
-        for name, value in kwargs.items():
-            if name in bound or name not in self._names:
+        if kwargs:
+            if not (self._names.issuperset(kwargs) and kwargs.keys().isdisjoint(bound)):
                 return None
-            bound[name] = value
+            bound.update(kwargs)
         return bound if self._required <= bound.keys() else None
 
 

@@ -16,12 +16,15 @@ from functools import lru_cache
 from importlib import metadata
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .audio import Audio, AudioIndex
 from .errors import Unidentifiable
 from .families import Family
 from .fingerprint import Fingerprint, Fingerprints
+
+if TYPE_CHECKING:
+    import torch
 
 SCHEMA = 1
 _LIBRARIES = ("torch", "torchaudio", "librosa", "soxr", "s3tokenizer")
@@ -82,11 +85,11 @@ class Identity:
 
 def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[str, object]) -> tuple[str, str]:
     """Everything but the audio, as digest and as text; remembered for as long as nothing of it changes."""
-    constants, settings, arguments = _constants(model, family), numerics(), _arguments(others)
-    circumstances = (type(model), str(model.device), constants, settings, arguments)
+    constants, settings, arguments = _constants(model, family), _numerics(), _arguments(others)
+    circumstances = (type(model), model.device, constants, settings, arguments)
     known = fingerprint.keys.get(circumstances)
     if known is None:
-        made_by = _made_by(model, fingerprint, constants, settings, arguments)
+        made_by = _made_by(model, fingerprint, constants, numerics(), arguments)
         known = digest_of(made_by), made_by
         fingerprint.keys[circumstances] = known
     return known
@@ -98,8 +101,6 @@ def digest_of(made_by: str) -> str:
 
 
 def _made_by(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:
-    import torch
-
     constants, settings, arguments = rest
     everything = {
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
@@ -107,7 +108,7 @@ def _made_by(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> st
         "libraries": library_versions(),
         "constants": constants,
         "numerics": settings,
-        "device": torch.device(model.device).type,
+        "device": _type_of(model.device),
         "arguments": arguments,
         "weights": fingerprint.digest,
     }
@@ -137,18 +138,30 @@ def _constants(model: Any, family: Family) -> tuple[str, ...]:
 
 def numerics() -> tuple[str, ...]:
     """Process-wide settings of PyTorch that change the bits of a result."""
+    dtype, precision, tf32 = _numerics()
+    return str(dtype), precision, "tf32" if tf32 else ""
+
+
+def _numerics() -> tuple[torch.dtype, str, bool]:
+    """The same as PyTorch has them: to write them out takes longer than to compare them."""
     import torch
 
-    tf32 = "tf32" if torch.backends.cudnn.allow_tf32 else ""
-    return str(torch.get_default_dtype()), torch.get_float32_matmul_precision(), tf32
+    return torch.get_default_dtype(), torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 
 
 def _refuse_autocast(model: Any) -> None:
     import torch
 
-    kind = model.device if isinstance(model.device, str) else torch.device(model.device).type
-    if torch.is_autocast_enabled(kind.partition(":")[0]):
+    if torch.is_autocast_enabled(_type_of(model.device)):
         raise Unidentifiable("autocast is on")
+
+
+@lru_cache(maxsize=32)
+def _type_of(device: str | torch.device) -> str:
+    """Such as ``cuda`` for ``cuda:1``."""
+    import torch
+
+    return torch.device(device).type
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ def prepare(
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
     signature = signature_of(function)
-    call = preparation(model, family, signature, upstream, *args, **kwargs)
+    call = preparation(model, family, signature, upstream, args, kwargs)
     if call is not None:
         return cache.prepare(call).returned
     if signature.bindable:  # else it is somebody's wrapper that takes anything, and below it the call comes by again

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +32,7 @@ class Tally:
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[Count] = Counter()
-        self._file = self._folder / f"{os.getpid()}-{uuid.uuid4().hex}"
+        self._file = self._folder / f"{os.getpid()}-{os.urandom(16).hex()}"
 
     def add(self, counts: Mapping[Count, float]) -> None:
         """Count, and write what has been counted so far. Where the folder is gone, nobody reads it any more."""
