@@ -1,30 +1,34 @@
 """What all processes that use a cache folder did, added up in ``account.db`` in it: totals, and a row per voice.
 
 The file is opened for one transaction at a time, and every figure is added to what is there, so that writers lose
-nothing of one another's. Nobody waits longer than ``TIMEOUT_SECONDS`` for a lock on it.
+nothing of one another's. Nobody waits longer than ``TIMEOUT_SECONDS`` for a lock on it, and no transaction is at work
+for longer than ``WORK_SECONDS``. It is believed as little as an index is: see ``tiers.database``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from .errors import ChatterboxCachedError
 from .forks import unforked
 from .stats import Stats
-from .tiers.database import is_malformed, one_at_a_time
-from .tiers.folder import entries_of
+from .tiers import database as files
+from .tiers.database import MalformedError, is_malformed
+from .tiers.folder import entries_of, refuse_strangers
 
 TIMEOUT_SECONDS = 2.0
+WORK_SECONDS = 4.0
 _NAME = "account.db"
 _VERSION = 1
+# An account that was made by other statements, be it by a space, is not believed, so a change takes a new version.
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS began (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL);
 CREATE TABLE IF NOT EXISTS totals (name TEXT, reason TEXT, n, PRIMARY KEY (name, reason));
@@ -42,7 +46,8 @@ ON CONFLICT (digest) DO UPDATE SET
     hits = hits + excluded.hits, saved_seconds = saved_seconds + excluded.saved_seconds
 """
 Totals = dict[tuple[str, str], float]  # by name of the counter and reason; counters without reasons have ""
-_Result = TypeVar("_Result")
+_TEXT, _NUMBER = (str, type(None)), (float, int)
+_OF_A_VOICE: tuple[type | tuple[type, ...], ...] = (str, _TEXT, _TEXT, (*_NUMBER, type(None)), _NUMBER, int, _NUMBER)
 
 
 @dataclass(frozen=True)
@@ -80,128 +85,187 @@ class Batch(NamedTuple):
     voices: list[VoiceAccount]
 
 
-def read(root: Path) -> Account:
+def read(root: Path, *, trusted: bool = False) -> Account:
     """The account of the cache folder ``root``, an empty one where there is none; nothing is created.
 
-    Raises ChatterboxCachedError for an account that can't be read.
+    Rows that this package does not write are passed over. Raises ChatterboxCachedError for an account that can't be
+    read, as do all functions here, and for a folder that others can write to, unless it is ``trusted``.
     """
     totals = Stats().snapshot()
     with _explained(root):
-        if not _is_begun(root):
+        if not _is_begun(root, trusted):
             return Account(totals, None, {})
-        with _opened(root) as database:
-            began = database.execute("SELECT at FROM began").fetchone()
-            for name, reason, n in database.execute("SELECT name, reason, n FROM totals"):
-                if reason:
-                    totals.setdefault(name, {})[reason] = n
-                else:
-                    totals[name] = n
-            rows = database.execute(
-                "SELECT digest, name, path, duration, last_used, hits, saved_seconds FROM voices"
-            ).fetchall()
-    return Account(totals, began[0] if began else None, {row[0]: VoiceAccount(*row) for row in rows})
+        with _opened(root, "BEGIN") as database:
+            began = database.execute("SELECT at FROM began WHERE typeof(at) = 'real'").fetchone()
+            for row in database.execute("SELECT name, reason, n FROM totals"):
+                _include(totals, *row)
+            # One by one, for a damaged table may seem to have no end.
+            rows = database.execute("SELECT digest, name, path, duration, last_used, hits, saved_seconds FROM voices")
+            voices = {row[0]: VoiceAccount(*row) for row in rows if _is_of_a_voice(row)}
+    return Account(totals, began[0] if began else None, voices)
 
 
-def forget(root: Path, digests: Iterable[str]) -> None:
-    """Drop what is known of these voices. The totals stay. Raises ChatterboxCachedError where that can't be done."""
-    with _explained(root):
-        _drop(root, "DELETE FROM voices WHERE digest = ?", [(digest,) for digest in digests])
+def _is_of_a_voice(row: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, kinds) for value, kinds in zip(row, _OF_A_VOICE, strict=True))
 
 
-def clear(root: Path) -> None:
-    """Drop what is known of all voices. The totals stay. Raises ChatterboxCachedError where that can't be done."""
-    with _explained(root):
-        _drop(root, "DELETE FROM voices", [()])
+def _include(totals: dict[str, Any], name: object, reason: object, n: object) -> None:
+    if isinstance(name, str) and isinstance(reason, str) and isinstance(n, _NUMBER):
+        counts = totals.setdefault(name, {}) if reason else totals
+        key = reason or name
+        if isinstance(counts, dict) and not isinstance(counts.get(key), dict):
+            counts[key] = n
+
+
+def forget(root: Path, digests: Iterable[str], *, trusted: bool = False) -> None:
+    """Drop what is known of these voices. The totals stay."""
+    _drop(root, "DELETE FROM voices WHERE digest = ?", [(_storable(digest),) for digest in digests], trusted)
+
+
+def clear(root: Path, *, trusted: bool = False) -> None:
+    """Drop what is known of all voices. The totals stay."""
+    _drop(root, "DELETE FROM voices", [()], trusted)
+
+
+def _storable(value: Any) -> Any:
+    """The value such that SQLite takes it: what a file's name is made of need not be UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def add(root: Path, batch: Batch, was_set_aside: Callable[[Exception], None], *, trusted: bool = False) -> None:
-    """Add what a process did, in one transaction; a malformed account is moved aside and begun anew.
-
-    Raises OSError or sqlite3.Error when nothing was added.
-    """
+    """Add what a process did, in one transaction; a malformed account is moved aside and begun anew."""
 
     def written(database: sqlite3.Connection) -> None:
         database.execute("INSERT OR IGNORE INTO began VALUES (1, ?)", (batch.began,))
-        database.executemany(_ADD_TOTAL, [(*key, n) for key, n in batch.totals.items()])
-        database.executemany(_ADD_VOICE, [vars(voice) for voice in batch.voices])
+        database.executemany(_ADD_TOTAL, [(*map(_storable, key), n) for key, n in batch.totals.items()])
+        rows = [{name: _storable(value) for name, value in vars(voice).items()} for voice in batch.voices]
+        database.executemany(_ADD_VOICE, rows)
 
-    inode = _create(root, trusted)
-    try:
-        _changed(root, written)
-    except sqlite3.DatabaseError as error:
-        if not is_malformed(error):
-            raise
-        _set_aside(root, inode)
-        was_set_aside(error)
-        _create(root, trusted)
-        _changed(root, written)
-
-
-def _drop(root: Path, statement: str, rows: list[tuple[str, ...]]) -> None:
-    _path(root, ".damaged").unlink(missing_ok=True)  # it may name the same voices
-    if _is_begun(root):
-        _changed(root, lambda database: database.executemany(statement, rows))
+    with _explained(root):
+        inode = _create(root, trusted)
+        try:
+            _changed(root, written)
+        except sqlite3.DatabaseError as error:
+            if not is_malformed(error):
+                raise
+            _set_aside(root, inode)
+            was_set_aside(error)
+            _create(root, trusted)
+            _changed(root, written)
 
 
-def _is_begun(root: Path) -> bool:
+def check(root: Path, fix: bool, *, trusted: bool = False) -> bool:
+    """Whether the account is malformed; with ``fix`` it is then moved aside."""
+    with _explained(root):
+        inode = _inode(root)
+        try:
+            if _is_begun(root, trusted):
+                with _opened(root, "BEGIN") as database:
+                    _refuse_unsound(database)
+        except sqlite3.DatabaseError as error:
+            if not is_malformed(error):
+                raise
+            if fix:
+                _set_aside(root, inode)
+            return True
+    return False
+
+
+def _refuse_unsound(database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
+        raise MalformedError("integrity check failed")
+    if files.schema_of(database) != _expected():
+        raise MalformedError("a table is missing")
+
+
+def _drop(root: Path, statement: str, rows: list[tuple[str, ...]], trusted: bool) -> None:
+    with _explained(root):
+        _refuse_strangers(root, trusted)
+        _path(root, ".damaged").unlink(missing_ok=True)  # it may name the same voices
+        if _is_begun(root, trusted):
+            _changed(root, lambda database: database.executemany(statement, rows))
+
+
+def _refuse_strangers(root: Path, trusted: bool) -> None:
+    if not trusted:
+        refuse_strangers(root, _path(root))
+
+
+def _is_begun(root: Path, trusted: bool) -> bool:
     """Whether there is anything in it: a process that was killed may have left an empty file."""
+    _refuse_strangers(root, trusted)
+    files.refuse_other_files(str(_path(root)))
     try:
-        return _path(root).stat().st_size > 0
+        return _path(root).lstat().st_size > 0
     except FileNotFoundError:
         return False
 
 
+def _create(root: Path, trusted: bool) -> int:
+    """Make sure that there is a file, for its owner only; gives its inode. One that is there is not even opened."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(_path(root), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    _refuse_strangers(root, trusted)
+    return _inode(root)
+
+
+def _inode(root: Path) -> int:
+    """That of the account, or 0 where there is none."""
+    try:
+        return _path(root).lstat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
 def _changed(root: Path, change: Callable[[sqlite3.Connection], object]) -> None:
-    with _opened(root) as database:
-        database.execute("BEGIN IMMEDIATE")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise sqlite3.OperationalError(f"{_path(root)} was written by a later version of chatterbox-cached")
-        if not version:
-            for statement in _TABLES.strip().split(";\n"):
-                database.execute(statement)
+    with _opened(root, "BEGIN IMMEDIATE") as database:
+        if not database.execute("PRAGMA user_version").fetchone()[0]:
+            _make_tables(database)
         change(database)
         database.execute("COMMIT")
 
 
+def _make_tables(database: sqlite3.Connection) -> None:
+    for statement in _TABLES.strip().split(";\n"):
+        database.execute(statement)
+
+
+@functools.cache
+def _expected() -> files.Schema:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        _make_tables(database)
+        return files.schema_of(database)
+
+
 @contextlib.contextmanager
-def _opened(root: Path) -> Iterator[sqlite3.Connection]:
+def _opened(root: Path, begin: str) -> Iterator[sqlite3.Connection]:
+    """The account in a transaction that ``begin`` begins, once it is known to be no more than an account."""
+    files.refuse_other_files(str(_path(root)))
     # SQLite forgets its locks in a child that forks while this is open, so a fork waits.
     with unforked:
         database = sqlite3.connect(
             f"{_path(root).absolute().as_uri()}?mode=rw", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
         )
         try:
+            give_up_at = time.monotonic() + WORK_SECONDS
+            database.set_progress_handler(lambda: time.monotonic() > give_up_at, files.STEPS)
+            database.text_factory = files.text_or_bytes
+            database.execute("PRAGMA mmap_size = 0")  # a file that is cut short while it is mapped kills the process
             database.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: these are people's names
+            database.execute(begin)
+            if database.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
+                raise sqlite3.OperationalError(f"{_path(root)} was written by a later version of chatterbox-cached")
+            files.refuse_other_schema(database.execute, _expected())
             yield database
         finally:
             database.close()  # what was not committed is rolled back
 
 
-def _create(root: Path, trusted: bool) -> int:
-    """Make sure that the file is there, for its owner only; gives its inode.
-
-    Where the cache folder is a folder such as /tmp, somebody else may have put one there.
-    """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    file = os.open(_path(root), flags, 0o600)
-    try:
-        state = os.fstat(file)
-    finally:
-        os.close(file)
-    if not stat.S_ISREG(state.st_mode):
-        raise OSError(f"{_path(root)} is not a regular file")
-    if not trusted and hasattr(os, "geteuid") and state.st_uid not in (os.geteuid(), 0):
-        raise OSError(f"{_path(root)} belongs to another user (number {state.st_uid})")
-    return state.st_ino
-
-
 def _set_aside(root: Path, inode: int) -> None:
     """Move a malformed account away, unless another process has done so."""
-    with one_at_a_time(entries_of(root), time.monotonic() + TIMEOUT_SECONDS):
-        if _path(root).stat().st_ino == inode:
-            _path(root, "-journal").unlink(missing_ok=True)
-            _path(root).replace(_path(root, ".damaged"))
+    with files.one_at_a_time(entries_of(root), time.monotonic() + TIMEOUT_SECONDS):
+        if _inode(root) == inode:
+            files.move_aside(_path(root))
 
 
 def _path(root: Path, suffix: str = "") -> Path:

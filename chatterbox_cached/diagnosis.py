@@ -17,7 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import fit
+from . import account, fit
+from .errors import ChatterboxCachedError
 from .families import FAMILIES
 from .settings import PREFIX, Settings, switched_off
 from .tiers import folder
@@ -122,7 +123,10 @@ def _folder(settings: Settings) -> Iterator[Finding]:
     yield Finding("cache folder", str(root) if root.exists() else f"{root}, to be made with the first voice")
     yield Finding("file system", folder.file_system(root) or "unknown")
     if root.exists():
-        yield _rights(root, settings.trust_cache_dir)
+        rights = _rights(root, settings.trust_cache_dir)
+        yield rights
+        if not rights.advice:
+            yield _account(root, settings.trust_cache_dir)
     free = shutil.disk_usage(_nearest(root)).free
     short = "" if free > _LEAST_FREE else f"Make room on the disk of {root}, or name another folder."
     yield Finding("space", f"{free / 1e9:.1f} GB free; the cache may use {settings.size_limit / 1e9:.1f} GB", short)
@@ -138,6 +142,14 @@ def _rights(root: Path, trusted: bool) -> Finding:
             "rights", "trusted by a setting" if trusted else "not ours alone", "" if trusted else f"{error}."
         )
     return Finding("rights", f"{owner}mode {stat.S_IMODE(status.st_mode):04o}")
+
+
+def _account(root: Path, trusted: bool) -> Finding:
+    try:
+        malformed = account.check(root, fix=False, trusted=trusted)
+    except ChatterboxCachedError as error:
+        return Finding("account", "can't be looked at", str(error))
+    return Finding("account", *(("malformed", "Run: chatterbox-cached check") if malformed else ("in order",)))
 
 
 def _disk_round_trip(settings: Settings, root: Path) -> Finding:

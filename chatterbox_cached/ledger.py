@@ -21,7 +21,6 @@ from typing import Any
 from . import account
 from .account import Batch, Totals, VoiceAccount
 from .audio import path_of
-from .errors import ChatterboxCachedError
 from .forks import renew_after_fork
 from .reports import Reports
 from .settings import Settings, switched_off
@@ -31,7 +30,7 @@ from .tiers.folder import entries_of, is_believed, is_on_network
 
 DELAY_SECONDS = 2.0
 _MEASURED = 4096  # voices whose duration was looked for already
-_EXIT_SECONDS = 5.0
+_WAIT_SECONDS = 5.0  # for another thread that writes the same ledger
 
 
 # Digest, path, name, when, and seconds saved (None for a miss). A plain tuple of plain values, which Python's garbage
@@ -84,7 +83,7 @@ class Ledger:
 
         Failures are reported, and then the account is left alone for a while.
         """
-        if not self._lock.acquire(timeout=_EXIT_SECONDS):
+        if not self._lock.acquire(timeout=_WAIT_SECONDS):
             return True
         try:
             return self._flush()
@@ -117,26 +116,35 @@ class Ledger:
 
     def forget(self, digest: str) -> None:
         """Drop the voice's row, and what is noted of it."""
-        with self._lock:
-            self._gather()
+
+        def drop() -> None:
             self._voices.pop(digest, None)
             self._measured.discard(digest)
-            self._drop(lambda root: account.forget(root, [digest]))
+
+        self._drop(drop, lambda root: account.forget(root, [digest], trusted=self._trusted))
 
     def clear(self) -> None:
         """Drop all voices' rows, and what is noted of them."""
-        with self._lock:
-            self._gather()
+
+        def drop() -> None:
             self._voices.clear()
             self._measured.clear()
-            self._drop(account.clear)
 
-    def _drop(self, drop: Callable[[Path], None]) -> None:
+        self._drop(drop, lambda root: account.clear(root, trusted=self._trusted))
+
+    def _drop(self, noted: Callable[[], None], written: Callable[[Path], None]) -> None:
+        if not self._lock.acquire(timeout=_WAIT_SECONDS):
+            self._failed(TimeoutError("another thread is writing the account"))
+            return
         try:
+            self._gather()
+            noted()
             if self._usable():
-                drop(self._folder())
-        except (ChatterboxCachedError, OSError) as error:
+                written(self._folder())
+        except Exception as error:
             self._failed(error)
+        finally:
+            self._lock.release()
 
     def _usable(self) -> bool:
         """Whether the disk tier has made the folder, and would use it."""

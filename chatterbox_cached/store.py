@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from . import wire
+from . import account, wire
 from .conditionals import Snapshot
-from .errors import EntryError, SignatureError
+from .errors import ChatterboxCachedError, EntryError, SignatureError
 from .expected import flaw
 from .identity import SCHEMA
 from .settings import Settings
@@ -28,6 +28,7 @@ class VoiceStore:
 
     def __init__(self, settings: Settings, failed: Failed) -> None:
         self._failed, self._signing_keys = failed, settings.signing_key
+        self._root, self._trusted = settings.cache_dir, settings.trust_cache_dir
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
@@ -111,8 +112,8 @@ class VoiceStore:
         return wire.header_of(key, entry, self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
-        """Look through the disk tier and, with ``fix``, repair it; a pause that it was given ends."""
-        if self._disk is None:
+        """Look through the disk tier and the account and, with ``fix``, repair them; a pause of the tier's ends."""
+        if self._disk is None or self._root is None:
             return CheckReport()
         try:
             report = self._disk.check(self._judged, fix)
@@ -120,7 +121,10 @@ class VoiceStore:
             self._failed("disk check", error)
             return CheckReport(error=f"{type(error).__name__}: {error}")
         self.stores.try_again()
-        return report
+        try:
+            return report._replace(account=int(account.check(self._root, fix, trusted=self._trusted)))
+        except ChatterboxCachedError as error:
+            return report._replace(error=f"the account can't be looked at ({error.__cause__})")
 
     def forget(self, prefix: str) -> int:
         """Drop everything that was made of one voice; says how many entries it was."""

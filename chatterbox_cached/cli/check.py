@@ -39,6 +39,7 @@ def _print(report: CheckReport, look: bool) -> None:
         counted(report.orphans, "file that belongs to no entry", "files that belong to no entry"),
         counted(report.empty_folders, "empty folder", "empty folders"),
         counted(report.database, "fault of the index", "faults of the index"),
+        counted(report.account, "malformed account of names and counts", ""),
     ]
     print(f"{counted(report.entries, 'entry is', 'entries are')} whole.")
     for line in [line for line in found if not line.startswith("0 ")]:

@@ -32,7 +32,7 @@ def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) ->
             print("Nothing was removed.")
             raise typer.Exit(AMISS)
         folder.store.stores.clear()
-        account.clear(folder.root)
+        account.clear(folder.root, trusted=folder.trusted)
     if json:
         print_json({"entries": len(entries), "bytes": nbytes})
     else:

@@ -27,7 +27,7 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     folder = settings.cache_dir
     if folder is None:
         raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
-    counted = account.read(folder)
+    counted = account.read(folder, trusted=settings.trust_cache_dir)
     kept = {**_kept(folder, settings.trust_cache_dir), "size_limit": settings.size_limit}
     if json:
         print_json({"cache_dir": str(folder), "since": counted.since, "totals": counted.totals, "kept": kept})

@@ -81,6 +81,7 @@ class Folder:
     root: Path
     store: VoiceStore
     account: Account
+    trusted: bool
 
     def voices(self) -> list[Voice]:
         """All voices, the one used last first."""
@@ -106,7 +107,8 @@ class Folder:
             for entry in voice.entries:
                 self.store.stores.delete(entry.key)
         left = {voice.digest for voice in self.voices()}
-        account.forget(self.root, [voice.digest for voice in voices if voice.digest not in left])
+        gone = [voice.digest for voice in voices if voice.digest not in left]
+        account.forget(self.root, gone, trusted=self.trusted)
 
 
 @contextmanager
@@ -123,7 +125,8 @@ def opened(cache_dir: Path | None) -> Iterator[Folder]:
         if not settings.trust_cache_dir:
             refuse_strangers(root)
         store = VoiceStore(replace(settings, size_limit=_NO_LIMIT), _failed)
-        yield Folder(root, store, _account(root))
+        trusted = settings.trust_cache_dir
+        yield Folder(root, store, _account(root, trusted), trusted)
         store.stores.close()
     except PermissionError as error:
         raise ChatterboxCachedError(
@@ -137,10 +140,10 @@ def opened(cache_dir: Path | None) -> Iterator[Folder]:
         ) from error
 
 
-def _account(root: Path) -> Account:
+def _account(root: Path, trusted: bool) -> Account:
     """The names and counts; voices can be seen and removed without them."""
     try:
-        return account.read(root)
+        return account.read(root, trusted=trusted)
     except ChatterboxCachedError as error:
         print(f"Names and hits are not known: {error}", file=sys.stderr)
         return Account({}, None, {})

@@ -17,9 +17,8 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, ENOVAL, METADATA
 
-from .blueprint import refuse_other_contents, refuse_other_files
-
-_STEPS = 100_000  # of SQLite's, some milliseconds
+from .blueprint import refuse_other_contents
+from .database import STEPS, refuse_other_files, text_or_bytes
 
 
 class StillLockedError(sqlite3.OperationalError):
@@ -55,8 +54,8 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
             with contextlib.ExitStack() as on_failure:
                 connection = sqlite3.connect(path, timeout=self._timeout, isolation_level=None)
                 on_failure.callback(connection.close)
-                connection.text_factory = _text
-                connection.set_progress_handler(lambda: time.monotonic() > self.give_up_at, _STEPS)
+                connection.text_factory = text_or_bytes
+                connection.set_progress_handler(lambda: time.monotonic() > self.give_up_at, STEPS)
                 refuse_other_contents(functools.partial(self._persist, connection))
                 # A file that is mapped and then cut short by somebody kills the process (SIGBUS).
                 for pragma in ("mmap_size = 0", "synchronous = 1"):
@@ -107,11 +106,3 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
             if time.monotonic() >= self._deadline:
                 raise StillLockedError("another process keeps the index locked") from error
             return None
-
-
-def _text(stored: bytes) -> str | bytes:
-    """One damaged byte makes a bad row, not an index that can't be read."""
-    try:
-        return stored.decode()
-    except UnicodeDecodeError:
-        return stored

@@ -52,22 +52,22 @@ def prepare(root: Path, *, trusted: bool = False) -> None:
         refuse_strangers(root)
 
 
-def refuse_strangers(root: Path) -> None:
-    """Raise UntrustedFolder if anybody but this user and root can write to the cache folder ``root``.
+def refuse_strangers(root: Path, *files: Path) -> None:
+    """Raise UntrustedFolder if anybody but this user and root can write to the cache folder ``root`` or to ``files``.
 
     On POSIX only; elsewhere modes say nothing. What is above ``root`` is not looked at.
     """
     if not hasattr(os, "geteuid"):
         return
     entries = entries_of(root)
-    for path in (root, entries, entries / "cache.db"):
+    for path in (root, entries, entries / "cache.db", *files):
         try:
             link, there = path.lstat(), path.stat()
         except FileNotFoundError:
             continue
         if not (_owner_is_fine(link.st_uid) and _owner_is_fine(there.st_uid)):
             raise UntrustedFolder(
-                f"{path} belongs to another user (number {there.st_uid}), who could put voices into it. Choose a"
+                f"{path} belongs to another user (number {there.st_uid}), who could change what is in it. Choose a"
                 " folder of your own with cache_dir= or CHATTERBOX_CACHED_DIR, or, if you trust that user, set"
                 " trust_cache_dir=True or CHATTERBOX_CACHED_TRUST_CACHE_DIR=1"
             )
@@ -75,8 +75,8 @@ def refuse_strangers(root: Path) -> None:
         sticky = path is root and there.st_mode & stat.S_ISVTX
         if there.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
             raise UntrustedFolder(
-                f"{path} is writable by others (mode {stat.S_IMODE(there.st_mode):04o}), who could put voices into it."
-                f" Run: chmod go-w '{path}'. If they may write there, set trust_cache_dir=True or"
+                f"{path} is writable by others (mode {stat.S_IMODE(there.st_mode):04o}), who could change what is in"
+                f" it. Run: chmod go-w '{path}'. If they may write there, set trust_cache_dir=True or"
                 " CHATTERBOX_CACHED_TRUST_CACHE_DIR=1"
             )
 

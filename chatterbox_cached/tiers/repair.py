@@ -37,6 +37,7 @@ class CheckReport(NamedTuple):
     orphans: int = 0  # files that belonged to no entry
     empty_folders: int = 0
     database: int = 0  # 1: the index was malformed, or its own counts were wrong
+    account: int = 0  # 1: the account of names and counts was malformed
     error: str | None = None  # why the check could not be made, or not to its end
 
     @property

@@ -227,12 +227,3 @@ def test_a_place_that_cannot_be_written_costs_no_call(root: Path) -> None:
     with pytest.warns(CacheWarning, match="account"):
         assert desk.ledger.flush()
     assert desk.errors == {"disk account": 1}
-
-
-def test_a_link_that_somebody_planted_is_not_followed(root: Path, tmp_path: Path) -> None:
-    (root / "account.db").symlink_to(tmp_path / "victim")
-    desk = Desk(root)
-    desk.hit()
-    with pytest.warns(CacheWarning, match="account"):
-        assert desk.ledger.flush()
-    assert not (tmp_path / "victim").exists()

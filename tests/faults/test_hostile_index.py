@@ -136,12 +136,12 @@ def test_an_index_of_endless_views_is_begun_anew(watched: Watched) -> None:
     watched.assert_begun_anew()
 
 
-def make_endless(index: Path) -> None:
-    """Have the table of entries say 300 times over, on each of 8 levels, that the next level comes now."""
+def make_endless(index: Path, table: str = "Cache") -> None:
+    """Have a table, that of entries, say 300 times over, on each of 8 levels, that the next level comes now."""
     database = sqlite3.connect(index)
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     ((size,),) = database.execute("PRAGMA page_size").fetchall()
-    ((root,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'Cache'").fetchall()
+    ((root,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchall()
     database.close()
     content = bytearray(index.read_bytes())
     pages, at = len(content) // size, (root - 1) * size
