@@ -182,6 +182,10 @@ def _check(voice: Voice) -> None:
     header = voice.header
     if _KEY.fullmatch(header.key) is None or digest_of(header.made_by) != header.key.rpartition("/")[2]:
         raise EntryError("entry does not say what made it")
+    try:
+        _maker(json.loads(header.made_by))
+    except Exception as error:  # whatever a parser makes of it
+        raise EntryError("entry does not say what made it") from error
     snapshot = wire.decode(header.key, wire.seal(header, voice.payload))
     if (said := flaw(snapshot.tensors())) is not None:
         raise EntryError(f"entry is no voice: {said}")

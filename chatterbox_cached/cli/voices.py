@@ -98,7 +98,7 @@ class Folder:
             header = self.store.header(entry.key)
             by = json.loads(header.made_by or "{}")
             return Made(by if isinstance(by, dict) else {}, float(header.prepare_seconds))
-        except (EntryError, ValueError) as error:
+        except (EntryError, ValueError, TypeError, OverflowError, RecursionError) as error:  # whatever it holds
             return Made({}, 0.0, str(error))
 
     def remove(self, voices: Iterable[Voice]) -> None:

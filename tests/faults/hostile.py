@@ -11,6 +11,7 @@ import io
 import json
 import re
 import resource
+import shutil
 import struct
 import sys
 import time
@@ -23,13 +24,20 @@ import safetensors.torch
 import torch
 
 from chatterbox_cached import voice_files, wire
+from chatterbox_cached.errors import ChatterboxCachedError
+from chatterbox_cached.identity import digest_of
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers.disk import DiskTier
+from tests.faults.readers import LOOKS, PREFIX, verb
 from tests.unit.voices import live, snapshot
 
 LIMIT = 256 * 2**20  # an entry or a file of 16 MiB, a few times over, and what allocators take at once
-PREFIX = "v1/" + "ab" * 32 + "/"
+
+
+def key_of(number: int) -> str:
+    """The key of something planted."""
+    return f"{PREFIX}{number:064x}"
 
 
 def signed(header: bytes, payload: bytes, lengths: tuple[int, int] | None = None) -> bytes:
@@ -61,6 +69,11 @@ def with_field(name: str, value: torch.Tensor | None) -> Callable[[str], bytes]:
     changed = {"t3": dict(made.t3), "gen": dict(made.gen)}
     changed[part][field] = value
     return lambda key: wire.encode(key, type(made)(changed["t3"], changed["gen"], 1.0))
+
+
+def a_voice(key: str, **changes: Any) -> bytes:
+    """An entry that is right but for its header."""
+    return signed(header_for(key, **changes), wire.encode(key, snapshot())[86 + len(header_for(key)) :])
 
 
 def with_payload(payload: bytes, **changes: Any) -> Callable[[str], bytes]:
@@ -108,10 +121,20 @@ ENTRIES: dict[str, Callable[[str], bytes]] = {
     ),
     "a token beyond the vocabulary": with_field("t3.cond_prompt_speech_tokens", torch.tensor([[6561]])),
     "a token below zero": with_field("gen.prompt_token", torch.tensor([[-1]])),
-    "a time that is no number": lambda key: signed(
-        header_for(key, prepare_seconds=float("nan")),
-        wire.encode(key, snapshot())[86 + len(header_for(key)) :],
-    ),
+    "a time that is no number": lambda key: a_voice(key, prepare_seconds=float("nan")),
+    "a time that is a list": lambda key: a_voice(key, prepare_seconds=[]),
+    "a time beyond all floats": lambda key: a_voice(key, prepare_seconds=10**400),
+}
+
+# What voices that are whole say of what made them, which nobody reads but who looks at them by hand.
+MAKERS = {
+    "no JSON": "{",
+    "a deep list": "[" * 30_000,
+    "a number of many digits": "9" * 5_000,
+    "a list": "[]",
+    "an object without a class": "{}",
+    "a class that is an object": '{"class": {}, "libraries": 1, "device": []}',
+    "what a terminal would obey": '{"class": "\\u001b[2J"}',
 }
 
 
@@ -196,8 +219,12 @@ def write(folder: Path) -> None:
     """Everything above, in ``folder``."""
     tier = DiskTier(folder / "cache", 10**9)
     for number, make in enumerate(ENTRIES.values()):
-        tier.put(f"{PREFIX}{number}", make(f"{PREFIX}{number}"))
+        tier.put(key_of(number), make(key_of(number)))
+    for made_by in MAKERS.values():
+        key = PREFIX + digest_of(made_by)
+        tier.put(key, wire.encode(key, snapshot(), made_by=made_by))
     tier.close()
+    shutil.copytree(folder / "cache", folder / "mended")
     for number, make_file in enumerate(VOICE_FILES.values()):
         (folder / f"{number}.pt").write_bytes(make_file())
 
@@ -210,10 +237,12 @@ def told_of(error: BaseException | None) -> str:
 def _within_limit(read: Callable[[], Any]) -> dict[str, Any]:
     started, before = time.monotonic(), _occupied()
     try:
-        said = str(read())
+        said, raised = str(read()), None
     except Exception as error:
         said = told_of(error)
-    return {"said": said, "seconds": time.monotonic() - started, "peak": _occupied() - before}
+        # What the command line says in a line; all else would end it with a traceback.
+        raised = None if isinstance(error, (ChatterboxCachedError, OSError)) else type(error).__name__
+    return {"said": said, "raised": raised, "seconds": time.monotonic() - started, "peak": _occupied() - before}
 
 
 def _occupied() -> int:
@@ -231,12 +260,15 @@ def main(folder: Path) -> None:
         resolve({"cache_dir": folder / "cache"}), lambda where, error: told.append(f"{where}: {told_of(error)}")
     )
     store.stores.open()
+    for look in LOOKS.values():
+        _within_limit(lambda look=look: look(folder / "nothing"))
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT, size + LIMIT))
-    outcomes = {}
+    outcomes = {name: _within_limit(lambda look=look: look(folder / "cache")) for name, look in LOOKS.items()}
+    outcomes["check"] = _within_limit(lambda: verb("check")(folder / "mended"))
     for number, name in enumerate(ENTRIES):
         told.clear()
-        outcomes[name] = _within_limit(lambda key=f"{PREFIX}{number}": store.far(key, "cpu"))
+        outcomes[name] = _within_limit(lambda number=number: store.far(key_of(number), "cpu"))
         outcomes[name]["told"] = list(told)
     for number, name in enumerate(VOICE_FILES):
         outcomes[name] = _within_limit(lambda path=folder / f"{number}.pt": voice_files.read(path, "cpu"))

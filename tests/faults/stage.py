@@ -35,10 +35,11 @@ class Stage:
             text=True,
         )
 
-    def __call__(self, scene: Callable[..., Any], *args: Any, folder: Path) -> Any:
+    def __call__(self, scene: Callable[..., Any], *args: Any, folder: Path, seconds: float = SECONDS) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = scene.__module__, scene.__name__, [str(folder), *args], str(folder / "result"), str(folder / "said")
+        files = str(folder / "result"), str(folder / "said")
+        request = scene.__module__, scene.__name__, [str(folder), *args], *files, seconds
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         ended = self._process.stdout.readline()
@@ -49,13 +50,13 @@ class Stage:
         self._process.communicate()
 
 
-def _play(module: str, name: str, args: list[Any], result: str, said: str) -> None:
+def _play(module: str, name: str, args: list[Any], result: str, said: str, seconds: float) -> None:
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     faulthandler.enable(output)  # for a child that hangs and is aborted
-    faulthandler.dump_traceback_later(SECONDS, exit=True, file=output)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=output)
     scene = getattr(importlib.import_module(module), name)
     Path(result).write_text(json.dumps(scene(Path(args[0]), *args[1:])))
 

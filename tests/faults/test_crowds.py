@@ -8,17 +8,18 @@ import copy
 import functools
 import os
 import random
+import shutil
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import ConditionalCache, turns
+from chatterbox_cached import ConditionalCache, rehearsal, turns
 from tests.faults.scenery import (
     SECONDS,
     at_once,
@@ -46,7 +47,7 @@ def test_eight_threads_prepare_a_new_voice_once(
     monkeypatch.setattr(type(english), "prepare_conditionals", counted)
     cache = ConditionalCache(tmp_path / "voices")
     models = [copy.copy(english) for _ in range(8)]  # one model each, so that no turn keeps them apart
-    got = at_once(lambda number: cache.get_or_prepare(models[number], voice), 8)
+    got = at_once(lambda number: cache.get_or_prepare(models[number], voice), 8, seconds=60)
     assert len(prepared) == 1
     now = cache.get_cache_stats()
     assert (now["misses"], now["memory_hits"], now["bypasses"], now["errors"]) == (1, 7, {}, {})
@@ -67,19 +68,19 @@ def _prepared(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "log").read_text().split()] if (folder / "log").exists() else []
 
 
-def eight_processes(folder: Path) -> Any:
+def eight_processes(folder: Path, threads: int) -> Any:
     upstream, (voice,) = _standin(folder), voices(folder, 1)
     upstream.meanwhile = staticmethod(lambda _: time.sleep(0.2))
     go = time.monotonic() + 0.3
 
     def want() -> None:
         cache = ConditionalCache(folder / "voices")
-        model = upstream()
+        models = [upstream() for _ in range(threads)]
         time.sleep(max(0.0, go - time.monotonic()))
-        conditionals = cache.get_or_prepare(model, voice)
+        for conditionals in at_once(lambda number: cache.get_or_prepare(models[number], voice), threads):
+            assert torch.equal(conditionals.gen["embedding"], _expected(voice))
         now = cache.get_cache_stats()
-        assert (now["misses"] + now["disk_hits"], now["bypasses"], now["errors"]) == (1, {}, {}), now
-        assert torch.equal(conditionals.gen["embedding"], _expected(voice))
+        assert (calls_counted(now), now["bypasses"], now["errors"]) == (threads, {}, {}), now
 
     assert ended_well(*[forked(want) for _ in range(8)])
     return len(_prepared(folder))
@@ -91,8 +92,9 @@ def _expected(voice: Path) -> torch.Tensor:
     return voice_of(voice.read_bytes())
 
 
-def test_eight_processes_prepare_a_new_voice_once(stage: Stage, tmp_path: Path) -> None:
-    assert stage(eight_processes, folder=tmp_path) == 1
+@pytest.mark.parametrize("threads", [1, 8])
+def test_eight_processes_prepare_a_new_voice_once(threads: int, stage: Stage, tmp_path: Path) -> None:
+    assert stage(eight_processes, threads, folder=tmp_path) == 1
 
 
 def a_killed_holder(folder: Path, forks: bool) -> Any:
@@ -306,7 +308,6 @@ class Listener:
     def __init__(self, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self._mine = threading.local()
         self.mixed: list[str] = []
-        self.calls = 0
         tokens = torch.zeros(1, 3, dtype=torch.long)
 
         def t3_inference(*, t3_cond: Any, **_: Any) -> torch.Tensor:
@@ -331,78 +332,111 @@ class Listener:
         self._mine.voice, self._mine.exaggeration = voice, exaggeration
         language = ("en",) if hasattr(model, "get_supported_languages") else ()
         model.generate("Hello.", *language, audio_prompt_path=path, exaggeration=exaggeration)
-        self.calls += 1
+
+
+class Cast(NamedTuple):
+    """Fourteen voices and what upstream makes of them."""
+
+    new: dict[Path, Any]  # two that no cache has
+    kept: dict[Path, Any]  # six that were prepared into a cache folder
+    brought: dict[Path, Any]  # six variations in .pt files, whose audio there never was
+    folder: Path
+
+    @property
+    def voices(self) -> dict[Path, Any]:
+        return {**self.new, **self.kept, **self.brought}
 
 
 @pytest.fixture(scope="module")
-def cast(speaker: Any, voice: Path, other_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Any]:
-    """Fourteen voices and what upstream makes of them: two were prepared, the others are variations on them."""
-    cast, folder = {}, tmp_path_factory.mktemp("cast")
-    for path in (voice, other_voice):
-        with torch.no_grad():
+def cast(speaker: Any, voice: Path, other_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> Cast:
+    folder = tmp_path_factory.mktemp("cast")
+    cast = Cast({}, {}, {}, folder / "voices")
+    with contextlib.closing(ConditionalCache(cast.folder)) as cache, torch.no_grad():
+        for path in (voice, other_voice):
             speaker.prepare_conditionals(path)
-        cast[path] = speaker.conds
-    for number in range(12):
-        varied = copy.deepcopy(cast[voice])
+            cast.new[path] = speaker.conds
+        for number in range(6):
+            path = rehearsal.reference_clip(folder / f"kept {number}.wav", seconds=2, seed=number + 2)
+            cast.kept[path] = cache.get_or_prepare(speaker, path)
+        assert cache.get_cache_stats()["misses"] == 6  # so these are upstream's own
+    for number in range(6):
+        varied = copy.deepcopy(cast.new[voice])
         varied.t3.speaker_emb.add_(number + 1)
         varied.gen["embedding"].add_(number + 1)
-        cast[folder / f"{number}.wav"] = varied
+        cast.brought[folder / f"{number}.wav"] = varied
         varied.save(folder / f"{number}.pt")
     return cast
 
 
-def _cache_of(cast: dict[Path, Any], folder: Path, **settings: Any) -> ConditionalCache:
+def _cache_of(cast: Cast, folder: Path, **settings: Any) -> ConditionalCache:
+    shutil.copytree(cast.folder, folder / "voices")
     cache = ConditionalCache(folder / "voices", **settings)
-    for path in cast:
-        if (saved := path.with_suffix(".pt")).exists():
-            cache.load(saved, path)
+    for path in cast.brought:
+        cache.load(path.with_suffix(".pt"), path)
     return cache
 
 
+def _instantly(cast: Cast) -> Any:
+    """In place of upstream's preparation: the same conditionals in no time."""
+
+    def prepare_conditionals(self: Any, wav_fpath: Path, exaggeration: float = 0.5) -> None:
+        self.conds = copy.deepcopy(cast.voices[wav_fpath])
+
+    return prepare_conditionals
+
+
+@pytest.mark.parametrize("by", ["turns", "no turns", "no cache"])
 def test_no_call_speaks_with_another_calls_voice(
-    speaker: Any, cast: dict[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by: str, speaker: Any, cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener, cache = Listener(speaker, monkeypatch), _cache_of(cast, tmp_path)
-    chatterbox_cached.enable(cache=cache)
+    """Where one model is shared without turns, or without a cache, calls do: so this test would see it."""
+    listener = Listener(speaker, monkeypatch)
+    cache = _cache_of(cast, tmp_path, take_turns=by == "turns", memory_entries=3)  # so that hits come from disk too
+    if by != "turns":
+        monkeypatch.setattr(type(speaker), "prepare_conditionals", _instantly(cast))
+    if by != "no cache":
+        chatterbox_cached.enable(cache=cache)
 
     def perform(number: int) -> None:
         chance = random.Random(number)
         for _ in range(30):
-            path = chance.choice(list(cast))
+            path, expected = chance.choice(list(cast.voices.items()))
             # Who goes round the cache must not disturb the others either.
-            with chatterbox_cached.disabled() if chance.random() < 0.05 and path.exists() else contextlib.nullcontext():
-                listener.speak(speaker, path, cast[path], chance.choice((0.3, 0.5, 0.7)))
+            aside = path in cast.new and chance.random() < 0.05
+            with chatterbox_cached.disabled() if aside else contextlib.nullcontext():
+                listener.speak(speaker, path, expected, chance.choice((0.3, 0.5, 0.7)))
 
-    assert at_once(perform, 6) == [None] * 6
-    assert listener.mixed == []
-    assert listener.calls == calls_counted(cache.get_cache_stats()) == 180
+    assert at_once(perform, 6, seconds=60) == [None] * 6
+    assert bool(listener.mixed) == (by != "turns")
+    now = cache.get_cache_stats()
+    assert calls_counted(now) == (0 if by == "no cache" else 180)
+    if by == "turns":
+        assert (now["misses"], now["bypasses"].keys(), now["errors"]) == (2, {"disabled"}, {})
+        assert min(now["disk_hits"], now["memory_hits"]) > 30
 
 
 @pytest.mark.parametrize("by", ["turns", "no turns", "no cache", "round the cache"])
 def test_two_threads_with_two_voices_on_one_model_need_turns(
-    by: str, speaker: Any, cast: dict[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by: str, speaker: Any, cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have prepared before either speaks: without turns one of them is certain to hear the other's voice."""
     listener, together = Listener(speaker, monkeypatch), threading.Barrier(2)
     plain, one_at_a_time = speaker.tokenizer.text_to_tokens, by in ("turns", "round the cache")
-
-    def prepare_conditionals(self: Any, wav_fpath: Path, exaggeration: float = 0.5) -> None:
-        self.conds = copy.deepcopy(cast[wav_fpath])
 
     def wait_for_the_other(*args: Any, **kwargs: Any) -> Any:
         with contextlib.suppress(threading.BrokenBarrierError):
             together.wait(0.5 if one_at_a_time else SECONDS)
         return plain(*args, **kwargs)
 
-    monkeypatch.setattr(type(speaker), "prepare_conditionals", prepare_conditionals)
+    monkeypatch.setattr(type(speaker), "prepare_conditionals", _instantly(cast))
     monkeypatch.setattr(speaker.tokenizer, "text_to_tokens", wait_for_the_other)
     if by != "no cache":
         chatterbox_cached.enable(cache=_cache_of(cast, tmp_path, take_turns=by != "no turns"))
-    pair = list(cast)[:2]
+    pair = list(cast.new)
 
     def perform(number: int) -> None:
         with chatterbox_cached.disabled() if by == "round the cache" else contextlib.nullcontext():
-            listener.speak(speaker, pair[number], cast[pair[number]], 0.5)
+            listener.speak(speaker, pair[number], cast.new[pair[number]], 0.5)
 
     assert at_once(perform, 2) == [None, None]
     assert set(listener.mixed) == (set() if one_at_a_time else {"speaker", "sound"})

@@ -7,6 +7,7 @@ import copy
 import multiprocessing
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache, forks
-from tests.faults.scenery import another_holds, at_once, calls_counted, ended_well, forked, until, voices
+from tests.faults.scenery import SECONDS, another_holds, at_once, calls_counted, ended_well, forked, until, voices
 from tests.faults.stage import Stage
 
 
@@ -185,6 +186,45 @@ def _served(model: Any, path: Path) -> None:
 
 def test_a_fork_does_not_fall_into_what_other_threads_do_on_disk(stage: Stage, tmp_path: Path) -> None:
     assert stage(forks_while_others_work, folder=tmp_path) == {}
+
+
+def fork_into_a_long_operation(folder: Path) -> Any:
+    """How long a fork takes while another thread is in a disk operation that takes longer than a fork waits."""
+    model, (known,) = _standin(folder)(), voices(folder, 1)
+    cache, there, leave = ConditionalCache(folder / "voices"), threading.Event(), threading.Event()
+    cache.get_or_prepare(model, known)
+    forks.unforked.wait_seconds = 0.2
+
+    def look_for_long(*_: object) -> None:
+        there.set()
+        leave.wait(SECONDS)
+
+    cache._store._judged = look_for_long  # type: ignore[method-assign]
+    checked: list[Any] = []
+    checking = threading.Thread(target=lambda: checked.append(cache.check()))
+    checking.start()
+    assert there.wait(SECONDS)
+    started = time.monotonic()
+    child = forked(lambda: _hits_in_memory(cache, model, known))
+    took = time.monotonic() - started
+    assert ended_well(child)
+    assert checking.is_alive()
+    leave.set()
+    checking.join(SECONDS)
+    cache._store.memory.clear()
+    assert _is(cache.get_or_prepare(model, known), known)
+    return took, checked[0].sound, cache.get_cache_stats()["disk_hits"], cache.get_cache_stats()["errors"]
+
+
+def _hits_in_memory(cache: ConditionalCache, model: Any, path: Path) -> None:
+    assert _is(cache.get_or_prepare(model, path), path)
+    assert cache.get_cache_stats()["memory_hits"] == 1
+
+
+def test_a_fork_waits_no_longer_than_it_may_and_both_sides_go_on(stage: Stage, tmp_path: Path) -> None:
+    took, sound, disk_hits, errors = stage(fork_into_a_long_operation, folder=tmp_path)
+    assert 0.2 <= took < 5
+    assert (sound, disk_hits, errors) == (True, 1, {})
 
 
 _model: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,18 @@ import diskcache
 import pytest
 
 from chatterbox_cached import ConditionalCache
+from chatterbox_cached.errors import NotCachedError
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers.folder import entries_of
-from tests.faults import hostile
+from tests.faults import hostile, readers
 from tests.tally import tried
 from tests.unit.voices import snapshot
 
-KEY = hostile.PREFIX + "planted"
-OTHER = hostile.PREFIX + "good"
+KEY = hostile.key_of(0x10)
+KEYS_BY_MODE = [hostile.key_of(mode) for mode in range(6)]  # diskcache's modes
+KEYS = [KEY, *KEYS_BY_MODE]
+OTHER = hostile.key_of(0xFF)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,17 @@ def test_a_hostile_voice_file_is_an_error_and_takes_little(name: str, outcomes: 
     assert_within_limit(became, became["said"])
 
 
+@pytest.mark.parametrize("way", [*readers.LOOKS, "check"])
+def test_every_look_at_hostile_entries_comes_to_its_end_and_takes_little(way: str, outcomes: dict[str, Any]) -> None:
+    became = outcomes[way]
+    tried("ways to look at planted files")
+    assert became["raised"] is None, became["said"]
+    assert_within_limit(became, became["said"])
+    if way.startswith("check"):
+        assert str(len(hostile.ENTRIES)) in became["said"]
+    assert "\x1b" not in became["said"]
+
+
 def assert_within_limit(became: dict[str, Any], told: str) -> None:
     assert "MemoryError" not in told
     assert "alloc" not in told
@@ -89,39 +105,41 @@ def planted(tmp_path: Path) -> tuple[Path, Path]:
     with diskcache.Cache(str(entries_of(folder)), disk_min_file_size=0) as plain:
         plain.set(KEY, Booby(marker), tag=hostile.PREFIX)
         plain.set(Booby(marker), b"value", tag=hostile.PREFIX)
-        for mode in range(6):
-            plain.set(f"{KEY}{mode}", pickle.dumps(Booby(marker)), tag=hostile.PREFIX)
+        for key in KEYS_BY_MODE:
+            plain.set(key, pickle.dumps(Booby(marker)), tag=hostile.PREFIX)
     with sqlite3.connect(entries_of(folder) / "cache.db") as database:
-        for mode in range(6):
-            database.execute("UPDATE Cache SET mode = ? WHERE key = ?", (mode, f"{KEY}{mode}"))
+        for mode, key in enumerate(KEYS_BY_MODE):
+            database.execute("UPDATE Cache SET mode = ? WHERE key = ?", (mode, key))
     database.close()
     assert not marker.exists()
     return folder, marker
 
 
-def keys_planted() -> list[str]:
-    return [KEY, *(f"{KEY}{mode}" for mode in range(6))]
-
-
 def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path, Path], tmp_path: Path) -> None:
     folder, marker = planted
-    ways = {
-        "far": lambda store: [store.far(key, "cpu") for key in keys_planted()],
+    ways: dict[str, Callable[[VoiceStore], object]] = {
+        "far": lambda store: [store.far(key, "cpu") for key in KEYS],
         "latest": lambda store: store.latest(hostile.PREFIX),
         "keys": lambda store: store.stores.keys(),
         "size": lambda store: (len(store.stores), store.stores.nbytes()),
-        "keep": lambda store: [store.keep(key, "cpu", snapshot(), durable=True) for key in keys_planted()],
+        "keep": lambda store: [store.keep(key, "cpu", snapshot(), durable=True) for key in KEYS],
         "forget": lambda store: store.forget(hostile.PREFIX),
         "clear": lambda store: store.stores.clear(),
+        "check": lambda store: store.check(fix=True),
     }
     for name, read in ways.items():
-        tried("planted files", len(keys_planted()))
-        copy = Path(shutil.copytree(folder, tmp_path / name))
-        store = VoiceStore(resolve({"cache_dir": copy}), lambda *_: None)
+        tried("planted files", len(KEYS))
+        store = readers.store_of(Path(shutil.copytree(folder, tmp_path / name)))
         read(store)
         store.stores.close()
         assert not marker.exists(), name
-    for key in (KEY, KEY + "4"):  # so they were armed
+    for name, look in readers.LOOKS.items():
+        tried("ways to look at planted files")
+        copy = Path(shutil.copytree(folder, tmp_path / name))
+        with contextlib.suppress(NotCachedError):  # nothing to export
+            look(copy)
+        assert not marker.exists(), name
+    for key in (KEY, KEYS_BY_MODE[4]):  # so they were armed
         with diskcache.Cache(str(entries_of(folder))) as plain:
             plain.get(key)
         marker.rmdir()
@@ -133,7 +151,7 @@ def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path,
 def test_planted_pickles_are_misses_and_hide_no_voice(planted: tuple[Path, Path]) -> None:
     told: list[str] = []
     store = VoiceStore(resolve({"cache_dir": planted[0]}), lambda where, _: told.append(where))
-    assert [store.far(key, "cpu") for key in keys_planted()] == [None] * 7
+    assert [store.far(key, "cpu") for key in KEYS] == [None] * 7
     assert told
     assert store.far(OTHER, "cpu") is not None
     assert store.latest(hostile.PREFIX) is not None
