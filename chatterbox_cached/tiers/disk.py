@@ -89,13 +89,13 @@ class DiskTier:
         self._open()
 
     def get(self, key: str) -> bytes | None:
+        nothing: bytes | None = None
         try:
-            value = self._ask(lambda cache: cache.get(key), None)
+            return self._ask(lambda cache: cache.value_of(key), nothing)
         except EntryError:
             with contextlib.suppress(Exception):  # where it can't be dropped it is no worse, and others can be read
                 self.delete(key)
             raise
-        return bytes(value) if value is not None else None
 
     def put(self, key: str, value: bytes) -> None:
         if len(value) > self._size_limit:

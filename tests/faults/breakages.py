@@ -96,7 +96,7 @@ def another_key_in_a_whole_entry(folder: Path) -> Iterator[None]:
     yield
 
 
-@breakage()
+@breakage("disk")
 def a_value_file_that_is_missing(folder: Path) -> Iterator[None]:
     entry_file(folder).unlink()
     yield
@@ -121,7 +121,7 @@ def a_row_with_an_absolute_path(folder: Path) -> Iterator[None]:
     yield
 
 
-@breakage()
+@breakage("disk")
 def a_value_file_that_is_a_link_out_of_the_folder(folder: Path) -> Iterator[None]:
     file, secret = entry_file(folder), folder.parent / "secret.val"
     file.rename(secret)
