@@ -17,12 +17,9 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, ENOVAL, METADATA
 
-from ..errors import EntryError
 from .blueprint import refuse_other_contents, refuse_other_files
 
 _STEPS = 100_000  # of SQLite's, some milliseconds
-
-_ROW = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = ?"
 
 
 class StillLockedError(sqlite3.OperationalError):
@@ -73,18 +70,12 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
 
         diskcache's own ``get`` takes whatever the system says for an entry that was just dropped.
         """
-        named = self._disk.put(key)
-        row = self._sql(_ROW, named).fetchone()
-        if row is None:
-            return None
-        try:
-            value: bytes = self._disk.fetch(*row, False)
-            return value
-        except (FileNotFoundError, NotADirectoryError):
-            # An entry's row goes before its file, and comes after it. So with its row still there it is damaged.
-            if self._sql(_ROW, named).fetchone() == row:
-                raise EntryError("its file is gone") from None
-            return None
+        select = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = ?"
+        row = self._sql(select, self._disk.put(key)).fetchone()
+        # A file may be gone because another process replaces the entry or tidies up, so that is no damage.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return None if row is None else bytes(self._disk.fetch(*row, False))
+        return None
 
     def make_youngest(self, key: str) -> None:
         """Have an entry come last in the order in which keys are listed, also where it replaced an older one."""

@@ -96,7 +96,7 @@ def another_key_in_a_whole_entry(folder: Path) -> Iterator[None]:
     yield
 
 
-@breakage("disk")
+@breakage()
 def a_value_file_that_is_missing(folder: Path) -> Iterator[None]:
     entry_file(folder).unlink()
     yield
@@ -150,8 +150,9 @@ def an_index_that_another_process_keeps_locked(folder: Path) -> Iterator[None]:
 
 @breakage()
 def no_log(folder: Path) -> Iterator[None]:
+    """Only while it is open: the last to close an index takes its log along."""
     for suffix in ("-wal", "-shm"):
-        (entries_of(folder) / f"cache.db{suffix}").unlink(missing_ok=True)
+        (entries_of(folder) / f"cache.db{suffix}").unlink()
     yield
 
 
