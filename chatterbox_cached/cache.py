@@ -207,13 +207,12 @@ class ConditionalCache:
         """
         return self._verifier.compare(unproxied(model), audio_paths, self._known)
 
-    def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, Snapshot] | None:
+    def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
         if isinstance(identified := self._identify(call, refresh=False), str):
             return None
-        key, emotion, snapshot = identified
-        if snapshot is None and (found := self._store.far(key.text, call.model.device)) is not None:
-            snapshot = found[1]
-        return None if snapshot is None else (key, emotion, snapshot)
+        key, emotion, near = identified
+        found = self._store.below(key.text, call.model.device)  # the next process has what is there, not what is near
+        return key, emotion, [*([] if near is None else [near]), *([] if found is None else [found[1]])]
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.

@@ -8,8 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+_LOOK_SECONDS = 0.001
+_Result = TypeVar("_Result")
 
 
 class Renewing(Protocol):
@@ -46,17 +51,35 @@ class ForkSafeLock:
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
+    # The lock's own methods, which are C: Ctrl-C would come between the lines of ours, with the lock taken for ever.
+    @property
+    def __enter__(self) -> Callable[[], bool]:
+        return self._lock.__enter__
 
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    @property
+    def __exit__(self) -> Callable[..., None]:
+        return self._lock.__exit__
+
+
+def holding(lock: threading.RLock, seconds: float, act: Callable[[], _Result]) -> _Result:
+    """What ``act`` gives while this thread holds ``lock``. Raises TimeoutError where others hold it for too long."""
+    try:
+        if not lock.acquire(timeout=seconds):
+            raise TimeoutError("another thread is at it")
+        return act()
+    finally:
+        try:  # noqa: SIM105 - Ctrl-C could come in suppress(), which is Python, before this is done
+            lock.release()
+        except RuntimeError:  # it was not taken. Where Ctrl-C came right after it was, only the lock itself knows
+            pass
 
 
 class _Unforked:
-    """``with unforked:`` around what a fork must not fall into. Not to be nested: a fork that waits keeps others out.
+    """Keeps forks out of what they must not fall into: ``unforked.run(operation)``, or ``with unforked:``.
 
-    What takes longer than ``wait_seconds`` is forked into all the same: better a child that may hang than a parent.
+    Not to be nested: a fork that waits keeps others out. What takes longer than ``wait_seconds`` is forked into all
+    the same: better a child that may hang than a parent. Ctrl-C may come between any two lines here, so whatever is
+    put down is taken back by one call in C, or is of no effect after a while.
     """
 
     wait_seconds = 5.0
@@ -66,35 +89,52 @@ class _Unforked:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        self._changed = threading.Condition()
-        self._inside, self._forks = 0, 0
+        self._inside: set[object] = set()
+        self._forks: dict[int, float] = {}  # by the thread that forks; until when others wait for it
 
+    def run(self, operation: Callable[[], _Result]) -> _Result:
+        """What ``operation`` gives. No fork comes in between."""
+        inside, this = self._inside, object()
+        try:
+            self._enter(inside, this)
+            return operation()
+        finally:
+            inside.discard(this)
+
+    # By thread, so that what Ctrl-C has left here goes when the thread comes by again.
     def __enter__(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._forks, self.wait_seconds)
-            self._inside += 1
+        try:
+            self._enter(self._inside, threading.get_ident())
+        except BaseException:
+            self._inside.discard(threading.get_ident())
+            raise
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._inside -= 1
-            self._changed.notify_all()
+        self._inside.discard(threading.get_ident())
+
+    def _enter(self, inside: set[object], this: object) -> None:
+        inside.add(this)  # before it looks for forks, which say that they are there before they look inside
+        if self._forks:
+            give_up = time.monotonic() + self.wait_seconds
+            while give_up > time.monotonic() < max(list(self._forks.values()), default=0.0):
+                inside.discard(this)
+                time.sleep(_LOOK_SECONDS)
+                inside.add(this)
 
     def let_go_before_fork(self, owner: LettingGo) -> None:
         """Have ``owner.let_go()`` called before every fork for as long as ``owner`` lives."""
         self._lets_go.add(owner)
 
     def before(self) -> None:
-        with self._changed:
-            self._forks += 1
-            self._changed.wait_for(lambda: not self._inside, self.wait_seconds)
+        until = self._forks[threading.get_ident()] = time.monotonic() + self.wait_seconds
+        while self._inside and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
         for owner in list(self._lets_go):
             with contextlib.suppress(Exception):
                 owner.let_go()
 
     def after_in_parent(self) -> None:
-        with self._changed:
-            self._forks -= 1
-            self._changed.notify_all()
+        self._forks.pop(threading.get_ident(), None)
 
 
 unforked = _Unforked()

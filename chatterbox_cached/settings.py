@@ -185,19 +185,23 @@ def _user_folder() -> str | None:
     try:
         folder = platformdirs.user_cache_dir("chatterbox-cached", appauthor=False)
     except RuntimeError:  # no home, as newer versions say it
-        return None
+        return _no_folder("this user has no home folder, and so no cache folder")
     # As older ones do: in memory only, rather than in a folder named "~" wherever this runs.
     if os.path.expanduser(folder).startswith("~"):
-        return None
+        return _no_folder("this user has no home folder, and so no cache folder")
     try:
         _folder(folder)
     except ValueError as needs:  # such as another user's home, which HOME may still name after a change of user
-        tell(
-            f"The voice cache keeps voices in memory only: the user's cache folder {folder!r} must be {needs}. Name"
-            f" another with cache_dir= or {_VARIABLES['cache_dir']}."
-        )
-        return None
+        return _no_folder(f"the user's cache folder {folder!r} must be {needs}")
     return folder
+
+
+def _no_folder(why: str) -> str | None:
+    tell(
+        f"The voice cache keeps voices in memory only: {why}. Name a folder with cache_dir= or"
+        f" {_VARIABLES['cache_dir']}."
+    )
+    return None
 
 
 def with_user_folder(keywords: Mapping[str, object]) -> Settings:

@@ -42,22 +42,26 @@ class SingleFlight:
     def flight(self, key: str) -> Iterator[None]:
         """Be the only one at ``key``, or go ahead anyway once the wait has been too long."""
         deadline = time.monotonic() + self._wait_seconds
-        with self._lock:
-            flight = self._flights.setdefault(key, _Flight())
-            flight.people += 1
+        flight = None
         try:
-            alone = flight.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            with self._lock:
+                flight = self._flights.setdefault(key, _Flight())
+                flight.people += 1
             try:
+                flight.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
                 with self._among_processes(key, deadline):
                     yield
             finally:
-                if alone:
+                try:  # noqa: SIM105 - see forks.holding
                     flight.lock.release()
+                except RuntimeError:
+                    pass
         finally:
-            with self._lock:
-                flight.people -= 1
-                if not flight.people:
-                    self._flights.pop(key, None)
+            if flight is not None:
+                with self._lock:
+                    flight.people -= 1
+                    if not flight.people:
+                        self._flights.pop(key, None)
 
     @contextlib.contextmanager
     def _among_processes(self, key: str, deadline: float) -> Iterator[None]:
@@ -81,5 +85,5 @@ class _Flight:
     """The lock of one key, and how many hold it or wait for it."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.people = 0

@@ -55,11 +55,18 @@ class VoiceStore:
 
     def far(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier below memory that has it, with that tier's name. Memory keeps it too."""
+        found = self.below(key, device)
+        if found is not None:
+            self.memory.put(_in_memory(key, device), found[1])
+        return found
+
+    def below(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
+        """``far``, but memory stays as it is."""
         found = self.stores.get(key)
         if found is None:
             return None
         try:
-            snapshot = self._decoded(key, found[1]).to(device)
+            return found[0], self._decoded(key, found[1]).to(device)
         except EntryError as error:
             self._failed("signature" if isinstance(error, SignatureError) else "entry", error)
             self.stores.delete(key)
@@ -67,8 +74,6 @@ class VoiceStore:
         except Exception as error:  # no memory left on the device, for one
             self._failed("device", error)
             return None
-        self.memory.put(_in_memory(key, device), snapshot)
-        return found[0], snapshot
 
     def _decoded(self, key: str, entry: bytes) -> Snapshot:
         snapshot = wire.decode(key, entry, self._signing_keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from .turns import turn
 if TYPE_CHECKING:
     import torch
 
-# What a cache has for one call: key, emotion_adv and snapshot.
-Known = Callable[[Preparation], "tuple[Key, torch.Tensor, Snapshot] | None"]
+# What a cache has for one call: key, emotion_adv, and a snapshot from memory and from below it.
+Known = Callable[[Preparation], "tuple[Key, torch.Tensor, list[Snapshot]] | None"]
 
 
 @dataclass(frozen=True)
@@ -47,23 +48,29 @@ class Verification:
 class Verifier:
     """Prepares again what a hit gave, and reports the first difference in each voice.
 
-    Every so many hits in turn, not by chance: no random numbers are drawn, so seeded scripts stay as they are.
+    Every so many hits in turn, not by chance: no random numbers are drawn, so seeded scripts stay as they are. The
+    first such hit is another one in each process, or processes with few hits would never compare.
     """
 
     def __init__(self, settings: Settings, store: VoiceStore, stats: Stats, reports: Reports) -> None:
         self._every = round(1 / settings.verify) if settings.verify else 0
-        self._hits = itertools.count(1)
+        self._process, self._hits = 0, itertools.count()
         self._store, self._stats, self._reports = store, stats, reports
         self._durable = settings.auto_save
 
     def due(self) -> bool:
         """Whether the hit that calls this is one of those to be compared."""
-        return bool(self._every) and next(self._hits) % self._every == 0
+        if not self._every:
+            return False
+        if self._process != os.getpid():  # also a forked child, whose parent may have counted for long
+            self._process = os.getpid()
+            self._hits = itertools.count(hash((self._process, time.time_ns(), id(self))))
+        return next(self._hits) % self._every == 0
 
     def differences(
-        self, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor
+        self, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, *others: Snapshot
     ) -> tuple[str, ...] | None:
-        """The fields that upstream makes otherwise now; None where that could not be found out.
+        """The fields that upstream makes otherwise now, in any of the snapshots; None where that can't be found out.
 
         Leaves upstream's conditionals on the model, or what was there where upstream fails. An entry that differs is
         replaced.
@@ -79,7 +86,8 @@ class Verifier:
             fresh = conditionals.take(call.model.conds, emotion, time.perf_counter() - started)
             if not key.audio.unchanged():
                 return None
-            fields = conditionals.differing(snapshot, fresh)
+            differing = [conditionals.differing(kept, fresh) for kept in (snapshot, *others)]
+            fields = tuple(dict.fromkeys(itertools.chain(*differing)))
             if fields:
                 self._replace(call, key, fresh, fields)
             return fields
@@ -111,8 +119,8 @@ class Verifier:
             try:
                 if (found := known(call)) is None:
                     return None
-                key, emotion, snapshot = found
-                return self.differences(call, key, snapshot, emotion)
+                key, emotion, kept = found
+                return self.differences(call, key, kept[0], emotion, *kept[1:]) if kept else None
             finally:
                 model.conds = before
 

@@ -64,6 +64,18 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
             self._local.con = connection
         return connection
 
+    def value_of(self, key: str) -> bytes | None:
+        """The value under ``key``, if there is one. Raises EntryError where it is damaged.
+
+        diskcache's own ``get`` takes whatever the system says for an entry that was just dropped.
+        """
+        select = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = ?"
+        row = self._sql(select, self._disk.put(key)).fetchone()
+        # A file may be gone because another process replaces the entry or tidies up, so that is no damage.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return None if row is None else bytes(self._disk.fetch(*row, False))
+        return None
+
     def make_youngest(self, key: str) -> None:
         """Have an entry come last in the order in which keys are listed, also where it replaced an older one."""
         newest = "(SELECT max(rowid) FROM Cache)"

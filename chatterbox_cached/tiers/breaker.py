@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
-from ..forks import ForkSafeLock
+from ..forks import renew_after_fork
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -17,10 +18,14 @@ class Breaker:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._lock = ForkSafeLock()
+        self.renew_locks()
+        renew_after_fork(self)
         self._pause = 0.0
         self._until = 0.0
         self._trial = 0  # the number of pauses so far: what began before the last one says nothing new when it fails
+
+    def renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def attempt(self, claim: bool = True) -> int | None:
         """What to tell ``failed``, or None while the tier is left alone.

@@ -18,12 +18,12 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import EntryError
-from ..forks import renew_after_fork, unforked
+from ..forks import holding, renew_after_fork, unforked
 from . import folder, repair
 from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
 
@@ -74,7 +74,7 @@ class DiskTier:
         self._untold: list[Exception] = []  # whoever is told may run somebody's code, so it waits for all locks
 
     def renew_locks(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def let_go(self) -> None:
         """Close this thread's connection, for SQLite shares what it knows of a file among all that one process opens.
@@ -89,13 +89,13 @@ class DiskTier:
         self._open()
 
     def get(self, key: str) -> bytes | None:
+        nothing: bytes | None = None
         try:
-            value = self._ask(lambda cache: cache.get(key), None)
+            return self._ask(lambda cache: cache.value_of(key), nothing)
         except EntryError:
             with contextlib.suppress(Exception):  # where it can't be dropped it is no worse, and others can be read
                 self.delete(key)
             raise
-        return bytes(value) if value is not None else None
 
     def put(self, key: str, value: bytes) -> None:
         if len(value) > self._size_limit:
@@ -139,10 +139,13 @@ class DiskTier:
         return report._replace(database=1) if self._times_set_aside > aside else report
 
     def close(self) -> None:
-        with self._lock, unforked:
-            if self._cache is not None and self._opened[0] == os.getpid():
-                self._cache.close()
-            self._cache = None
+        with self._lock:
+            unforked.run(self._close)
+
+    def _close(self) -> None:
+        if self._cache is not None and self._opened[0] == os.getpid():
+            self._cache.close()
+        self._cache = None
 
     def _set(self, cache: Any, key: str, value: bytes) -> None:
         cache.set(key, value, tag=_voice(key))  # what it replaces goes only when this is there for good
@@ -189,30 +192,28 @@ class DiskTier:
         if cache is not None and self._opened[0] == os.getpid():
             return cache
         deadline = time.monotonic() + OPEN_SECONDS
-        with self._alone(deadline):
-            if self._cache is not None and self._opened[0] != os.getpid():
-                # A connection must not cross a fork, not even to be closed, so it is kept and never touched.
-                self._inherited.append(self._cache)
-                self._cache = None
-            if self._cache is None:
-                folder.prepare(self._root, trusted=self._trusted)
-                with one_at_a_time(self._entries, deadline), unforked:
-                    self._cache = self._connect_or_begin_anew(deadline)
-                    self._opened = os.getpid(), inodes(self._entries)
-            opened, untold, self._untold = self._cache, self._untold, []
+        opened, untold = self._alone(lambda: self._opened_now(deadline), deadline)
         for error in untold:
             self._tell_set_aside(error)
         return opened
 
-    @contextlib.contextmanager
-    def _alone(self, deadline: float) -> Iterator[None]:
+    def _opened_now(self, deadline: float) -> tuple[diskcache.Cache, list[Exception]]:
+        if self._cache is not None and self._opened[0] != os.getpid():
+            # A connection must not cross a fork, not even to be closed, so it is kept and never touched.
+            self._inherited.append(self._cache)
+            self._cache = None
+        if self._cache is None:
+            folder.prepare(self._root, trusted=self._trusted)
+            with one_at_a_time(self._entries, deadline):
+                cache = unforked.run(lambda: self._connect_or_begin_anew(deadline))
+                self._opened = os.getpid(), inodes(self._entries)
+                self._cache = cache
+        untold, self._untold = self._untold, []
+        return self._cache, untold
+
+    def _alone(self, act: Callable[[], _Result], deadline: float) -> _Result:
         """Among this process's threads. Whoever opens the folder gives up in time, so others need not wait in turn."""
-        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise TimeoutError("another thread is opening the cache folder")
-        try:
-            yield
-        finally:
-            self._lock.release()
+        return holding(self._lock, max(0.0, deadline - time.monotonic()), act)
 
     def _connect_or_begin_anew(self, deadline: float) -> diskcache.Cache:
         try:
@@ -267,7 +268,10 @@ class DiskTier:
 
     def _begin_anew(self, malformed: Any) -> None:
         deadline = time.monotonic() + OPEN_SECONDS
-        with self._alone(deadline), one_at_a_time(self._entries, deadline):
+        self._alone(lambda: self._begun_anew(malformed, deadline), deadline)
+
+    def _begun_anew(self, malformed: Any, deadline: float) -> None:
+        with one_at_a_time(self._entries, deadline):
             if self._cache is not malformed:
                 return  # another thread has already done it
             self._cache = None  # first, so that a thread that finds no tables in its place knows why
@@ -281,9 +285,11 @@ def _voice(key: str) -> str:
 
 
 def _guarded(operation: Callable[[Any], _Result], cache: Any) -> _Result:
-    with unforked:
+    def run() -> _Result:
         try:
             return explained(operation, cache)
         except BaseException:
             cache.abandon()
             raise
+
+    return unforked.run(run)

@@ -125,7 +125,7 @@ def _what_is_wrong(cache: Any, decode: Decode, row: tuple[Any, ...]) -> str | No
         return "missing"
     except OSError as error:
         # Too many open files, say, is no fault of the entry's.
-        if error.errno in (errno.EIO, errno.ELOOP, errno.ENXIO):
+        if error.errno == errno.EIO:
             return "damaged"
         raise
     return None

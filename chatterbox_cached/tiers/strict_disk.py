@@ -8,6 +8,7 @@ anything else is refused.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -21,7 +22,7 @@ from ..errors import EntryError
 from .base import MAX_VALUE_BYTES
 
 # Neither through a link nor waiting for whoever writes to a pipe.
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _VALUE_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 
 
@@ -62,12 +63,14 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
             raise EntryError("row is not one of ours")
         if not self._is_inside(filename):
             raise EntryError("row points out of the folder")
-        path = f"{self._directory}{os.sep}{filename}"
-        with open(os.open(path, _READ), "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
+        file = _opened(f"{self._directory}{os.sep}{filename}")
+        try:
+            status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_VALUE_BYTES:
                 raise EntryError("value is no file of a possible size")
-            return file.read(status.st_size)
+            return os.read(file, status.st_size)
+        finally:
+            os.close(file)
 
     def remove(self, file_path: Any) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -83,6 +86,15 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
         """Whether no link on the way leads out of the folder. Raises FileNotFoundError where there is no way."""
         outer = f"{self._directory}{os.sep}{filename[:2]}"
         return all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (outer, outer + os.sep + filename[3:5]))
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, _READ)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise EntryError("value is a link, or no file") from None
+        raise
 
 
 def _created(path: str) -> BinaryIO:

@@ -391,12 +391,13 @@ def test_a_shard_that_is_a_link_out_of_the_folder_is_refused(
     assert secret.read_bytes() == b"secret"
 
 
-def test_a_value_file_that_is_a_link_is_a_miss(tier: DiskTier, root: Path, secret: Path) -> None:
+def test_a_value_file_that_is_a_link_is_refused(tier: DiskTier, root: Path, secret: Path) -> None:
     tier.put(KEY, b"value")
     (stored,) = value_files(root)
     stored.unlink()
     stored.symlink_to(secret)
-    assert tier.get(KEY) is None
+    assert_refused(tier)
+    assert secret.read_bytes() == b"secret"
 
 
 @pytest.mark.timeout(20)

@@ -121,7 +121,7 @@ def a_row_with_an_absolute_path(folder: Path) -> Iterator[None]:
     yield
 
 
-@breakage()
+@breakage("disk")
 def a_value_file_that_is_a_link_out_of_the_folder(folder: Path) -> Iterator[None]:
     file, secret = entry_file(folder), folder.parent / "secret.val"
     file.rename(secret)
@@ -150,8 +150,9 @@ def an_index_that_another_process_keeps_locked(folder: Path) -> Iterator[None]:
 
 @breakage()
 def no_log(folder: Path) -> Iterator[None]:
+    """Only while it is open: the last to close an index takes its log along."""
     for suffix in ("-wal", "-shm"):
-        (entries_of(folder) / f"cache.db{suffix}").unlink(missing_ok=True)
+        (entries_of(folder) / f"cache.db{suffix}").unlink()
     yield
 
 

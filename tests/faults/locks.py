@@ -24,6 +24,20 @@ with filelock.FileLock(sys.argv[1]):
     print("locked", flush=True)
     sys.stdin.read()
 """
+_NEXT = """
+import filelock, os, sqlite3, sys, time
+path, seconds = sys.argv[1], float(sys.argv[2])
+malformed = os.stat(path).st_ino
+with filelock.FileLock(os.path.join(os.path.dirname(path), "open.lock")):
+    print("locked", flush=True)
+    time.sleep(seconds)
+while os.path.exists(path) and os.stat(path).st_ino == malformed:
+    time.sleep(0.001)
+database = sqlite3.connect(path, isolation_level=None, timeout=60)
+database.execute("PRAGMA locking_mode = EXCLUSIVE")
+database.execute("BEGIN EXCLUSIVE")
+sys.stdin.read()
+"""
 
 
 @contextlib.contextmanager
@@ -46,3 +60,8 @@ def locked_database(path: Path, *, readers_too: bool) -> contextlib.AbstractCont
 def locked_file(path: Path) -> contextlib.AbstractContextManager[None]:
     """A file lock."""
     return _held(_FILE, str(path))
+
+
+def keeps_locking(path: Path, seconds: float) -> contextlib.AbstractContextManager[None]:
+    """For some seconds the lock without which the malformed index ``path`` can't be replaced, and then the new one."""
+    return _held(_NEXT, str(path), str(seconds))

@@ -412,17 +412,18 @@ def test_eight_processes_open_a_new_folder_at_once(root: Path) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("voices", [[0], [0, 1]], ids=["the same voice", "different voices"])
-def test_two_processes_write_at_once(root: Path, voices: list[int]) -> None:
+@pytest.mark.parametrize("processes", [2, 8])
+@pytest.mark.parametrize("same", [True, False], ids=["the same voice", "different voices"])
+def test_processes_write_at_once(root: Path, processes: int, same: bool) -> None:
     def writes(number: int) -> None:
-        tier, key = DiskTier(root, 10**8), KEYS[voices[number % len(voices)]]
-        for generation in range(150):
+        tier, key = DiskTier(root, 10**8), KEYS[0 if same else number]
+        for generation in range(300 // processes):
             tier.put(key, value_of(key, generation))
             assert_right(tier, key)
 
-    all_done([started(lambda number=number: writes(number)) for number in range(2)])
+    all_done([started(lambda number=number: writes(number)) for number in range(processes)])
     tier = DiskTier(root, 10**8)
-    assert tier.check(assert_whole)._replace(empty_folders=0)[:4] == (len(voices), 0, 0, 0)
+    assert tier.check(assert_whole)._replace(empty_folders=0)[:4] == (1 if same else processes, 0, 0, 0)
     database = sqlite3.connect(entries_of(root) / "cache.db")
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     database.close()

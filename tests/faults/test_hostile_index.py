@@ -363,7 +363,7 @@ def test_an_error_that_is_not_the_indexs_costs_no_entry(
 
     watched.tier.open()
     with monkeypatch.context() as patched:
-        patched.setattr(bounded.BoundedCache, "get", fails)
+        patched.setattr(bounded.BoundedCache, "value_of", fails)
         with pytest.raises(error):
             watched.tier.get(KEYS[0])
     watched.assert_untroubled()

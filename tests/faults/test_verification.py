@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import warnings
 from dataclasses import replace
@@ -11,10 +12,15 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import CacheWarning, ConditionalCache
+from chatterbox_cached import CacheWarning, ConditionalCache, wire
 from chatterbox_cached.conditionals import Snapshot, differing
+from tests.faults.scenery import ended_well, voices
+from tests.faults.scenery import forked as in_a_child
+from tests.faults.stage import Stage
 from tests.support import assert_same_conditionals
 from tests.unit.voices import snapshot
+
+SHARE, HITS, LIVES = 0.1, 5, 300
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +29,8 @@ def upstreams(english: Any, voice: Path) -> Any:
     return english.conds
 
 
-def make_wrong(cache: ConditionalCache) -> None:
-    """One bit of one number in the embedding, in memory and on disk."""
+def make_wrong(cache: ConditionalCache, where: str = "everywhere") -> None:
+    """One bit of one number in the embedding, in memory and on disk, or in one of them."""
     store = cache._store
     (found,) = store.memory.keys()
     kept = store.memory.get(found)
@@ -33,7 +39,10 @@ def make_wrong(cache: ConditionalCache) -> None:
     embedding[0, 0] = torch.nextafter(embedding[0, 0], torch.tensor(float("inf")))
     wrong = Snapshot(kept.t3, {**kept.gen, "embedding": embedding}, kept.prepare_seconds)
     key, _, device = found.rpartition("@")
-    store.keep(key, device, wrong, durable=True)
+    if where == "on disk":
+        store.stores.put(key, wire.encode(key, wrong))
+    else:
+        store.keep(key, device, wrong, durable=where == "everywhere")
 
 
 def ours(warned: list[warnings.WarningMessage]) -> list[str]:
@@ -78,6 +87,38 @@ def test_the_share_of_hits_is_kept_to(english: Any, voice: Path, monkeypatch: py
     assert (now["memory_hits"], now["misses"], now["errors"]) == (8, 1, {})
 
 
+def short_lives(folder: Path, forked: bool) -> Any:
+    """How many hits of many short lives were compared, and whether random numbers were drawn for that."""
+    from chatterbox.tts import ChatterboxTTS
+
+    model, (voice,) = ChatterboxTTS(), voices(folder, 1)
+    shared = ConditionalCache(folder / "voices", verify=SHARE)
+    shared.get_or_prepare(model, voice)
+    ChatterboxTTS.log = folder / "log"
+    states = torch.random.get_rng_state(), random.getstate()
+
+    def live(cache: ConditionalCache) -> None:
+        for _ in range(HITS):
+            cache.get_or_prepare(model, voice)
+
+    for _ in range(LIVES):
+        if forked:
+            assert ended_well(in_a_child(lambda: live(shared)))
+        else:
+            live(ConditionalCache(folder / "voices", verify=SHARE))
+    untouched = torch.equal(torch.random.get_rng_state(), states[0]) and random.getstate() == states[1]
+    return len((folder / "log").read_text().split()), untouched
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("forked", [False, True], ids=["caches", "forks of one"])
+def test_the_share_is_kept_to_over_many_lives_of_few_hits_each(stage: Stage, tmp_path: Path, forked: bool) -> None:
+    compared, untouched = stage(short_lives, forked, folder=tmp_path)
+    # In a life of five hits it is one or none, evenly: this is five standard deviations.
+    assert abs(compared - SHARE * HITS * LIVES) < 5 * (LIVES / 4) ** 0.5
+    assert untouched
+
+
 def test_without_the_setting_nothing_is_prepared_again(english: Any, voice: Path, upstreams: Any) -> None:
     cache = ConditionalCache()
     cache.get_or_prepare(english, voice)
@@ -111,12 +152,48 @@ def test_voices_are_verified_on_request(english: Any, voice: Path, other_voice: 
     assert english.conds is before
     now = cache.get_cache_stats()
     assert (now["misses"], now["bypasses"], now["memory_hits"], now["disk_hits"]) == (1, {}, 0, 0)  # no call was made
+    cache.get_or_prepare(english, voice)
     make_wrong(cache)
     with pytest.warns(CacheWarning, match=r"gen\.embedding"):
         report = cache.verify(english, [voice])
     assert not report
     assert report.different == {str(voice): ("gen.embedding",)}
     assert cache.verify(english, [voice]).same == (str(voice),)
+
+
+@pytest.mark.parametrize("where", ["on disk", "in memory", "everywhere"])
+def test_a_request_finds_what_is_wrong_wherever_it_is(
+    where: str, english: Any, voice: Path, upstreams: Any, tmp_path: Path
+) -> None:
+    cache = ConditionalCache(tmp_path / "voices")
+    cache.get_or_prepare(english, voice)
+    make_wrong(cache, where)
+    with pytest.warns(CacheWarning, match=r"gen\.embedding") as told:
+        report = cache.verify(english, [voice])
+    assert report.different == {str(voice): ("gen.embedding",)}
+    assert len(told) == 1
+    assert cache.get_cache_stats()["errors"] == {"verify": 1}
+    assert cache.verify(english, [voice]).same == (str(voice),)
+    for tier in (cache, ConditionalCache(tmp_path / "voices")):
+        assert_same_conditionals(tier.get_or_prepare(english, voice), upstreams)
+        assert tier.get_cache_stats()["misses"] == (tier is cache)
+
+
+def test_a_request_leaves_what_is_near_where_nothing_can_be_compared(
+    english: Any, voice: Path, upstreams: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ConditionalCache(tmp_path / "voices")
+    cache.get_or_prepare(english, voice)
+    make_wrong(cache, "on disk")
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(english.s3gen, "embed_ref", fails)
+    with pytest.warns(CacheWarning, match="verification"):
+        report = cache.verify(english, [voice])
+    assert report.not_compared == (str(voice),)
+    assert_same_conditionals(cache.get_or_prepare(english, voice), upstreams)
 
 
 def test_the_fields_that_differ_are_named() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from chatterbox_cached.tiers.breaker import FIRST_PAUSE_SECONDS
 from chatterbox_cached.tiers.chain import TierChain
-from chatterbox_cached.tiers.disk import OPEN_SECONDS, TIMEOUT_SECONDS, DiskTier
+from chatterbox_cached.tiers.disk import OPEN_SECONDS, TIMEOUT_SECONDS, WORST_SECONDS, DiskTier
 from chatterbox_cached.tiers.folder import entries_of
-from tests.faults.locks import locked_database, locked_file
+from tests.faults.locks import keeps_locking, locked_database, locked_file
 
 KEY, OTHER = "v1/voice/rest", "v1/other/rest"
 SLACK = 8.0  # for a busy machine; what is not bounded takes a minute and more
@@ -143,3 +143,26 @@ def test_the_error_says_what_sqlite_said(tier: Counted, database: Path) -> None:
     assert tier.get(KEY) == b"value"
     with locked_database(database, readers_too=False), pytest.raises(Exception, match="locked"):
         tier.delete_voice("v1/voice/")
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["not open yet", "open"])
+def test_a_malformed_index_that_others_keep_locking_costs_no_more_than_the_worst_wait(
+    tier: Counted, database: Path, opened: bool
+) -> None:
+    """First nobody may replace it, for almost as long as may be waited, and then nobody may use the new one."""
+    told: list[str] = []
+    chain = TierChain([tier], lambda place, error: told.append(f"{place}: {error}"), Clock())
+    if opened:
+        assert tier.get(KEY) == b"value"
+    for part in database.parent.glob("cache.db*"):
+        part.write_bytes(b"no database at all" * 1000)
+    with keeps_locking(database, OPEN_SECONDS - 0.5):
+        started = time.monotonic()
+        chain.put(OTHER, b"new")
+        waited = time.monotonic() - started
+        assert OPEN_SECONDS - 1 < waited < WORST_SECONDS
+        a_miss(chain)
+        assert seconds_of(chain) < TIMEOUT_SECONDS
+    chain.try_again()
+    a_miss(chain)
+    assert chain.get(OTHER) == ("disk", b"new"), told

@@ -194,7 +194,8 @@ def test_a_user_without_a_home_gets_memory_only(monkeypatch: pytest.MonkeyPatch)
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(platformdirs, "user_cache_dir", no_home)
-    assert with_user_folder({}).cache_dir is None
+    with pytest.warns(CacheWarning, match="memory only.*no home.*CHATTERBOX_CACHED_DIR"):
+        assert with_user_folder({}).cache_dir is None
 
 
 def test_a_users_folder_that_cant_be_looked_at_means_memory_only(

@@ -104,7 +104,7 @@ def test_one_who_went_ahead_does_not_release_the_others_flight() -> None:
     with somebody_in_flight(flights):
         with flights.flight(KEY):
             pass
-        assert flights._flights[KEY].lock.locked()
+        assert not flights._flights[KEY].lock.acquire(blocking=False)
 
 
 def test_an_exception_passes_through_and_releases(folder: Path | None) -> None:

@@ -1,0 +1,102 @@
+"""Ctrl-C at every moment of a call: no lock stays taken, no fork waits, and the next call is served."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chatterbox_cached import ConditionalCache, forks
+from tests.faults.scenery import SECONDS, at_once, ended_well, forked, voices
+from tests.faults.stage import Stage
+from tests.tally import tried
+
+PACKAGE = str(Path(forks.__file__).parent)
+# Where Python looks for signals in a call: at the beginning of a function, and after one that is written in C.
+MOMENTS = ("call", "c_return")
+MOST = 1500
+
+
+def interrupted(act: Callable[[], object], moment: int) -> bool:
+    """Do ``act`` until the given moment inside the package; says whether it came to that."""
+    left = moment
+
+    def look(frame: Any, event: str, _: object) -> None:
+        nonlocal left
+        if event in MOMENTS and frame.f_code.co_filename.startswith(PACKAGE):
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+
+    sys.setprofile(look)
+    try:
+        act()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return left <= 0  # it came where Python drops exceptions, in a weak reference's callback for one
+
+
+def _free(lock: Any) -> bool:
+    taken = bool(lock.acquire(timeout=1))
+    if taken:
+        lock.release()
+    return taken
+
+
+def ctrl_c(folder: Path, kind: str) -> Any:
+    """How often, the owners of locks that another thread can't have afterwards, and how long a fork waits."""
+    from chatterbox.tts import ChatterboxTTS, voice_of
+
+    from chatterbox_cached.turns import turn
+
+    cache, model, (voice,) = ConditionalCache(folder / "voices", wait_seconds=3), ChatterboxTTS(), voices(folder, 1)
+    cache.get_or_prepare(model, voice)
+
+    def act() -> None:
+        if kind != "a memory hit":
+            cache.clear_memory()
+        cache.get_or_prepare(model, voice, force_refresh=kind == "a miss")
+
+    times = 0
+    while times < MOST and interrupted(act, times + 1):
+        times += 1
+
+    owners = list(forks._renewing)
+    flights = list(cache._flights._flights.values())
+    locks = [turn(model), *(flight.lock for flight in flights), *(owner._lock for owner in owners)]  # type: ignore[attr-defined]
+    names = ["turn", *(["flight"] * len(flights)), *(type(owner).__name__ for owner in owners)]
+    free = at_once(lambda _: [_free(lock) for lock in locks], 1)[0]
+
+    def use() -> None:
+        cache.clear_memory()
+        expected = voice_of(voice.read_bytes())
+        assert torch.equal(cache.get_or_prepare(model, voice).gen["embedding"], expected)
+
+    started = time.monotonic()
+    children = at_once(lambda _: forked(use), 1)
+    waited = time.monotonic() - started
+    assert ended_well(*children)
+    at_once(lambda _: use(), 1)
+    cache.check()
+    use()
+    served = cache.get_cache_stats()["disk_hits"]
+    return times, [name for name, is_free in zip(names, free, strict=True) if not is_free], waited, served
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("kind", ["a memory hit", "a disk hit", "a miss"])
+def test_ctrl_c_at_any_moment_leaves_no_lock_taken(stage: Stage, tmp_path: Path, kind: str) -> None:
+    times, held, waited, served = stage(ctrl_c, kind, folder=tmp_path)
+    assert held == []
+    assert waited < min(SECONDS, forks.unforked.wait_seconds)
+    assert served
+    assert times > 20
+    tried("calls cut short by Ctrl-C, each at another moment", times)
