@@ -23,7 +23,7 @@ from .stats import Stats
 from .store import VoiceStore
 from .tiers.folder import entries_of, is_believed
 from .tiers.repair import CheckReport
-from .turns import turn
+from .turns import turn, watch
 from .verification import Verification, Verifier
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ class ConditionalCache:
     def _begin(self, settings: Settings) -> None:
         self.settings = settings
         self.off = switched_off()
-        self._identity = Identity()
+        self._identity, self._stats = Identity(), Stats()
         self._voice = self._identity.audio.name_of
-        self._stats = Stats()
         self._reports = Reports(self._stats, settings.cache_dir)
         self._account = Ledger(settings, self._stats, self._reports)
         self._store = VoiceStore(settings, self._reports.failed)
@@ -182,7 +181,7 @@ class ConditionalCache:
 
         self._stats.miss()
         self._account.used(key.audio.digest, call.audio, None)
-        started = time.perf_counter()
+        undisturbed, started = watch(call.model), time.perf_counter()
         # Upstream prepares with gradients on, and 290 MB of graph would stay alive with each voice.
         with doing("prepare", call.model), torch.no_grad():
             returned = call.upstream()
@@ -190,10 +189,12 @@ class ConditionalCache:
         self._stats.prepared(seconds)
         try:
             snapshot = conditionals.take(call.model.conds, emotion, seconds)
+            if not undisturbed():  # another generate() may have put the speaker of its own voice there
+                raise Unidentifiable("another call was on the model")
             if not key.audio.unchanged():
                 raise Unidentifiable("audio changed during the preparation")
-            durable = self.settings.auto_save
-            self._store.keep(key.text, call.model.device, snapshot, durable=durable, made_by=key.made_by)
+            durable, device = self.settings.auto_save, call.model.device
+            self._store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
         except Unidentifiable as doubt:
             self._stats.not_stored(doubt.reason)
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from . import guard
 from .cache import ConditionalCache
 from .calls import doing, goes_round, is_doing, preparation
 from .families import Family, signature_of
-from .turns import turn
+from .turns import out_of_turn, turn
 
 Upstream = Callable[..., Any]
 
@@ -37,7 +36,7 @@ def generate(
     """
     if cache.off or is_doing("generate", model):
         return upstream(*args, **kwargs)
-    with turn(model) if cache.settings.take_turns else contextlib.nullcontext(), doing("generate", model):
+    with turn(model) if cache.settings.take_turns else out_of_turn(model), doing("generate", model):
         if goes_round():  # but in its turn all the same, since it would speak into what others say on this model
             return upstream(*args, **kwargs)
         return upstream(*args, **_guarded(cache, model, family, function, args, kwargs))

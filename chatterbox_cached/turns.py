@@ -6,18 +6,30 @@ would speak with each other's voice.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .forks import renew_after_fork
+
+
+class _Turn:
+    """One model's: the lock that is its turn, and who runs on it without."""
+
+    def __init__(self, model: object, let_go: Callable[[Any], object]) -> None:
+        self.model = weakref.ref(model, let_go)
+        self.lock = threading.RLock()
+        self.out_of_turn: list[int] = []  # their threads
+        self.begun = 0  # how many there have been
 
 
 class Turns:
     """The turn of every model in this process."""
 
     def __init__(self) -> None:
-        self._of: dict[int, tuple[weakref.ref[Any], threading.RLock]] = {}
+        self._of: dict[int, _Turn] = {}
         self.renew_locks()
         renew_after_fork(self)
 
@@ -28,16 +40,33 @@ class Turns:
     def of(self, model: object) -> threading.RLock:
         """The lock to hold while something runs on ``model``; the same for all caches, and free for its holder."""
         known = self._of.get(id(model))
-        if known is not None and known[0]() is model:
-            return known[1]
+        return known.lock if known is not None and known.model() is model else self._made(model).lock
+
+    @contextlib.contextmanager
+    def out_of(self, model: object) -> Iterator[None]:
+        """While something runs on ``model`` that does not wait for its turn."""
+        known, this = self._made(model), threading.get_ident()
+        known.begun += 1  # a lost count is no harm: it changes all the same
+        known.out_of_turn.append(this)
+        try:
+            yield
+        finally:
+            known.out_of_turn.remove(this)
+
+    def watch(self, model: object) -> Callable[[], bool]:
+        """To be asked later: whether nothing of other threads has run on ``model`` out of turn since now."""
+        known = self._made(model)
+        begun, others = known.begun, any(each != threading.get_ident() for each in known.out_of_turn)
+        return lambda: known.begun == begun and not others
+
+    def _made(self, model: object) -> _Turn:
         with self._lock:
             known = self._of.get(id(model))
-            if known is None or known[0]() is not model:
+            if known is None or known.model() is not model:
                 identity = id(model)
-                known = weakref.ref(model, lambda _: self._of.pop(identity, None)), threading.RLock()
-                self._of[identity] = known
-            return known[1]
+                known = self._of[identity] = _Turn(model, lambda _: self._of.pop(identity, None))
+            return known
 
 
 _turns = Turns()
-turn = _turns.of
+turn, out_of_turn, watch = _turns.of, _turns.out_of, _turns.watch

@@ -20,7 +20,7 @@ from .reports import Reports
 from .settings import Settings
 from .stats import Stats
 from .store import VoiceStore
-from .turns import turn
+from .turns import turn, watch
 
 if TYPE_CHECKING:
     import torch
@@ -79,12 +79,12 @@ class Verifier:
 
         if key.audio is UNKNOWN_AUDIO:
             return None  # the user vouches for this voice, and its audio need not be here
-        before, started = call.model.conds, time.perf_counter()
+        before, undisturbed, started = call.model.conds, watch(call.model), time.perf_counter()
         try:
             with doing("prepare", call.model), torch.no_grad():
                 call.upstream()
             fresh = conditionals.take(call.model.conds, emotion, time.perf_counter() - started)
-            if not key.audio.unchanged():
+            if not (undisturbed() and key.audio.unchanged()):
                 return None
             differing = [conditionals.differing(kept, fresh) for kept in (snapshot, *others)]
             fields = tuple(dict.fromkeys(itertools.chain(*differing)))

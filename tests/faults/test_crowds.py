@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -488,3 +489,39 @@ def no_turns(folder: Path) -> Any:
 
 def test_without_turns_no_voice_is_kept_as_anothers(stage: Stage, tmp_path: Path) -> None:
     assert stage(no_turns, folder=tmp_path) == 2
+
+
+def a_generate_in_between(folder: Path) -> Any:
+    """Without turns a ``generate`` puts its own voice's speaker into conditionals that were prepared just now."""
+    upstream, (voice, other) = _standin(folder), voices(folder, 2)
+    cache, model = chatterbox_cached.enable(folder / "voices", take_turns=False), upstream()
+    module, speaking, prepared = sys.modules[upstream.__module__], threading.Event(), threading.Event()
+    real, count = module.T3Cond, cache._stats.prepared
+
+    def after_the_preparation(*args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread() is speaker:
+            speaking.set()
+            assert prepared.wait(SECONDS)
+        return real(*args, **kwargs)
+
+    def before_it_is_put_away(seconds: float) -> None:
+        count(seconds)
+        prepared.set()
+        speaker.join(SECONDS)
+
+    model.prepare_conditionals(voice, exaggeration=0.3)
+    speaker = threading.Thread(target=lambda: model.generate("Hello.", exaggeration=0.7))
+    module.T3Cond, cache._stats.prepared = after_the_preparation, before_it_is_put_away
+    speaker.start()
+    assert speaking.wait(SECONDS)
+    model.prepare_conditionals(other, exaggeration=0.7)
+    mixed = model.conds.t3.speaker_emb[:, :192]
+    module.T3Cond, cache._stats.prepared = real, count
+    assert torch.equal(mixed, _expected(voice)), "nothing was mixed up, so this shows nothing"
+    model.prepare_conditionals(other, exaggeration=0.7)
+    assert torch.equal(model.conds.t3.speaker_emb[:, :192], _expected(other)), "another's voice was kept"
+    return cache.get_cache_stats()["not_stored"]
+
+
+def test_without_turns_no_voice_is_kept_with_the_speaker_of_another_call(stage: Stage, tmp_path: Path) -> None:
+    assert stage(a_generate_in_between, folder=tmp_path) == {"another call was on the model": 1}

@@ -79,5 +79,10 @@ class ChatterboxTTS:
         if audio_prompt_path:
             self.prepare_conditionals(audio_prompt_path, exaggeration=exaggeration)
         if float(exaggeration) != float(self.conds.t3.emotion_adv.item()):
-            self.conds.t3 = T3Cond(self.conds.t3.speaker_emb, emotion_adv=exaggeration * torch.ones(1, 1, 1))
+            spoken = self.conds.t3
+            self.conds.t3 = T3Cond(
+                spoken.speaker_emb,
+                cond_prompt_speech_tokens=spoken.cond_prompt_speech_tokens,
+                emotion_adv=exaggeration * torch.ones(1, 1, 1),
+            )
         return self.conds.t3.speaker_emb[:, :192], self.conds.gen["embedding"], self.conds.t3.emotion_adv.item()
