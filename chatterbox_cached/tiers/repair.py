@@ -22,6 +22,7 @@ SWEEP_EVERY_SECONDS = 86_400.0
 # Between a file and its row there are milliseconds.
 ORPHAN_AGE_SECONDS = 3_600.0
 SWEEP_SECONDS = 0.5
+WRITER_SECONDS = 2.5  # the longest that a writer waits for its row, see disk.TIMEOUT_SECONDS
 _MARKER = "swept"
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _VALUE = re.compile(r"[0-9a-f]{28}\.val")
@@ -56,10 +57,14 @@ def check(cache: Any, entries: Path, decode: Decode, fix: bool) -> CheckReport:
             raise MalformedError("integrity check failed")
         return CheckReport(database=1, error="the index is malformed, so its entries can't be relied on")
     whole, damaged, missing = _check_rows(cache, decode, fix)
-    with cache.transact():  # nobody is between a file and its row now
+    with cache.transact():
         files, named = _value_files(entries), _named(cache)
         database = _check_counters(cache, fix)
     orphans = [file for file in files if file not in named]
+    if any(_modified(entries / file) > time.time() - WRITER_SECONDS for file in orphans):
+        time.sleep(WRITER_SECONDS)  # whoever was between a file and its row is there now, or has given up
+        named = _named(cache)
+        orphans = [file for file in orphans if file not in named and (entries / file).exists()]
     if fix:
         _remove(entries, orphans)
     return CheckReport(whole, damaged, missing, len(orphans), _empty_folders(entries, fix), database)

@@ -99,7 +99,7 @@ def _opened(path: str) -> int:
 
 def _created(path: str) -> BinaryIO:
     """A new private file, also while others remove the folders that they have emptied."""
-    for _ in range(10):
+    for _ in range(100):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
