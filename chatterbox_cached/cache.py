@@ -205,15 +205,15 @@ class ConditionalCache:
 
         What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
         """
-        return self._verifier.compare(unproxied(model), audio_paths, self._known)
+        return self._verifier.compare(unproxied(model), audio_paths, self.known)
 
-    def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, Snapshot] | None:
+    def known(self, call: Preparation) -> tuple[Key, torch.Tensor, Snapshot] | None:
+        """What a hit would give for this call; it is not counted as one."""
         if isinstance(identified := self._identify(call, refresh=False), str):
             return None
-        key, emotion, snapshot = identified
-        if snapshot is None and (found := self._store.far(key.text, call.model.device)) is not None:
-            snapshot = found[1]
-        return None if snapshot is None else (key, emotion, snapshot)
+        key, emotion, near = identified
+        found = self._store.far(key.text, call.model.device) if near is None else ("memory", near)
+        return None if found is None else (key, emotion, found[1])
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
