@@ -76,16 +76,17 @@ def heeding_ctrl_c() -> Iterator[None]:
 
     PyTorch does: when it is imported it imports NumPy, and takes any exception of that to mean that there is none.
     """
-    came = False
+    came, before = False, signal.getsignal(signal.SIGINT)
+    if not callable(before):  # it is ignored, or Python knows nothing of it
+        yield
+        return
 
     def remember(number: int, frame: FrameType | None) -> None:
         nonlocal came
         came = True
-        signal.default_int_handler(number, frame)
+        before(number, frame)
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, remember)
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     except Exception:

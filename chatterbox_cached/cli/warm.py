@@ -97,6 +97,8 @@ def _together(files: list[Path], jobs: int, what: tuple[Model, str | None, Path 
         done.interrupted = True
     finally:
         done.outcomes += crew.end()
+    if crew.device is None:
+        raise KeyboardInterrupt  # while the models were loaded, and there is nothing to tell
     done.device, done.lost = crew.device, crew.lost
     return done
 

@@ -59,7 +59,8 @@ class Worker:
             creationflags=windows,
         )
         self._silent = False
-        threading.Thread(target=self._pass_on_what_it_prints, daemon=True).start()
+        self._printed = threading.Thread(target=self._pass_on_what_it_prints, daemon=True)
+        self._printed.start()
         self._tell(order)
 
     def loaded(self) -> str:
@@ -92,9 +93,10 @@ class Worker:
             self._process.wait(max(0.0, until - time.monotonic()))
 
     def kill(self) -> None:
-        """End it, unless it has ended."""
+        """End it, unless it has ended, and pass on the last of what it printed."""
         self._process.kill()
         self._process.wait()
+        self._printed.join(1)  # a process of its own may still hold the pipe
 
     def _tell(self, what: Any) -> None:
         with contextlib.suppress(OSError, ValueError):  # it is gone, or was dismissed: that is heard next

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -46,12 +48,13 @@ def test_a_model_that_cannot_be_loaded_is_one_line_that_says_what_to_do(cli: Cli
     ],
 )
 def test_the_advice_fits_what_keeps_a_model_from_being_loaded(
-    cli: Cli, write: Write, voice: Path, tts: str, advice: tuple[str, ...]
+    cli: Cli, write: Write, voice: Path, other_voice: Path, tts: str, advice: tuple[str, ...]
 ) -> None:
     stand_in(write, tts)
-    said = cli("warm", voice, code=1, PYTHONPATH=path_with(write)).stderr
-    assert len(said.splitlines()) == 1
-    assert {word for word in ("network", "--device", "--checkpoint", "doctor") if word in said} == set(advice)
+    for jobs in ("1", "2"):
+        said = cli("warm", voice, other_voice, "--jobs", jobs, code=1, PYTHONPATH=path_with(write)).stderr
+        assert len(said.splitlines()) == 1
+        assert {word for word in ("network", "--device", "--checkpoint", "doctor") if word in said} == set(advice)
 
 
 @pytest.mark.parametrize("swallowed_in", ["import", "load"])
@@ -62,6 +65,30 @@ def test_an_interruption_that_a_library_swallows_still_ends_it(
     stand_in(write, swallow if swallowed_in == "load" else "pass", swallow if swallowed_in == "import" else "")
     shown = cli("warm", voice, code=130, PYTHONPATH=path_with(write))
     assert (shown.stdout, shown.stderr) == ("", "")
+
+
+def test_an_interruption_while_several_models_are_loaded_ends_them_all(
+    environment: dict[str, str], write: Write, voice: Path, other_voice: Path, tmp_path: Path
+) -> None:
+    loading = tmp_path / "loading"
+    loading.mkdir()
+    stand_in(write, f"open(f'{loading}/{{os.getpid()}}', 'x'); time.sleep(300)")
+    process = subprocess.Popen(
+        [str(COMMAND), "warm", str(voice), str(other_voice), "--jobs", "2"],
+        env={**environment, "PYTHONPATH": path_with(write)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while len(pids := os.listdir(loading)) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
 
 
 def stand_in(write: Write, load: str, on_import: str = "") -> None:
