@@ -70,7 +70,8 @@ def test_a_killed_process_is_told_of_and_the_others_do_its_files(
         os.kill(workers()[0], signal.SIGKILL)
         out, said = process.communicate(timeout=240)
     assert process.returncode == 1, said
-    assert out.startswith("5 prepared, 4 there already, 0 failed: english on cpu"), (out, said)
+    assert kept(out) == 9, (out, said)
+    assert "0 failed: english on cpu" in out
     assert re.fullmatch(r"chatterbox-cached: A process was ended by SIGKILL .* while it .*\.\n", said), said
     assert len(entries(cache_dir)) == 9
 
@@ -85,9 +86,7 @@ def test_an_interruption_keeps_what_is_done_and_leaves_no_process(
         process.send_signal(signal.SIGINT)
         out, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    prepared = int(out.partition(" ")[0])
-    assert prepared in (1, 2)
-    assert f"interrupted; {prepared + 9} of 12 voices are kept" in said
+    assert f"interrupted; {kept(out)} of 12 voices are kept" in said
     assert len(said.splitlines()) == 1, said
     assert len(theirs) == 2
     for worker in theirs:
@@ -95,8 +94,16 @@ def test_an_interruption_keeps_what_is_done_and_leaves_no_process(
             os.kill(worker, 0)
     after = entries(cache_dir)
     assert before.items() <= after.items()
-    assert 1 <= len(after) - len(before) <= 3
+    assert 0 <= len(after) - kept(out) <= 2  # each of them may have stored one just then
+    assert len(before) < len(after) < 12
     assert all(wire.decode(key, entry) for key, entry in after.items())
+
+
+def kept(out: str) -> int:
+    """How many voices are prepared or were there already."""
+    counts = re.match(r"(\d+) prepared, (\d+) there already, ", out)
+    assert counts, out
+    return int(counts[1]) + int(counts[2])
 
 
 @contextlib.contextmanager
