@@ -70,12 +70,7 @@ class ConditionalCache:
         return ConditionalCache.from_settings, (self.settings,)
 
     def get_or_prepare(
-        self,
-        model: Any,
-        audio_path: Any,
-        exaggeration: Any = 0.5,
-        force_refresh: bool = False,
-        verbose: bool = False,
+        self, model: Any, audio_path: Any, exaggeration: Any = 0.5, force_refresh: bool = False, verbose: bool = False
     ) -> Any:
         """Set ``model.conds`` to the voice in ``audio_path`` and return it, from the cache if it is there.
 
@@ -206,9 +201,10 @@ class ConditionalCache:
 
         What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
         """
-        return self._verifier.compare(unproxied(model), audio_paths, self._known)
+        return self._verifier.compare(unproxied(model), audio_paths, self.known)
 
-    def _known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
+    def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
+        """What is kept for this call, in memory and below it; not counted as a hit. None where that can't be known."""
         if isinstance(identified := self._identify(call, refresh=False), str):
             return None
         key, emotion, near = identified

@@ -58,3 +58,9 @@ class EntryError(ChatterboxCachedError):
 
 class SignatureError(EntryError):
     """Internal: a stored entry is not signed with any of the keys; it counts as absent."""
+
+
+def in_short(error: BaseException) -> str:
+    """An error as one line."""
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .cache import ConditionalCache
+from .calls import asked_for
+from .errors import in_short
+from .families import family_of
 
 PREPARED, THERE_ALREADY, FAILED = "prepared", "there already", "failed"
 _AUDIO = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".webm"})
 _LIST = ".txt"
+_READERS = ("soundfile", "audioread")  # librosa asks one after the other; the second says EOFError of an empty file
 
 
 class Outcome(NamedTuple):
@@ -50,18 +54,34 @@ def _is_audio(name: str) -> bool:
 
 
 def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:
-    """Prepare one voice, unless it is there. Of all that goes wrong with it, only an interruption is raised."""
+    """Prepare one voice, unless it is there, which counts as no hit: no program was served.
+
+    Of all that goes wrong with it, only an interruption is raised.
+    """
+    if _is_there(cache, model, path):
+        return Outcome(path, THERE_ALREADY)
     before = cache.get_cache_stats()
     try:
         cache.get_or_prepare(model, path)
     except Exception as error:  # upstream's, whatever it thinks of this audio
-        first = next(iter(str(error).splitlines()), "")
-        return Outcome(path, FAILED, f"{type(error).__name__}: {first}".removesuffix(": "))
+        return Outcome(path, FAILED, _why(error))
     after = cache.get_cache_stats()
     for reasons in ("bypasses", "not_stored", "errors"):
         if (why := _grown(before[reasons], after[reasons])) is not None:
             return Outcome(path, FAILED, f"prepared, but not kept: {why}")
+    # Somebody else may have prepared it just then.
     return Outcome(path, THERE_ALREADY if after["misses"] == before["misses"] else PREPARED)
+
+
+def _is_there(cache: ConditionalCache, model: Any, path: Path) -> bool:
+    family = family_of(model)
+    known = None if family is None else cache.known(asked_for(model, family, path, 0.5))
+    return known is not None and bool(known[2])
+
+
+def _why(error: Exception) -> str:
+    reader = isinstance(error, EOFError) or type(error).__module__.partition(".")[0] in _READERS
+    return f"can't be read as audio ({in_short(error)})" if reader else in_short(error)
 
 
 def _grown(before: dict[str, int], after: dict[str, int]) -> str | None:

@@ -14,6 +14,7 @@ PARTS = {
     "threads": crowds.threads,
     "growth": growth.growth,
     "warm": jobs.warm,
+    "jobs": jobs.jobs,
     "miss": calls.miss,
     "room": room.room,
     "processes": crowds.processes,

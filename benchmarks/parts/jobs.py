@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+from chatterbox_cached import rehearsal
+from chatterbox_cached.cli.workers import Order, Worker
 
 from .. import clock, ways
 from ..stage import Stage, in_child
@@ -21,6 +29,52 @@ def _warm(stage: Stage) -> dict[str, Any]:
         way.prepare(clips[0])  # so that no fingerprint is in it
         works[way.name] = way.on, lambda way=way: [way.prepare(clip) for clip in clips], way.forget_all
     return clock.singles(works, rounds=stage.times(4, 2), scale=1)
+
+
+def jobs(stage: Stage) -> dict[str, Any]:
+    """Seconds to prepare several voices by upstream, and by 1 and 2 processes of ``warm`` that have loaded a model."""
+    return {"unit": "s", **in_child(_jobs, stage)}
+
+
+def _jobs(stage: Stage) -> dict[str, Any]:
+    hub, path = stage.new_folder(), stage.new_folder()
+    rehearsal.hub_folder(hub, parts=rehearsal.Parts(stage.model.ve, stage.model.s3gen))
+    (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
+    os.environ.update(HF_HUB_CACHE=str(hub), HF_HUB_OFFLINE="1", PYTHONPATH=f"{path}{os.pathsep}{os.getcwd()}")
+    clips = [stage.clip("jobs", seed) for seed in range(stage.times(12, 4))]
+    taken: dict[str, list[float]] = {}
+    for _ in range(stage.times(3, 1)):
+        started = time.perf_counter()
+        for clip in clips:
+            stage.model.prepare_conditionals(clip)
+        taken.setdefault("upstream alone", []).append(time.perf_counter() - started)
+        for count in (1, 2):
+            taken.setdefault(f"warm --jobs {count}", []).append(_shared_out(stage, clips, count))
+    shutil.rmtree(hub)
+    return {name: clock.figure(values) for name, values in taken.items()}
+
+
+def _shared_out(stage: Stage, clips: list[Path], count: int) -> float:
+    order = Order("english", "cpu", None, str(stage.new_folder()), count)
+    crew = [Worker(order) for _ in range(count)]
+    for worker in crew:
+        worker.loaded()
+        worker.warm(stage.clips[10])  # the model's fingerprint, and all else that a process does once
+    waiting = list(clips)
+
+    def work(worker: Worker) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                worker.warm(waiting.pop())
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, crew))
+    seconds = time.perf_counter() - started
+    for worker in crew:
+        worker.dismiss()
+        worker.wait(time.monotonic() + 60)
+    return seconds
 
 
 def job(stage: Stage) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import ChatterboxCachedError
+from ..errors import ChatterboxCachedError, in_short
 from ..families import named
 
 
@@ -44,25 +46,56 @@ Checkpoint = Annotated[
 def load(model: Model, device: str | None, checkpoint: Path | None = None) -> Any:
     """The model with its weights, as ``from_pretrained`` or ``from_local`` gives it.
 
-    Raises ChatterboxCachedError where that fails, with upstream's reason.
+    Raises ModelError where that fails, with upstream's reason.
     """
     from ..fit import devices
 
     family = named(model.value)
     try:
-        kind = getattr(import_module(family.module), family.class_name)
-        chosen = device or devices()[0]
-        return kind.from_pretrained(chosen) if checkpoint is None else kind.from_local(checkpoint, chosen)
+        with heeding_ctrl_c():
+            kind = getattr(import_module(family.module), family.class_name)
+            chosen = device or devices()[0]
+            return kind.from_pretrained(chosen) if checkpoint is None else kind.from_local(checkpoint, chosen)
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's
         raise ModelError(
-            f"The {model.value} model can't be loaded ({in_short(error)}). Run: chatterbox-cached doctor"
+            f"The {model.value} model can't be loaded ({in_short(error)}). {_advice(error, checkpoint)}"
         ) from error
 
 
-def in_short(error: BaseException) -> str:
-    """An error as one line."""
-    first = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+def _advice(error: Exception, checkpoint: Path | None) -> str:
+    if isinstance(error, (ImportError, TypeError)):  # the watermarker is None where it can't be imported
+        return "Run: chatterbox-cached doctor"
+    if checkpoint is not None:
+        return "Look at --checkpoint and --device."
+    return "Look at the network and at --device, or give a folder with the weights: --checkpoint."
+
+
+@contextlib.contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Ctrl-C ends this block even where a library swallows it.
+
+    PyTorch does: when it is imported it imports NumPy, and takes any exception of that to mean that there is none.
+    """
+    came, before = False, signal.getsignal(signal.SIGINT)
+    if not callable(before):  # it is ignored, or Python knows nothing of it
+        yield
+        return
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    except Exception:
+        if not came:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -73,4 +106,5 @@ def quietly() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        warnings.filterwarnings("ignore", message="PySoundFile failed")  # what comes of it is said
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,9 @@ def files_of(given: Sequence[Path]) -> list[Path]:
     files = audio_files(given)
     if not files:
         raise ChatterboxCachedError("There is no audio in what was given. Give audio files, or folders with some.")
+    if not any(os.path.exists(file) for file in files):
+        named = [path for path in given if not os.path.exists(path)] or files[:1]
+        raise ChatterboxCachedError(f"There is no {' and no '.join(map(str, named))}. Look at the path.")
     return files
 
 

@@ -100,3 +100,11 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "chatterbox_cached" not in there.name and not (site / there.name).exists():
             (site / there.name).symlink_to(there)
     return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> dict[str, str]:
+    """The environment in which a process finds a short Chatterbox with random weights."""
+    path = tmp_path_factory.mktemp("path")
+    (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
+    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}

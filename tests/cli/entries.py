@@ -1,4 +1,4 @@
-"""Cache folders with entries that no model had to make."""
+"""Cache folders with entries that no model had to make, and what a folder holds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from chatterbox_cached.identity import digest_of, voice_prefix
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
+from chatterbox_cached.tiers.disk import DiskTier
 from tests.unit.voices import snapshot
 
 ENGLISH, MULTILINGUAL = "chatterbox.tts.ChatterboxTTS", "chatterbox.mtl_tts.ChatterboxMultilingualTTS"
@@ -39,3 +40,11 @@ def fill(root: Path, *voices: bytes, models: tuple[str, ...] = (ENGLISH,)) -> li
             store.keep(keys[-1], "cpu", snapshot(), durable=True, made_by=made_by(model))
     store.stores.close()
     return keys
+
+
+def entries(root: Path) -> dict[str, bytes]:
+    """All entries of a folder, by key."""
+    tier = DiskTier(root, 10**9)
+    found = {key: tier.get(key) or b"" for key in tier.keys()}  # noqa: SIM118
+    tier.close()
+    return found

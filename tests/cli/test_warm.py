@@ -5,17 +5,12 @@ The tests build on each other's folder, since each process takes long to load it
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
 import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,15 +22,9 @@ from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk import DiskTier
 from tests.unit.voices import snapshot
 
-from .conftest import COMMAND, REPOSITORY, Cli
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> dict[str, str]:
-    """The environment in which a process finds a short Chatterbox with random weights."""
-    path = tmp_path_factory.mktemp("path")
-    (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
-    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}
+from .conftest import COMMAND, Cli
+from .entries import entries
+from .terminal import terminal
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +44,6 @@ def voices(tmp_path_factory: pytest.TempPathFactory, voice: Path, other_voice: P
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache folder that the tests of this module fill and use."""
     return tmp_path_factory.mktemp("cache") / "voices"
-
-
-def entries(folder: Path) -> dict[str, bytes]:
-    tier = DiskTier(folder, 10**9)
-    found = {key: tier.get(key) or b"" for key in tier.keys()}  # noqa: SIM118
-    tier.close()
-    return found
 
 
 def key_of(folder: Path, audio: Path) -> str:
@@ -103,6 +85,32 @@ def test_verify_finds_what_somebody_changed_and_puts_it_right(
     assert "different, and replaced: " in shown.stderr
     after = entries(cache_dir)
     assert equal(wire.decode(key, after[key]), wire.decode(key, before[key]))
+
+
+def test_warming_again_counts_no_hits_and_weights_from_a_folder_are_the_same_model(
+    cli: Cli, stage: dict[str, str], hub: Path, voices: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    weights = next(hub.rglob("ve.safetensors")).parent
+    files = voices / "anna", voices / "other.bin"
+    no_hub = {**stage, "HF_HUB_CACHE": str(tmp_path / "none")}
+    shown = cli("warm", *files, "--checkpoint", weights, "--cache-dir", cache_dir, "--json", **no_hub)
+    assert json.loads(shown.stdout)["there_already"] == [str(voices / "anna" / "voice.wav"), str(voices / "other.bin")]
+    totals = json.loads(cli("stats", "--json", "--cache-dir", cache_dir).stdout)["totals"]
+    assert (totals["memory_hits"], totals["disk_hits"], totals["saved_seconds"]) == (0, 0, 0)
+    rows = json.loads(cli("ls", "--json", "--cache-dir", cache_dir).stdout)["voices"]
+    assert [(row["hits"], row["saved_seconds"]) for row in rows] == [(0, 0), (0, 0)]
+
+
+def test_the_multilingual_model_warms_for_itself_on_the_device_that_is_named(
+    cli: Cli, stage: dict[str, str], voice: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "voices"
+    what = ("--model", "multilingual", "--device", "cpu", "--cache-dir", folder)
+    found = json.loads(cli("warm", voice, *what, "--json", **stage).stdout)
+    assert found["prepared"] == [str(voice)]
+    assert (found["model"], found["device"], found["jobs"], found["not_reached"]) == ("multilingual", "cpu", 1, 0)
+    (row,) = json.loads(cli("ls", "--json", "--cache-dir", folder).stdout)["voices"]
+    assert row["models"] == ["Multilingual"]
 
 
 def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(
@@ -181,46 +189,3 @@ def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over
     assert all(wire.decode(key, entry) for key, entry in after.items())
     assert "Preparing" in said
     assert re.search(r"\d/8 \d:\d\d:\d\d", said), said  # the time left
-
-
-@contextlib.contextmanager
-def terminal() -> Iterator[tuple[int, list[str]]]:
-    """A terminal, and what is shown on it so far."""
-    ours, theirs = pty.openpty()
-    shown: list[str] = []
-
-    def read() -> None:
-        with contextlib.suppress(OSError):  # what is left when the other side has closed
-            while piece := os.read(ours, 4096):
-                shown.append(piece.decode(errors="replace"))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        yield theirs, shown
-    finally:
-        os.close(theirs)
-        reader.join(10)
-        os.close(ours)
-
-
-def test_a_folder_that_cannot_be_used_is_said_before_a_model_is_loaded(cli: Cli, tmp_path: Path, voice: Path) -> None:
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    shared.chmod(0o777)
-    (shared / "more").touch()
-    for verb in ("warm", "verify"):
-        shown = cli(verb, voice, "--cache-dir", shared, code=1)
-        assert "chmod go-w" in shown.stderr
-        assert len(shown.stderr.splitlines()) == 1
-    assert "CHATTERBOX_CACHED_DISABLE" in cli("warm", voice, code=1, CHATTERBOX_CACHED_DISABLE="1").stderr
-
-
-def test_a_model_that_cannot_be_loaded_is_one_line_that_says_what_to_do(cli: Cli, voice: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "path" / "chatterbox"
-    broken.mkdir(parents=True)
-    (broken / "__init__.py").write_text("import no_such_thing\n")
-    shown = cli("warm", voice, code=1, PYTHONPATH=f"{broken.parent}{os.pathsep}{REPOSITORY}").stderr
-    assert len(shown.splitlines()) == 1
-    assert shown.startswith("chatterbox-cached: The english model can't be loaded (ModuleNotFoundError: No module")
-    assert shown.endswith("Run: chatterbox-cached doctor\n")
