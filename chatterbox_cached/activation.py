@@ -26,6 +26,7 @@ from .forks import ForkSafeLock
 from .notices import tell
 from .settings import with_user_folder
 from .shared import shared_cache
+from .tracebacks import without_us
 
 _lock = ForkSafeLock()
 _in_use: ConditionalCache | None = None
@@ -150,7 +151,10 @@ def _wrapped_call(family: Family, function: Callable[..., Any], through: Callabl
         if cache is None or instance is None or unproxied(instance) is not instance:
             # Switched off, or called through the class, or by a proxy, which sees to itself.
             return wrapped(*args, **kwargs)
-        return through(cache, instance, family, function, wrapped, args, kwargs)
+        try:
+            return through(cache, instance, family, function, wrapped, args, kwargs)
+        except BaseException as error:
+            raise error.with_traceback(without_us(error.__traceback__))  # noqa: B904 - it is the same error
 
     return call
 

@@ -61,11 +61,14 @@ class _Stated(NamedTuple):
     sha256: str
 
 
-def open_folder(settings: Settings) -> DiskTier:
-    """The entries on disk. Raises NotCachedError where there is no cache folder, OSError where it can't be used."""
+def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> DiskTier:
+    """The entries on disk; ``was_set_aside`` is told when a malformed index was moved aside.
+
+    Raises NotCachedError where there is no cache folder, OSError where it can't be used.
+    """
     if settings.cache_dir is None:
         raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
-    tier = DiskTier(settings.cache_dir, settings.size_limit, trusted=settings.trust_cache_dir)
+    tier = DiskTier(settings.cache_dir, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
     if settings.cache_dir.exists():
         tier.open()
     return tier

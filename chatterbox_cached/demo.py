@@ -1,23 +1,20 @@
 """Four texts in one voice, without the cache and with it.
 
-It times both, compares the samples and writes the sound to files. It ends with 1 when the samples differ.
+It times both, compares the samples and writes the sound to files.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import functools
 import gc
 import os
 import subprocess
-import sys
 import tempfile
 import textwrap
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,28 +57,30 @@ class Comparison(NamedTuple):
         return [equal(one.samples, other.samples) for one, other in pairs]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; 0 when the cache changed no sample, else 1."""
-    options = _options(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    voice = options.voice or rehearsal.reference_clip(options.out / "reference.wav")
-    _say(f"Reference voice: {voice}" + ("" if options.voice else " (synthetic; --voice FILE takes a real one)"))
+def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str, Any]:
+    """Run the demo and print what it finds; gives the same as figures. ``same`` is whether no sample was changed."""
+    out.mkdir(parents=True, exist_ok=True)
+    reference = voice or rehearsal.reference_clip(out / "reference.wav")
+    _say(f"Reference voice: {reference}" + ("" if voice else " (synthetic; --voice FILE takes a real one)"))
     _say("Loading Chatterbox and looking for its published weights ...")
-    model, published = load(options.model, options.device)
-    kept_by_upstream = _warm_up_and_weigh(model, voice)
-    if published and options.device == "cpu":
+    model, published = load(model_name, device)
+    kept_by_upstream = _warm_up_and_weigh(model, reference)
+    if published and device == "cpu":
         _say("On a CPU a generation takes far longer than a preparation: this may take several minutes.")
-    result = compare(model, voice, {} if options.model == "english" else {"language_id": "en"})
+    result = compare(model, reference, {} if model_name == "english" else {"language_id": "en"})
     _print_table(result, published)
-    _print_memory(kept_by_upstream, result.stats, options.device)
+    memory = _memory(kept_by_upstream, result.stats)
+    _print_memory(memory, device)
     _say("", "Written:" if published else "Written (noise, see above):")
-    for path in _write(options.out, model.sr, result, published):
+    written = _write(out, model.sr, result, published)
+    for path in written:
         print(f"  {path}", flush=True)
     if all(result.same):
         _say("", "All samples are equal with the cache and without it (torch.equal).")
-        return 0
-    _say("", "THE SAMPLES DIFFER with the cache: this is a bug in it. Please report it with this output.")
-    return 1
+    else:
+        _say("", "THE SAMPLES DIFFER with the cache: this is a bug in it. Please report it with this output.")
+    about = {"model": model_name, "device": device, "voice": str(reference), "published_weights": published}
+    return {**about, **_figures(result), "memory_per_voice": memory, "files": [str(path) for path in written]}
 
 
 def load(name: str, device: str) -> tuple[Any, bool]:
@@ -231,17 +230,41 @@ def _print_table(result: Comparison, published: bool) -> None:
         _say("The times of 'generate' are of random weights, cut short: not those of Chatterbox.")
 
 
-def _print_memory(upstream: float | None, stats: Mapping[str, Any], device: str) -> None:
-    how = "resident memory" if device == "cpu" else "GPU memory"
-    held = "not measured on this system" if upstream is None else f"{upstream / 1e6:.0f} MB of {how}"
-    in_memory = stats["memory_size_mb"] / max(1, stats["memory_cached_items"])
-    on_disk = stats["disk_cache_size_mb"] / max(1, stats["disk_cached_items"])
+def _memory(upstream: float | None, stats: Mapping[str, Any]) -> dict[str, float | None]:
+    """Megabytes that stay in use for each voice that is kept."""
+    return {
+        "upstream_mb": None if upstream is None else upstream / 1e6,
+        "cache_mb": stats["memory_size_mb"] / max(1, stats["memory_cached_items"]),
+        "disk_mb": stats["disk_cache_size_mb"] / max(1, stats["disk_cached_items"]),
+    }
+
+
+def _print_memory(memory: Mapping[str, float | None], device: str) -> None:
+    how, upstream = "resident memory" if device == "cpu" else "GPU memory", memory["upstream_mb"]
+    held = "not measured on this system" if upstream is None else f"{upstream:.0f} MB of {how}"
     _say(
         "",
         "Memory that stays in use for each voice that is kept:",
         f"* upstream's own conditionals, with the autograd graph they hold: {held}",
-        f"* the cache's copy: {in_memory:.2f} MB in memory, {on_disk:.2f} MB on disk",
+        f"* the cache's copy: {memory['cache_mb']:.2f} MB in memory, {memory['disk_mb']:.2f} MB on disk",
     )
+
+
+def _figures(result: Comparison) -> dict[str, Any]:
+    """The tables of the comparison, for a program to read."""
+    sides = zip(TEXTS, result.without, result.cached, result.same, strict=False)
+    return {
+        "same": all(result.same),
+        "texts": [
+            {"text": text, "same": same, "without_cache": _seconds(one), "with_cache": _seconds(other)}
+            for text, one, other, same in sides
+        ],
+        "after_a_new_start": {"same": result.same[-1], **_seconds(result.restarted)},
+    }
+
+
+def _seconds(spoken: Spoken) -> dict[str, Any]:
+    return {"voice_from": spoken.source, "prepare_seconds": spoken.preparing, "generate_seconds": spoken.generating}
 
 
 def _write(out: Path, rate: int, result: Comparison, published: bool) -> list[Path]:
@@ -273,28 +296,3 @@ def _say(*paragraphs: str) -> None:
     for paragraph in paragraphs:
         indent = "  " if paragraph.startswith("* ") else ""
         print(textwrap.fill(paragraph, 79, subsequent_indent=indent, break_on_hyphens=False), flush=True)
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    example = "Example: chatterbox-cached demo --voice anna.wav"
-    parser = argparse.ArgumentParser("chatterbox-cached demo", description=__doc__, epilog=example)
-    parser.add_argument("--voice", type=Path, metavar="FILE", help="reference audio; without it a clip is made up")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path("demo-output"), help="default: %(default)s")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps; default: %(default)s")
-    parser.add_argument("--model", choices=("english", "multilingual"), default="english", help="default: %(default)s")
-    options = parser.parse_args(arguments)
-    if options.voice is not None and not options.voice.is_file():
-        parser.error(f"there is no file {options.voice}")
-    return options
-
-
-def quieten_others() -> None:
-    """No deprecations of other people's code between the lines of the demo; the cache's own warnings are shown."""
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-
-
-if __name__ == "__main__":
-    quieten_others()
-    sys.exit(main())

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _folder(settings)
     yield _tried("memory round trip", MemoryTier[bytes](1, 2 * _A_VOICE, size_of=len))
     if settings.cache_dir is not None:
-        yield _disk_round_trip(settings, settings.cache_dir)
+        yield from _disk(settings, settings.cache_dir)
 
 
 def _software() -> Iterator[Finding]:
@@ -152,10 +152,17 @@ def _account(root: Path, trusted: bool) -> Finding:
     return Finding("account", *(("malformed", "Run: chatterbox-cached check") if malformed else ("in order",)))
 
 
-def _disk_round_trip(settings: Settings, root: Path) -> Finding:
+def _disk(settings: Settings, root: Path) -> Iterator[Finding]:
+    malformed: list[Exception] = []
+    yield _disk_round_trip(settings, root, malformed.append)
+    for error in malformed:
+        yield Finding("index", f"malformed ({error}); it was moved aside and a new one begun")
+
+
+def _disk_round_trip(settings: Settings, root: Path, was_set_aside: Callable[[Exception], None]) -> Finding:
     """In the real folder, without a limit, so that no entry makes room; beside it, where it is not there yet."""
     if root.exists():
-        return _tried("disk round trip", DiskTier(root, _NO_LIMIT, trusted=settings.trust_cache_dir))
+        return _tried("disk round trip", DiskTier(root, _NO_LIMIT, was_set_aside, trusted=settings.trust_cache_dir))
     try:
         with tempfile.TemporaryDirectory(prefix=".chatterbox-cached-", dir=_nearest(root)) as scratch:
             return _tried("disk round trip", DiskTier(Path(scratch, "cache"), _NO_LIMIT))

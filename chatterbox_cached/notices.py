@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import warnings
-from pathlib import Path
-
-import wrapt
 
 from .errors import CacheWarning
-
-_INSIDE = (f"{Path(__file__).parent}{os.sep}", f"{Path(wrapt.__file__).parent}{os.sep}")
+from .tracebacks import INSIDE
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
@@ -21,7 +16,7 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     Raises the warning where a filter makes it an error, and nothing where it can't be shown.
     """
     level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INSIDE):
         level, frame = level + 1, frame.f_back
     try:
         warnings.warn(message, category, stacklevel=level)

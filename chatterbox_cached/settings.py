@@ -157,7 +157,7 @@ def _read(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
     except ValueError as needs:
-        shown = "not shown here" if name in _SECRET else repr(value)
+        shown = "not shown here" if name in _SECRET else repr(str(value) if isinstance(value, Path) else value)
         raise SettingsError(f"{source} is {shown}, but must be {needs}.") from None
 
 

@@ -2,26 +2,29 @@
 
 Exit codes: 0 done; 1 what was asked for could not be done, or not all of it, or something was found amiss; 2 wrong
 usage; 130 interrupted. ``run`` ends with the exit code of the program that it ran.
+Every error, of usage too, is one line on stderr that says what to do.
 """
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import sys
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import ChatterboxCachedError
 
-AMISS = 1
+AMISS, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 # What follows a verb's own options belongs to another program, whatever it looks like.
 REST_IS_THE_PROGRAMS = {"allow_interspersed_args": False, "ignore_unknown_options": True}
-INTERRUPTED = 130
+# typer has its own or click's, by its version, and no name for it.
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 
 class Verb(NamedTuple):
@@ -31,12 +34,6 @@ class Verb(NamedTuple):
     summary: str
     settings: Mapping[str, Any] = MappingProxyType({})  # of the command, such as context_settings
 
-
-# The verb reads all that comes after its name itself.
-_ITS_OWN_OPTIONS = {
-    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
-    "add_help_option": False,
-}
 
 VERBS: dict[str, Verb] = {
     "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
@@ -53,7 +50,7 @@ VERBS: dict[str, Verb] = {
     "export": Verb("export", "Write voices to a bundle (voices.cbv), or one to a voice.pt."),
     "import": Verb("import_", "Keep the voices of a bundle, or of a voice.pt."),
     "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
-    "demo": Verb("demo", "Hear and time the cache.", _ITS_OWN_OPTIONS),
+    "demo": Verb("demo", "Hear and time the cache."),
 }
 
 
@@ -88,7 +85,7 @@ def load(name: str) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=LazyVerbs, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(cls=LazyVerbs, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def _version(wanted: bool) -> None:
@@ -99,25 +96,53 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _main(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and end."
     ),
 ) -> None:
     """See and keep the voices that are cached for Chatterbox TTS, and run programs with the cache on."""
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(WRONG_USAGE)
 
 
 def main() -> None:
     """Run the command line. An error is one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what it can't show must not stop what is being done
     try:
-        app(prog_name="chatterbox-cached")
-    except (ChatterboxCachedError, OSError) as error:
-        print(f"chatterbox-cached: {error}", file=sys.stderr)
-        sys.exit(AMISS)
+        sys.exit(app(prog_name="chatterbox-cached", standalone_mode=False))
+    except ChatterboxCachedError as error:
+        _end(AMISS, str(error))
+    except OSError as error:
+        _end(AMISS, _said_by_the_system(error))
     except sqlite3.Error as error:
         advice = "Try again, or run: chatterbox-cached check"
-        print(f"chatterbox-cached: The index of the cache folder can't be used ({error}). {advice}", file=sys.stderr)
-        sys.exit(AMISS)
-    except KeyboardInterrupt:
+        _end(AMISS, f"The index of the cache folder can't be used ({error}). {advice}")
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
+    except _UsageError as error:
+        _end(WRONG_USAGE, _usage(error))
+
+
+def _end(code: int, message: str) -> NoReturn:
+    print(f"chatterbox-cached: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _said_by_the_system(error: OSError) -> str:
+    if error.filename is None or error.strerror is None:
+        return str(error)  # one of our own
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {error.filename}."
+    return f"{error.filename} can't be used ({error.strerror})."
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with the usage, and where to read how it goes."""
+    message = " ".join(error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "").split())
+    command = error.ctx.command_path if error.ctx else "chatterbox-cached"
+    return f"{message[:1].upper()}{message[1:].rstrip('.')}. See: {command} --help"

@@ -9,7 +9,7 @@ import typer
 
 from .. import account
 from ..errors import ChatterboxCachedError
-from .app import AMISS
+from .app import AMISS, INTERRUPTED
 from .common import CacheDir, Json, print_json
 from .figures import counted, size
 from .voices import opened
@@ -28,9 +28,8 @@ def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) ->
         entries = folder.store.listing()
         nbytes = sum(entry.nbytes for entry in entries)
         what = f"{counted(len(entries), 'entry', 'entries')}, {size(nbytes)}"
-        if entries and not (yes or _confirmed(f"Remove {what} from {folder.root}?")):
-            print("Nothing was removed.")
-            raise typer.Exit(AMISS)
+        if entries and not yes:
+            _ask(f"Remove {what} from {folder.root}?")
         folder.store.stores.clear()
         account.clear(folder.root, trusted=folder.trusted)
     if json:
@@ -39,7 +38,16 @@ def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) ->
         print(f"Removed {what}.")
 
 
-def _confirmed(question: str) -> bool:
+def _ask(question: str) -> None:
+    """End here unless the answer is yes."""
     if not sys.stdin.isatty():
         raise ChatterboxCachedError("Nothing was removed, since nobody can be asked here. Add --yes to remove it all.")
-    return typer.confirm(question, err=True)
+    try:
+        if typer.confirm(question, err=True):
+            return
+        code = AMISS
+    except typer.Abort:  # Ctrl-C, or the end of what is typed
+        print(file=sys.stderr)
+        code = INTERRUPTED
+    print("Nothing was removed.", file=sys.stderr)
+    raise typer.Exit(code)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..errors import NotCachedError
 from ..settings import Settings, with_user_folder
+
+
+def _named(folder: str) -> Path:
+    if not folder:
+        raise typer.BadParameter("it is empty; give a folder")
+    return Path(folder)
+
 
 CacheDir = Annotated[
     Path | None,
-    typer.Option("--cache-dir", metavar="FOLDER", help="The cache folder, where it is not the usual one."),
+    typer.Option(
+        "--cache-dir", metavar="FOLDER", parser=_named, help="The cache folder, where it is not the usual one."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -25,6 +36,26 @@ def settings_for(cache_dir: Path | None) -> Settings:
     return with_user_folder({"cache_dir": cache_dir})
 
 
+def folder_of(settings: Settings) -> Path:
+    """The cache folder. Raises NotCachedError where there is none."""
+    if settings.cache_dir is None:
+        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
+    return settings.cache_dir
+
+
 def print_json(data: Any) -> None:
-    """Print ``data`` for a program to read."""
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    """Print ``data`` for a program to read, escaped where stdout can't show it as it is."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=2, default=str)
+    print(text)
+
+
+def print_table(console: Any, *parts: Any) -> None:
+    """Print what rich has laid out, without the blanks that it ends lines with."""
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

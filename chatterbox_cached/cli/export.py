@@ -10,14 +10,16 @@ import typer
 
 from .. import bundles, fit, voice_files, wire
 from ..bundles import Voice
-from ..errors import ChatterboxCachedError, EntryError, NotCachedError
+from ..errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
 from ..identity import voice_prefix
 from ..settings import Settings
 from ..tiers.disk import DiskTier
+from .app import AMISS
 from .common import CacheDir, Json, print_json, settings_for
 from .models import Model
-from .voices import find, opened
+from .voices import find, moved_aside, opened
 
+_BUNDLE, _VOICE_FILE = ".cbv", ".pt"
 Voices = Annotated[
     list[str] | None,
     typer.Argument(metavar="VOICE", help="Audio files, names from ls, or beginnings of digests."),
@@ -37,19 +39,21 @@ def command(
 ) -> None:
     """Write voices to a bundle (voices.cbv), or one voice to a file that Chatterbox reads (voice.pt).
 
-    The reference audio is not in it, nor its name; but whoever has the file can speak with these voices.
+    The reference audio is not in it, nor its name; but whoever has the file can speak with these voices. An earlier
+    export of that name is replaced, and no other file.
 
     Example: chatterbox-cached export anna.wav ben.wav -o voices.cbv
     """
     if everything == bool(voices):
         raise typer.BadParameter("give the voices to export, or --all")
+    _refuse_impossible(output)
     settings = settings_for(cache_dir)
     with opened(cache_dir) as folder:
         digests = {voice: find(folder, voice).digest for voice in voices or []}
-    tier = bundles.open_folder(settings)
+    tier = bundles.open_folder(settings, moved_aside)
     try:
         found, refused = _found(tier, settings, digests, model)
-        if output.suffix.lower() == ".pt":
+        if output.suffix.lower() == _VOICE_FILE:
             written = [_write_voice_file(tier, settings, found, output)]
         else:
             keys = [voice.header.key for voice in found]
@@ -57,6 +61,29 @@ def command(
     finally:
         tier.close()
     _report(output, written, refused, as_json)
+
+
+def _refuse_impossible(output: Path) -> None:
+    """Raise what keeps this from being written, before anything else is done."""
+    if output.suffix.lower() not in (_BUNDLE, _VOICE_FILE):
+        raise typer.BadParameter(f"{output} must end with {_BUNDLE} for a bundle, or with {_VOICE_FILE} for one voice")
+    if not output.parent.is_dir():
+        raise ChatterboxCachedError(f"There is no folder {output.parent}. Make it first, or give another.")
+    if output.exists() and not _is_an_export(output):
+        raise ChatterboxCachedError(
+            f"{output} is there and is not such a file, so it was left alone. Give another name, or remove it first."
+        )
+
+
+def _is_an_export(output: Path) -> bool:
+    try:
+        if output.suffix.lower() == _VOICE_FILE:
+            voice_files.read(output, "cpu")
+        else:
+            next(bundles.read(output), None)
+    except (OSError, BundleError, VoiceFileError):
+        return False
+    return True
 
 
 def _found(
@@ -67,9 +94,11 @@ def _found(
     ``digests``: of the audio, by what the user calls it; of none, everything.
     """
     found, refused = dict[str, Voice](), dict[str, str]()
-    wanted: dict[str, str | None] = {**digests} or {"this folder": None}
+    wanted: dict[str, str | None] = {**digests} or {f"the folder {settings.cache_dir}": None}
     for name, digest in wanted.items():
         keys = tier.keys("" if digest is None else voice_prefix(digest))
+        if not keys and digest is None:
+            raise NotCachedError(f"The folder {settings.cache_dir} has no voices.")
         for key in keys:
             try:
                 voice = bundles.kept(tier, key, settings.signing_key)
@@ -79,8 +108,10 @@ def _found(
             if model is None or fit.family_name(voice.made_by) == model.value:
                 found[key] = voice._replace(payload=b"")
         if not any(key in found for key in keys):
+            by, option = (f" by {model.value}", f" --model {model.value}") if model else ("", "")
             reason = next((f" that can be exported ({refused[key]})" for key in keys if key in refused), "")
-            raise NotCachedError(f"Nothing is kept of {name}{reason}. Prepare it first: chatterbox-cached warm")
+            advice = f"Prepare it first: chatterbox-cached warm{option}"
+            raise NotCachedError(f"Nothing{by} is kept of {name}{reason}. {advice}")
     return list(found.values()), refused
 
 
@@ -109,7 +140,7 @@ def _report(output: Path, written: list[Voice], refused: dict[str, str], as_json
     for key, reason in refused.items():
         print(f"not exported: {key.split('/')[1][:12]}: {reason}. Run: chatterbox-cached check", file=sys.stderr)
     if refused:
-        raise typer.Exit(1)
+        raise typer.Exit(AMISS)
 
 
 def _row(voice: Voice) -> dict[str, Any]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .. import bundles, fit, voice_files, wire
+from .. import account, bundles, fit, voice_files, wire
+from ..account import Batch, VoiceAccount
 from ..audio import AudioIndex
 from ..bundles import TakenIn, Voice
 from ..calls import asked_for
-from ..errors import ChatterboxCachedError, Unidentifiable
+from ..errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ..families import FAMILIES, named
 from ..identity import Identity, voice_prefix
 from ..settings import Settings
-from .common import CacheDir, Json, print_json, settings_for
+from .common import CacheDir, Json, folder_of, print_json, print_table, settings_for
 from .models import Checkpoint, Device, Model, load, quietly
+from .voices import moved_aside
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="voices.cbv, or voice.pt in Chatterbox's own format.")]
@@ -59,13 +62,20 @@ def command(
     if is_voice_file and audio is not None and model is not None:
         _voice_file(settings, file, audio, (model, device, checkpoint), as_json)
         return
-    tier = bundles.open_folder(settings)
+    _refuse_other_files(file)
+    tier = bundles.open_folder(settings, moved_aside)
     try:
         taken = bundles.take_in(file, tier, settings)
     finally:
         tier.close()
     makers = {} if model is None else {model.value: _maker(model, device, checkpoint)[1]}
     _report(settings, taken, makers, as_json)
+
+
+def _refuse_other_files(file: Path) -> None:
+    with file.open("rb") as opened:
+        if opened.read(4) != b"PK\3\4":
+            raise BundleError(f"{file} is no bundle of voices. If it is audio, run: chatterbox-cached warm {file}")
 
 
 def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[str, str]:
@@ -89,17 +99,29 @@ def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
     snapshot = voice_files.read(file, "cpu")  # before the model is loaded, which takes long
-    tier = bundles.open_folder(settings)
+    tier = bundles.open_folder(settings, moved_aside)
     try:
-        prefix = voice_prefix(_digest_of(audio))
+        voice = _digest_of(audio)
+        prefix = voice_prefix(voice)
         digest, made_by = _maker(*which)
         tier.put(prefix + digest, wire.encode(prefix + digest, snapshot, settings.signing_key, made_by))
     finally:
         tier.close()
+    _name(settings, voice, Path(audio).absolute())
     if as_json:
         print_json({"folder": str(settings.cache_dir), "key": prefix + digest, "model": which[0].value})
     else:
         print(f"{audio} is a hit for {which[0].value} from now on, with what {file} holds.")
+
+
+def _name(settings: Settings, digest: str, path: Path) -> None:
+    """Let the voice have its name and path, where the audio itself was given."""
+    if path.is_file():
+        now = time.time()
+        seen = VoiceAccount(digest, path.name, str(path), duration=None, last_used=now, hits=0, saved_seconds=0.0)
+        account.add(
+            folder_of(settings), Batch(now, {}, [seen]), was_set_aside=lambda _: None, trusted=settings.trust_cache_dir
+        )
 
 
 def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_json: bool) -> None:
@@ -113,12 +135,13 @@ def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_js
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("voice", "model", "here", box=None, pad_edge=False)
+    table = Table("voice", "model", box=None, pad_edge=False)
+    table.add_column("here", overflow="fold")
     for row in rows:
         verdict = f"no: {'; '.join(row['why_not'])}" if row["why_not"] else row["hit"]
         model = row["model"] + (f" ({row['device']})" if row["device"] else "")
         table.add_row(row["voice"][:12], Text(model), Text(verdict))
-    Console().print(table)
+    print_table(Console(), table)
     there = f", {already} there already" if already else ""
     room = f", {taken.made_room} older ones made room" if taken.made_room else ""
     print(f"{taken.new} new in {settings.cache_dir}{there}{room}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .common import CacheDir, Json, print_json
+from .common import CacheDir, Json, print_json, print_table
 from .figures import counted, length, size, span
 from .voices import Folder, Voice, opened, plain
 
@@ -29,7 +29,7 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     elif rows:
         _print(rows)
     else:
-        print("No voices are cached. `chatterbox-cached path` prints the folder.")
+        print(f"No voices are cached in {folder.root}.")
 
 
 def _row(folder: Folder, voice: Voice) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_column(head, justify="left" if left else "right", width=width, no_wrap=not left)
     for row, cells in zip(rows, figures, strict=True):
         table.add_row(_voice(row, max(room, 8)), *cells)
-    console.print(table)
+    print_table(console, table)
     print(_sum(rows))
 
 
@@ -90,9 +90,9 @@ def _voice(row: dict[str, Any], room: int) -> Any:
     name = plain(row["name"] or row["digest"][:12])
     path = plain(row["path"] or name)
     folder = path[: -len(name)] if path.endswith(name) else ""
-    shown = Text().append(folder, "dim").append(name, "cyan" if row["name"] else "default")
+    shown = Text(folder).append(name, "bold" if row["name"] else "default")
     while shown.cell_len > room:
-        shown = Text().append("…", "dim").append_text(shown[max(2, shown.cell_len - room + 1) :])
+        shown = Text("…").append_text(shown[max(2, shown.cell_len - room + 1) :])
     return shown
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ..errors import NotCachedError
-from .common import CacheDir, settings_for
+import os
+import sys
+
+from .common import CacheDir, folder_of, settings_for
 
 
 def command(cache_dir: CacheDir = None) -> None:
@@ -11,7 +13,5 @@ def command(cache_dir: CacheDir = None) -> None:
 
     Example: du -sh "$(chatterbox-cached path)"
     """
-    folder = settings_for(cache_dir).cache_dir
-    if folder is None:
-        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
-    print(folder)
+    folder = folder_of(settings_for(cache_dir))
+    sys.stdout.buffer.write(os.fsencode(folder) + b"\n")  # a script needs the name itself, whatever can be shown

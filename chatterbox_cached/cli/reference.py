@@ -19,7 +19,7 @@ Exit codes:
 |---|---|
 | 0 | Done. |
 | 1 | It could not be done, or not all of it, or something was found amiss. An error is one line on stderr. |
-| 2 | Wrong usage. |
+| 2 | Wrong usage, in one line too. |
 | 130 | Interrupted with Ctrl-C. |
 
 `run` ends with the exit code of the program that it ran. `python -m chatterbox_cached` is the same command.

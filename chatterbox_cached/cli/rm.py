@@ -12,7 +12,7 @@ from .voices import find, opened
 
 VoiceNames = Annotated[
     list[str],
-    typer.Argument(help="Audio files, names or paths from ls, or the beginnings of digests."),
+    typer.Argument(metavar="VOICE", help="Audio files, names or paths from ls, or the beginnings of digests."),
 ]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import site
 import sys
@@ -61,9 +63,15 @@ def command(
         else:
             _become(arguments, environment)
     except OSError as error:
-        raise ChatterboxCachedError(
-            f"{arguments[0]} can't be started ({error.strerror}). Is it installed, and on PATH?"
-        ) from None
+        raise ChatterboxCachedError(f"{arguments[0]} can't be started ({error.strerror}).{_advice(error)}") from None
+
+
+def _advice(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return " Is it installed, and on PATH?"
+    if isinstance(error, PermissionError):
+        return " Make it executable (chmod +x) or, if it is a Python script, leave out the --."
+    return ""
 
 
 def _command_line(program: list[str]) -> list[str]:
@@ -73,6 +81,9 @@ def _command_line(program: list[str]) -> list[str]:
         return program
     if program[0].startswith("-") and program[0] not in ("-", "-m"):
         raise typer.BadParameter(f"{program[0]} is no option of run. For options of Python: run -- python {program[0]}")
+    if not os.path.exists(program[0]) and shutil.which(program[0]):
+        command = shlex.join(program)
+        raise typer.BadParameter(f"There is no file {program[0]}. For a command: chatterbox-cached run -- {command}")
     return [sys.executable, *program]
 
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from ..tiers.disk import Stored
-from .common import CacheDir, Json, print_json
+from .common import CacheDir, Json, print_json, print_table
 from .figures import counted, length, size, span
 from .voices import Folder, Made, Voice, find, opened, plain
 
 VoiceName = Annotated[
-    str, typer.Argument(help="Its audio file, a name or path from ls, or the beginning of its digest.")
+    str, typer.Argument(metavar="VOICE", help="Its audio file, a name or path from ls, or the beginning of its digest.")
 ]
 
 
@@ -65,15 +65,13 @@ def _print(voice: Voice, data: dict[str, Any]) -> None:
     from rich.text import Text
 
     console, now = Console(highlight=False), time.time()
-    console.print(Text(voice.label, "bold cyan"))
-    console.print(_grid(_of_voice(data, now)))
+    parts = [Text(voice.label, "bold"), _grid(_of_voice(data, now))]
     for entry in data["entries"]:
         took = "" if entry["unusable"] else f", took {entry['prepare_seconds']:.1f} s"
         stored = f"stored {_when(entry['stored'], now)}"
-        console.print(
-            Text().append(f"\n{entry['model']}", "bold").append(f"  {size(entry['bytes'])}, {stored}{took}", "dim")
-        )
-        console.print(_grid(_of_entry(entry)))
+        parts.append(Text().append(f"\n{entry['model']}", "bold").append(f"  {size(entry['bytes'])}, {stored}{took}"))
+        parts.append(_grid(_of_entry(entry)))
+    print_table(console, *parts)
 
 
 def _of_voice(data: dict[str, Any], now: float) -> dict[str, str]:
@@ -109,7 +107,7 @@ def _grid(lines: dict[str, str]) -> Any:
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(min_width=10, no_wrap=True, style="dim")
+    grid.add_column(min_width=10, no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in lines.items():
         if value:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from .. import account
 from ..account import Account
-from ..errors import NotCachedError
-from ..tiers.disk import DiskTier
-from .common import CacheDir, Json, print_json, settings_for
+from .common import CacheDir, Json, folder_of, print_json, print_table, settings_for
+from .voices import Folder, opened
 
 _Rows = list[tuple[str, str]]
 
@@ -24,26 +22,20 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     Example: chatterbox-cached stats --json
     """
     settings = settings_for(cache_dir)
-    folder = settings.cache_dir
-    if folder is None:
-        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
-    counted = account.read(folder, trusted=settings.trust_cache_dir)
-    kept = {**_kept(folder, settings.trust_cache_dir), "size_limit": settings.size_limit}
+    root = folder_of(settings)
+    counted = account.read(root, trusted=settings.trust_cache_dir)
+    with opened(cache_dir) as folder:
+        kept = {**_kept(folder), "size_limit": settings.size_limit}
     if json:
-        print_json({"cache_dir": str(folder), "since": counted.since, "totals": counted.totals, "kept": kept})
+        print_json({"cache_dir": str(root), "since": counted.since, "totals": counted.totals, "kept": kept})
     else:
-        _show(folder, counted, kept)
+        _show(root, counted, kept)
 
 
-def _kept(folder: Path, trusted: bool) -> dict[str, int]:
-    # Without a limit of its own, for opening a folder makes it fit the limit.
-    tier = DiskTier(folder, sys.maxsize, trusted=trusted)
-    try:
-        keys = tier.keys()
-        voices = len({key.rpartition("/")[0] for key in keys})
-        return {"voices": voices, "entries": len(keys), "bytes": tier.nbytes()}
-    finally:
-        tier.close()
+def _kept(folder: Folder) -> dict[str, int]:
+    keys = folder.store.stores.keys()
+    voices = len({key.rpartition("/")[0] for key in keys})
+    return {"voices": voices, "entries": len(keys), "bytes": folder.store.stores.nbytes()}
 
 
 def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
@@ -58,7 +50,7 @@ def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
         table.add_row(Text(name, style="bold" if name and not name.startswith(" ") else ""), Text(value))
     console = Console()
     console.print(Text(str(folder)), soft_wrap=True)  # a path that is broken up can't be copied
-    console.print(table)
+    print_table(console, table)
 
 
 def _did(counted: Account) -> _Rows:

@@ -8,7 +8,8 @@ import warnings
 import typer
 
 from ..errors import CacheWarning
-from .app import AMISS
+from ..verification import Verification
+from .app import AMISS, INTERRUPTED
 from .common import CacheDir, Json, print_json, settings_for
 from .models import Checkpoint, Device, Model, ModelOption, load, quietly
 from .preparing import AudioFiles, cache_for, files_of
@@ -25,29 +26,43 @@ def command(
 ) -> None:
     """Prepare voices again and compare them, bit for bit, with what is kept of them.
 
-    It needs the audio, of which nothing is kept. What differs is replaced by what the model makes now.
+    It needs the audio, of which nothing is kept. What differs is replaced by what the model makes now. Ctrl-C
+    leaves it at what is done, and says what that is.
 
     Example: chatterbox-cached verify voices/ --model multilingual
     """
     files = files_of(voices)
     cache = cache_for(settings_for(cache_dir))
-    same, different, not_compared = list[str](), dict[str, tuple[str, ...]](), list[str]()
+    found: list[Verification] = []
+    interrupted = False
     with quietly():
         warnings.simplefilter("ignore", CacheWarning)  # what differs is listed below
         loaded = load(model, device, checkpoint)
-        for file in shown(files, "Comparing", len(files)):
-            found = cache.verify(loaded, [file])
-            same.extend(found.same)
-            different.update(found.different)
-            not_compared.extend(found.not_compared)
-        cache.close()
+        try:
+            for file in shown(files, "Comparing", len(files)):
+                found.append(cache.verify(loaded, [file]))  # noqa: PERF401 - these stay after an interruption
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            cache.close()
+    _report(found, len(files), model.value, interrupted, as_json)
+
+
+def _report(found: list[Verification], total: int, model: str, interrupted: bool, as_json: bool) -> None:
+    same = [path for each in found for path in each.same]
+    different = {path: fields for each in found for path, fields in each.different.items()}
+    not_compared = [path for each in found for path in each.not_compared]
     if as_json:
-        print_json({"model": model.value, "same": same, "different": different, "not_compared": not_compared})
+        figures = {"same": same, "different": different, "not_compared": not_compared}
+        print_json({"model": model, **figures, "not_reached": total - len(found)})
     else:
-        print(f"{len(same)} the same, {len(different)} different, {len(not_compared)} not compared: {model.value}")
+        print(f"{len(same)} the same, {len(different)} different, {len(not_compared)} not compared: {model}")
     for path, fields in different.items():
         print(f"different, and replaced: {path}: {', '.join(fields)}", file=sys.stderr)
     for path in not_compared:
-        print(f"not compared: {path}: nothing of {model.value}'s is kept of it, or it can't be read", file=sys.stderr)
+        print(f"not compared: {path}: nothing of {model}'s is kept of it, or it can't be read", file=sys.stderr)
+    if interrupted:
+        print(f"chatterbox-cached: interrupted; {len(found)} of {total} voices were looked at.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
     if different or not_compared:
         raise typer.Exit(AMISS)

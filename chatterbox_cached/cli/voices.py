@@ -23,13 +23,13 @@ from ..families import FAMILIES
 from ..store import VoiceStore
 from ..tiers.disk import Stored
 from ..tiers.folder import refuse_strangers
-from .common import settings_for
+from .common import folder_of, settings_for
 
 _KEY = re.compile(r"v\d+/([0-9a-f]{64})/([0-9a-f]{64})")
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 _NO_LIMIT = 2**62  # a program may use the folder with a higher limit than is known here: nothing is to go for it
 _SHOWN = 5
-_FAMILIES = {f"{family.module}.{family.class_name}": family.name.capitalize() for family in FAMILIES}
+_FAMILIES = {f"{family.module}.{family.class_name}": family.name for family in FAMILIES}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Made:
 
     @property
     def model(self) -> str:
-        """The class in a word, such as "English"; a subclass by its own name."""
+        """The class in a word, such as "english"; a subclass by its own name."""
         name = plain(str(self.by.get("class", "unknown")))
         return "unusable" if self.flaw else _FAMILIES.get(name, name.rpartition(".")[2])
 
@@ -118,9 +118,7 @@ def opened(cache_dir: Path | None) -> Iterator[Folder]:
     Raises ChatterboxCachedError or OSError with what to do where the folder can't be used.
     """
     settings = settings_for(cache_dir)
-    root = settings.cache_dir
-    if root is None:
-        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
+    root = folder_of(settings)
     try:
         if not settings.trust_cache_dir:
             refuse_strangers(root)
@@ -151,10 +149,14 @@ def _account(root: Path, trusted: bool) -> Account:
 
 def _failed(place: str, error: Exception) -> None:
     """What a program's cache passes over, the user who asked for it by hand is told of."""
-    if place == "disk index moved aside":
-        print(f"The index was malformed ({error}); it was moved aside and a new one begun.", file=sys.stderr)
-    else:
+    if place != "disk index moved aside":
         raise error
+    moved_aside(error)
+
+
+def moved_aside(error: Exception) -> None:
+    """Say that the index had to be begun anew, whatever was to be done with the folder."""
+    print(f"The index was malformed ({error}); it was moved aside and a new one begun.", file=sys.stderr)
 
 
 def find(folder: Folder, wanted: str) -> Voice:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
+from chatterbox_cached import account
+from chatterbox_cached.account import Batch, VoiceAccount
 from chatterbox_cached.identity import digest_of, voice_prefix
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
@@ -23,7 +26,16 @@ def made_by(model: str) -> str:
     """As in identity.Key."""
     libraries = {"torch": "2.6.0", "librosa": "0.11.0", "soxr": None}
     everything = {"class": model, "chatterbox": "chatterbox-tts 0.1.7", "libraries": libraries, "device": "cpu"}
-    return json.dumps({**everything, "numerics": ["torch.float32", "highest", ""], "weights": "c0ffee" * 5})
+    return json.dumps(
+        {**everything, "numerics": ["torch.float32", "highest", ""], "weights": "c0ffee" * 5}, sort_keys=True
+    )
+
+
+def name(root: Path, voice: bytes, path: str, duration: float = 6.0, hits: int = 2, saved: float = 3.0) -> None:
+    """Let this voice be known by a path, as if a program had used it now."""
+    now = time.time()
+    known = VoiceAccount(digest(voice), Path(path).name, path, duration, now, hits, saved)
+    account.add(root, Batch(now, {}, [known]), lambda error: None)
 
 
 def fill(root: Path, *voices: bytes, models: tuple[str, ...] = (ENGLISH,)) -> list[str]:

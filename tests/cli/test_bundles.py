@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import bundles, fit, voice_files, wire
+from chatterbox_cached import ConditionalCache, bundles, fit, voice_files, wire
+from chatterbox_cached.cli import import_
+from chatterbox_cached.cli.models import Model
 from chatterbox_cached.conditionals import equal
 from chatterbox_cached.identity import digest_of, numerics, voice_prefix
 from chatterbox_cached.settings import Settings
@@ -132,19 +134,42 @@ def test_what_can_not_be_exported_is_said_and_the_rest_is_exported(cli: Cli, fil
     assert "cut short" in cli("export", digest("ben"), "-o", "ben.cbv", "--cache-dir", source, code=1).stderr
 
 
-def test_errors_are_one_line_and_leave_nothing_behind(cli: Cli, filled: Filled, tmp_path: Path) -> None:
+def test_errors_are_one_line_and_leave_nothing_behind(
+    cli: Cli, filled: Filled, audio: Callable[[str], Path], tmp_path: Path
+) -> None:
     source = filled("source", ("anna", made_here()))
     (tmp_path / "bad.cbv").write_bytes(b"PK\3\4" + bytes(1000))
     (tmp_path / "bad.pt").write_bytes(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
+    audio("anna")
     before = sorted(tmp_path.iterdir())
     for arguments, said in {
         ("import", "bad.cbv"): "bad.cbv can't be imported, and nothing of it was",
-        ("import", "missing.cbv"): "No such file",
+        ("import", "missing.cbv"): "There is no file missing.cbv.",
         ("import", "bad.pt", "--as", "ab" * 32, "--model", "english"): "bad.pt can't be read as conditionals",
         ("export", "ffff", "-o", "voices.cbv", "--cache-dir", source): "No voice is known as 'ffff'",
         ("export", "anna", "-o", "voices.cbv", "--cache-dir", source): "No voice is known as 'anna'",
         ("export", "cd" * 32, "-o", "voices.cbv", "--cache-dir", source): "No voice is known as 'cdcd",
-        ("export", "--all", "-o", "no/such/voices.cbv", "--cache-dir", source): "No such file",
+        (
+            "export",
+            "--all",
+            "-o",
+            "no/such/voices.cbv",
+            "--cache-dir",
+            source,
+        ): "There is no folder no/such.",
+        (
+            "export",
+            "--all",
+            "-o",
+            "voices.cbv",
+            "--cache-dir",
+            "none",
+        ): f"The folder {tmp_path / 'none'} has no voices.",
+        ("export", digest("anna"), "-o", "a.pt", "--model", "multilingual", "--cache-dir", source): (
+            f"Nothing by multilingual is kept of {digest('anna')}. Prepare it first: chatterbox-cached warm --model m"
+        ),
+        ("warm", "missing.txt"): "There is no file missing.txt.",
+        ("import", audio("anna")): "anna.wav is no bundle of voices. If it is audio, run: chatterbox-cached warm ",
     }.items():
         shown = cli(*arguments, code=1)
         assert shown.stdout == ""
@@ -167,3 +192,42 @@ def test_an_index_that_somebody_keeps_locked_is_one_line(cli: Cli, filled: Fille
     assert len(shown.stderr.splitlines()) == 1
     assert "locked" in shown.stderr
     assert shown.stderr.endswith("Try again, or run: chatterbox-cached check\n")
+
+
+def test_an_export_replaces_an_earlier_one_and_no_other_file(
+    cli: Cli, filled: Filled, audio: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source = filled("source", ("anna", made_here()))
+    keep = audio("keep")
+    for other, code in {"keep.wav": 2, "keep": 2, "mine.cbv": 1, "mine.pt": 1, "empty.cbv": 1}.items():
+        path = tmp_path / other
+        path.write_bytes(b"" if "empty" in other else b"my own, not an export")
+        before = path.read_bytes()
+        shown = cli("export", digest("anna"), "-o", other, "--cache-dir", source, code=code)
+        assert (shown.stdout, len(shown.stderr.splitlines())) == ("", 1)
+        assert path.read_bytes() == before
+    assert keep.exists()
+    for ours in ("voices.cbv", "anna.pt"):
+        for _ in range(2):
+            cli("export", digest("anna"), "-o", ours, "--cache-dir", source)
+
+
+def test_a_reason_is_shown_whole_however_long_its_words_are(cli: Cli, filled: Filled) -> None:
+    theirs = f"source {'ab' * 32}"
+    source = filled("source", ("anna", made_here(chatterbox=theirs)))
+    cli("export", "--all", "-o", "voices.cbv", "--cache-dir", source)
+    shown = cli("import", "voices.cbv", COLUMNS="80").stdout
+    assert "ab" * 32 in "".join(shown.split())
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
+
+
+def test_a_voice_file_gets_the_name_of_its_audio(
+    cli: Cli, english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, root = ConditionalCache(), tmp_path / "voices"
+    cache.get_or_prepare(english, voice)
+    file = cache.save(voice, 0.5, tmp_path / "any.pt")
+    monkeypatch.setattr(import_, "load", lambda *_: english)
+    import_.command(Path(file), audio=str(voice), model=Model.english, cache_dir=root)
+    (row,) = json.loads(cli("ls", "--json", "--cache-dir", root).stdout)["voices"]
+    assert (row["name"], row["path"], row["models"], row["hits"]) == (voice.name, str(voice), ["english"], 0)

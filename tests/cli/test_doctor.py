@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+from importlib import metadata
 from pathlib import Path
 
 from chatterbox_cached import bundles, wire
 from chatterbox_cached.settings import Settings
+from chatterbox_cached.tiers.folder import file_system
 from tests.unit.voices import snapshot
 
 from .conftest import REPOSITORY, Cli
@@ -31,7 +35,15 @@ def test_a_healthy_installation_is_ready_and_nothing_kept_is_touched(cli: Cli, t
     lines = shown.stdout.splitlines()
     assert lines[-1] == "ready"
     found = {line[:27].strip(): line[28:] for line in lines if line}
+    assert found["Python"] == platform.python_version()
+    for package in ("torch", "wrapt", "diskcache", "safetensors", "xxhash"):
+        assert found[package] == metadata.version(package)
     assert found["Chatterbox"] == "chatterbox-tts 0.1.7"
+    assert "cpu" in found["devices"].split(", ")
+    assert found["environment"] == "CHATTERBOX_CACHED_SIZE_LIMIT=1000"
+    assert found["cache folder"] == str(folder)
+    assert found["file system"] == (file_system(folder) or "unknown")
+    assert re.fullmatch(r"\d+\.\d GB free; the cache may use 0\.0 GB", found["space"])
     assert found["ChatterboxTTS"] == found["ChatterboxMultilingualTTS"] == "found, and patched by enable()"
     assert found["rights"].endswith("mode 0700")
     assert found["memory round trip"].endswith(" ms")
@@ -62,6 +74,30 @@ def test_what_is_amiss_comes_with_what_to_do(cli: Cli, tmp_path: Path) -> None:
     assert "chmod go-w" in advice["rights"]
     assert "chmod go-w" in advice["disk round trip"]
     assert [each.name for each in shared.iterdir()] == ["more"]
+
+
+def test_a_fork_is_called_one(cli: Cli, tmp_path: Path) -> None:
+    """This one's classes are there, but can't be patched: that is said too."""
+    about = "Metadata-Version: 2.1\nName: chatterbox-streaming\nVersion: 0.1.2\n"
+    for name, text in {
+        "chatterbox/__init__.py": "",
+        "chatterbox/tts.py": "class ChatterboxTTS: ...\n",
+        "chatterbox/mtl_tts.py": "class ChatterboxMultilingualTTS: ...\n",
+        "chatterbox_streaming-0.1.2.dist-info/METADATA": about,
+        "chatterbox_streaming-0.1.2.dist-info/top_level.txt": "chatterbox\n",
+    }.items():
+        (tmp_path / "path" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "path" / name).write_text(text)
+    path = f"{tmp_path / 'path'}{os.pathsep}{REPOSITORY}"
+    found = json.loads(cli("doctor", "--json", code=1, PYTHONPATH=path).stdout)
+    rows = {finding["what"]: (finding["found"], finding["advice"]) for finding in found["findings"]}
+    assert rows["Chatterbox"] == ("chatterbox-streaming 0.1.2 (a fork, or a tree of sources)", "")
+    for name in ("ChatterboxTTS", "ChatterboxMultilingualTTS"):
+        said, advice = rows[name]
+        assert said == "found, not patched: another form than is known"
+        assert advice.startswith(f"{name} is not as expected")
+    assert rows["cache folder"][0].endswith(", to be made with the first voice")
+    assert "rights" not in rows
 
 
 def test_an_import_that_takes_the_process_with_it_is_survived(cli: Cli, tmp_path: Path) -> None:

@@ -178,6 +178,14 @@ def test_run_says_what_is_impossible_before_the_program_starts(cli: Cli, write: 
         assert missing == "chatterbox-cached: no-such-command can't be started (No such file or directory)." + (
             " Is it installed, and on PATH?\n"
         )
+        refused = cli("run", *stats, "--", "./ask.py", code=1).stderr
+        assert refused.startswith(
+            "chatterbox-cached: ./ask.py can't be started (Permission denied). Make it executable"
+        )
+    command = cli("run", "ls", "-l", "a b", code=2).stderr
+    assert command.startswith(
+        "chatterbox-cached: There is no file ls. For a command: chatterbox-cached run -- ls -l 'a b'"
+    )
 
 
 def test_options_are_settings_of_the_program(cli: Cli, write: Write, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -13,20 +14,31 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+import typer
 from huggingface_hub import constants
 
 import chatterbox_cached
 from chatterbox_cached import conditionals, demo, wire
+from chatterbox_cached.cli.demo import command
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """The demo in this process, with a model that is there already."""
+def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The demo in this process, with a model that is there already; gives its exit code."""
     monkeypatch.setattr(demo, "load", lambda name, device: (english, False))
     monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:2])
-    return lambda: demo.main(["--voice", str(voice), "--out", str(tmp_path / "out")])
+    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
+
+    def run(as_json: bool = False) -> int:
+        try:
+            command(voice, tmp_path / "out", as_json=as_json)
+        except typer.Exit as ended:
+            return ended.exit_code
+        return 0
+
+    return run
 
 
 def test_the_demo_runs_without_published_weights_and_says_so(tmp_path: Path) -> None:
@@ -48,7 +60,7 @@ def test_the_demo_runs_without_published_weights_and_says_so(tmp_path: Path) -> 
 
 
 def test_a_cache_that_changes_the_sound_fails_the_demo(
-    run: Callable[[], int], english: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., int], english: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     revive = conditionals.revive
 
@@ -70,7 +82,7 @@ def test_a_cache_that_changes_the_sound_fails_the_demo(
 
 
 def test_a_disk_tier_that_changes_the_sound_fails_the_demo(
-    run: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decode = wire.decode
 
@@ -106,8 +118,19 @@ def test_a_hub_that_does_not_answer_is_not_asked_for_a_download(
     assert not constants.HF_HUB_OFFLINE
 
 
-def test_a_voice_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        demo.main(["--voice", str(tmp_path / "missing.wav")])
-    assert ended.value.code == 2
-    assert "there is no file" in capsys.readouterr().err
+def test_json_is_what_the_tables_say_and_all_there_is_on_stdout(
+    run: Callable[..., int], voice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(as_json=True) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert (found["same"], found["published_weights"], found["voice"]) == (True, False, str(voice))
+    assert [each["text"] for each in found["texts"]] == list(demo.TEXTS)
+    assert [each["with_cache"]["voice_from"] for each in found["texts"]] == ["upstream", "memory"]
+    assert found["after_a_new_start"]["voice_from"] == "disk"
+    assert (
+        found["texts"][0]["without_cache"]["prepare_seconds"] > found["texts"][1]["with_cache"]["prepare_seconds"] > 0
+    )
+    assert 0 < found["memory_per_voice"]["cache_mb"] < 1
+    assert all(Path(file).stat().st_size > 1000 for file in found["files"])
+    assert "All samples are equal" in shown.err
