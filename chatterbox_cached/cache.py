@@ -19,15 +19,16 @@ from .ledger import Ledger
 from .reports import Reports
 from .settings import Settings, resolve, switched_off
 from .singleflight import SingleFlight
-from .stats import Stats
-from .store import VoiceStore
-from .tiers.folder import entries_of, is_believed
+from .stats import Stats, in_a_line
+from .store import Find, VoiceStore
 from .tiers.repair import CheckReport
-from .turns import turn, watch
+from .turns import one_by_one, turn, watch
 from .verification import Verification, Verifier
 
 if TYPE_CHECKING:
     import torch
+
+    Identified = tuple[Key, torch.Tensor, Snapshot | None]
 
 
 class ConditionalCache:
@@ -44,16 +45,13 @@ class ConditionalCache:
         self._begin(resolve({"cache_dir": cache_dir, "auto_save": auto_save, **settings}))
 
     def _begin(self, settings: Settings) -> None:
-        self.settings = settings
-        self.off = switched_off()
+        self.settings, self.off = settings, switched_off()
         self._identity, self._stats = Identity(), Stats()
         self._voice = self._identity.audio.name_of
         self._reports = Reports(self._stats, settings.cache_dir)
         self._account = Ledger(settings, self._stats, self._reports)
         self._store = VoiceStore(settings, self._reports.failed)
-        folder = settings.cache_dir
-        usable = os.path.isdir if settings.trust_cache_dir else is_believed
-        self._flights = SingleFlight(None if folder is None else entries_of(folder), settings.wait_seconds, usable)
+        self._flights = SingleFlight.for_all_who_use(settings)
         self._verifier = Verifier(settings, self._store, self._stats, self._reports)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self._brought: dict[str, Snapshot] = {}
@@ -104,7 +102,8 @@ class ConditionalCache:
         with turn(model):
             served = self._serve(call, refresh)
             guard.remember(model.conds, call.exaggeration)
-            return Served(served.source, served.returned, model.conds)
+            served.conditionals = model.conds
+            return served
 
     def went_round(self, reason: str) -> None:
         """Count a call that was not even taken apart."""
@@ -116,27 +115,40 @@ class ConditionalCache:
 
     def _serve(self, call: Preparation, refresh: bool) -> Served:
         started = time.perf_counter()
-        identified = self._identify(call, refresh)
+        identified = one_by_one(lambda: self._from_memory(call, refresh, started))
         if isinstance(identified, str):
             self._stats.bypass(identified)
             with doing("prepare", call.model):
                 return Served("round the cache", call.upstream())
         key, emotion, snapshot = identified
-        if snapshot is not None and self._hit("memory", call, key, snapshot, emotion, started):
-            return Served("memory")
-        found = None if refresh else self._store.far(key.text, call.model.device)
-        if found is not None and self._hit(found[0], call, key, found[1], emotion, started):
-            return Served(found[0])
+        if snapshot is not None:
+            return self._served("memory", call, key, snapshot, emotion)
+        if not refresh and (served := self._below(self._store.far, call, key, emotion, started)) is not None:
+            return served
         if self.settings.auto_save:
             self._store.stores.open()  # the first of several processes makes the folder that they meet in
         with self._flights.flight(key.text):
             # Whoever was in flight before may have prepared it.
-            found = None if refresh else self._store.find(key.text, call.model.device)
-            if found is not None and self._hit(found[0], call, key, found[1], emotion, started):
-                return Served(found[0])
+            if not refresh and (served := self._below(self._store.find, call, key, emotion, started)) is not None:
+                return served
             return self._miss(call, key, emotion)
 
-    def _identify(self, call: Preparation, refresh: bool) -> tuple[Key, torch.Tensor, Snapshot | None] | str:
+    def _below(self, find: Find, call: Preparation, key: Key, emotion: torch.Tensor, started: float) -> Served | None:
+        found = find(key.text, call.model.device)
+        if found is None or not self._hit(found[0], call, key, found[1], emotion, started):
+            return None
+        return self._served(found[0], call, key, found[1], emotion)
+
+    def _from_memory(self, call: Preparation, refresh: bool, started: float) -> Identified | str:
+        """As ``_identify``; where there is a snapshot, the model has been given it."""
+        identified = self._identify(call, refresh)
+        if isinstance(identified, str):
+            return identified
+        key, emotion, snapshot = identified
+        given = snapshot is not None and self._hit("memory", call, key, snapshot, emotion, started)
+        return identified if given else (key, emotion, None)
+
+    def _identify(self, call: Preparation, refresh: bool) -> Identified | str:
         """Key, emotion_adv and, if it is near, the snapshot; or the reason for which the call goes round the cache."""
         try:
             if self.off or goes_round():
@@ -167,9 +179,13 @@ class ConditionalCache:
             return False
         saved = self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
         self._account.used(key.audio.digest, call.audio, saved)
+        return True
+
+    def _served(self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor) -> Served:
+        """A hit from ``tier``, compared with upstream's where it is this one's turn."""
         if self._verifier.due():
             self._verifier.differences(call, key, snapshot, emotion)
-        return True
+        return Served(tier)
 
     def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor) -> Served:
         import torch
@@ -271,15 +287,9 @@ class ConditionalCache:
 
     def get_cache_stats(self) -> dict[str, Any]:
         """What is kept and what was done so far; the keys are listed in the README."""
-        folder = self.settings.cache_dir
-        return {
-            "memory_cached_items": len(self._store.memory) + len(self._brought),
-            "memory_size_mb": self._store.memory.nbytes() / 1e6,
-            "disk_cached_items": len(self._store.stores),
-            "disk_cache_size_mb": self._store.stores.nbytes() / 1e6,
-            "cache_dir": None if folder is None else str(folder),
-            **self._stats.snapshot(),
-        }
+        kept = self._store.figures()
+        kept["memory_cached_items"] += len(self._brought)
+        return {**kept, **self._stats.snapshot()}
 
     def close(self) -> None:
         """Let go of files and connections; the next call opens them again."""
@@ -287,10 +297,4 @@ class ConditionalCache:
         self._store.stores.close()
 
     def __repr__(self) -> str:
-        now = self.get_cache_stats()
-        disk = f", {now['disk_cached_items']} on disk in {now['cache_dir']}" if now["cache_dir"] else ""
-        return (
-            f"<ConditionalCache: {now['memory_cached_items']} in memory{disk};"
-            f" {now['memory_hits']} memory hits, {now['disk_hits']} disk hits, {now['misses']} misses,"
-            f" {sum(now['bypasses'].values())} bypasses, {now['saved_seconds']:.1f} s saved>"
-        )
+        return f"<ConditionalCache: {in_a_line(self.get_cache_stats())}>"

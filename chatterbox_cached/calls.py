@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ def preparation(
     return Preparation(model, family, audio, exaggeration, others, partial(upstream, *args, **kwargs))
 
 
-class Served(NamedTuple):
+@dataclass(slots=True)
+class Served:
     """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``.
 
     ``returned`` is what upstream's method returned, ``conditionals`` what the model had at the end of its turn.

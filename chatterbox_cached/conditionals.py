@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from .errors import Unidentifiable
 from .expected import flaw
 from .families import FIELDS, Family
-from .forks import renew_after_fork
 
 if TYPE_CHECKING:
     import torch
@@ -28,24 +26,6 @@ _EMOTION = "emotion_adv"
 _DERIVED = "cond_prompt_speech_emb"
 
 Fields = Mapping[str, "torch.Tensor | None"]
-
-
-class _Sharing:
-    """One thread at a time makes a hit's tensors, which takes microseconds.
-
-    PyTorch lets go of Python's lock in each of its operations. Of several threads that have hits at once, each would
-    take it from the others seven times in a hit, and a switch of threads takes longer than all of a hit.
-    """
-
-    def __init__(self) -> None:
-        self.renew_locks()
-        renew_after_fork(self)
-
-    def renew_locks(self) -> None:
-        self._lock = threading.RLock()
-
-
-_sharing = _Sharing()
 
 
 @dataclass(frozen=True)
@@ -116,8 +96,7 @@ def revive(snapshot: Snapshot, family: Family, emotion: torch.Tensor) -> Any:
     conditionals, t3_cond = family.types()
     fields = {**snapshot.t3, _EMOTION: emotion}
     if emotion.is_cpu:
-        with _sharing._lock:
-            t3, gen = _shared(fields), _shared(snapshot.gen)
+        t3, gen = _shared(fields), _shared(snapshot.gen)
     else:
         t3, gen = _copied(fields), _copied(snapshot.gen)
     return conditionals(t3_cond(**t3), gen)

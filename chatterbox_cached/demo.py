@@ -22,6 +22,7 @@ from unittest import mock
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached.errors import in_short
 from chatterbox_cached.families import Family, named
 
 TEXTS = ("Good morning, everyone.", "The kettle is on.", "Who left the door open?", "See you on Friday.")
@@ -89,8 +90,9 @@ def load(name: str, device: str) -> tuple[Any, bool]:
     try:
         return _published(family, device), True
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's
+        why = textwrap.shorten(in_short(error), 120, placeholder=" ...")
         _say(
-            f"The published weights can't be loaded here ({_in_short(error)}). So this goes on with RANDOM WEIGHTS.",
+            f"The published weights can't be loaded here ({why}). So this goes on with RANDOM WEIGHTS.",
             "* A preparation is the full work on full-size encoders: its times are real.",
             "* A generation is cut short: its times are NOT those of Chatterbox.",
             "* What is said is noise, not speech.",
@@ -284,11 +286,6 @@ def _times(*spoken: Spoken) -> tuple[str, str]:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"
-
-
-def _in_short(error: Exception) -> str:
-    first_line = (str(error).splitlines() or [""])[0]
-    return textwrap.shorten(f"{type(error).__name__}: {first_line}", 120, placeholder=" ...")
 
 
 def _say(*paragraphs: str) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .forks import renew_after_fork
+from .settings import Settings
+from .tiers.folder import entries_of, is_believed
 
 # A fixed number of lock files for any number of voices. Two voices that share one wait for each other now and then.
 _STRIPES = 256
@@ -33,6 +35,14 @@ class SingleFlight:
         self._folder, self._wait_seconds, self._usable = folder, wait_seconds, usable
         self.renew_locks()
         renew_after_fork(self)
+
+    @classmethod
+    def for_all_who_use(cls, settings: Settings) -> SingleFlight:
+        """Among all threads and processes that use the cache folder of these settings."""
+        if settings.cache_dir is None:
+            return cls(None, settings.wait_seconds)
+        usable = os.path.isdir if settings.trust_cache_dir else is_believed
+        return cls(entries_of(settings.cache_dir), settings.wait_seconds, usable)
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from . import account, wire
 from .conditionals import Snapshot
@@ -19,6 +20,9 @@ from .tiers.repair import CheckReport
 
 if TYPE_CHECKING:
     import torch
+
+# A key and a device to the name of the tier that has an entry, and the snapshot.
+Find = Callable[[str, "str | torch.device"], "tuple[str, Snapshot] | None"]
 
 _VERSION = re.compile(r"v(\d{1,9})/")
 
@@ -104,6 +108,16 @@ class VoiceStore:
             if (found := self.far(key, "cpu")) is not None:
                 return found[1]
         return None
+
+    def figures(self) -> dict[str, Any]:
+        """How much is kept and where, by the names that it has in the statistics."""
+        return {
+            "memory_cached_items": len(self.memory),
+            "memory_size_mb": self.memory.nbytes() / 1e6,
+            "disk_cached_items": len(self.stores),
+            "disk_cache_size_mb": self.stores.nbytes() / 1e6,
+            "cache_dir": None if self._root is None else str(self._root),
+        }
 
     def listing(self) -> list[Stored]:
         """Every entry on disk, those stored longest ago first. Raises what keeps the folder from being read."""

@@ -68,13 +68,6 @@ class LazyVerbs(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in VERBS else command, rest
 
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        try:
-            return super().invoke(ctx)
-        except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")  # pydantic's, which knows of no options
-            raise
-
 
 def load(name: str) -> Any:
     """The command of one verb."""

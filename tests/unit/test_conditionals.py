@@ -6,11 +6,8 @@ import copy
 import ctypes
 import gc
 import pickle
-import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -118,32 +115,6 @@ def test_a_write_through_a_view_taken_before_another_copys_write_stays_apart() -
     assert (one.gen["prompt_feat"][:, :3] == 1).all()
     assert (two.gen["prompt_feat"] == 2).all()
     assert equal(kept, snapshot())
-
-
-def test_threads_make_their_copies_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each operation of PyTorch would hand Python's lock to another of them."""
-    kept, real = snapshot(), torch._lazy_clone
-    at_work, most, together = 0, 0, threading.Barrier(4)
-
-    def slowly(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal at_work, most
-        at_work += 1
-        most = max(most, at_work)
-        time.sleep(0.001)
-        at_work -= 1
-        return real(tensor)
-
-    def hit(_: int) -> Any:
-        together.wait(10)
-        return revive(kept, FAMILY, emotion_adv(0.5, "cpu"))
-
-    emotion_adv(0.5, "cpu")
-    monkeypatch.setattr(torch, "_lazy_clone", slowly)
-    with ThreadPoolExecutor(4) as pool:
-        copies = list(pool.map(hit, range(4)))
-    assert most == 1
-    for one in copies[1:]:
-        assert_same_conditionals(one, copies[0])
 
 
 def test_a_snapshot_outlives_a_write_to_what_it_was_taken_of() -> None:

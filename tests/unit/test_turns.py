@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from chatterbox_cached import turns
-from chatterbox_cached.turns import turn
+from chatterbox_cached.turns import OneByOne, out_of_turn, turn, watch
 from tests.unit.forks import in_a_fork
 
 
@@ -87,3 +90,64 @@ def test_a_forked_childs_own_turn_is_still_its_own() -> None:
 
     with turn(model):
         assert in_a_fork(take_again) == "done"
+
+
+def test_what_runs_out_of_turn_disturbs_others_and_not_itself() -> None:
+    model = Model()
+    before = watch(model)
+    with out_of_turn(model), ThreadPoolExecutor(1) as pool:
+        assert not before()
+        assert watch(model)()
+        assert not pool.submit(lambda: watch(model)()).result()
+    assert not before()
+    assert watch(model)()
+
+
+def test_what_was_begun_and_ended_meanwhile_has_disturbed_too() -> None:
+    model = Model()
+    undisturbed, of_another = watch(model), watch(Model())
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: out_of_turn(model).__enter__()).result()
+    assert not undisturbed()
+    assert of_another()
+
+
+def test_brief_works_of_several_threads_follow_each_other() -> None:
+    one_by_one, together = OneByOne(), threading.Barrier(4)
+    at_work, most = 0, 0
+
+    def work() -> int:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.001)
+        at_work -= 1
+        return 7
+
+    def run(_: int) -> int:
+        together.wait(10)
+        return one_by_one.run(work)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4))) == [7] * 4
+    assert most == 1
+
+
+def test_nobody_waits_for_a_brief_work_that_is_none() -> None:
+    one_by_one, leave = OneByOne(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            long = pool.submit(lambda: one_by_one.run(lambda: leave.wait(60)))
+            assert one_by_one.run(lambda: "done") == "done"
+            assert not long.done()
+        finally:
+            leave.set()
+    assert one_by_one._lock.acquire(blocking=False)
+
+
+def test_a_brief_work_that_fails_leaves_nothing_locked() -> None:
+    one_by_one = OneByOne()
+    with pytest.raises(ZeroDivisionError):
+        one_by_one.run(lambda: 1 // 0)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: one_by_one._lock.acquire(blocking=False)).result()
