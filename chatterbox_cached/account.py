@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .errors import ChatterboxCachedError
 from .forks import unforked
@@ -46,6 +46,7 @@ ON CONFLICT (digest) DO UPDATE SET
     hits = hits + excluded.hits, saved_seconds = saved_seconds + excluded.saved_seconds
 """
 Totals = dict[tuple[str, str], float]  # by name of the counter and reason; counters without reasons have ""
+_Result = TypeVar("_Result")
 _TEXT, _NUMBER = (str, type(None)), (float, int)
 _OF_A_VOICE: tuple[type | tuple[type, ...], ...] = (str, _TEXT, _TEXT, (*_NUMBER, type(None)), _NUMBER, int, _NUMBER)
 
@@ -95,13 +96,16 @@ def read(root: Path, *, trusted: bool = False) -> Account:
     with _explained(root):
         if not _is_begun(root, trusted):
             return Account(totals, None, {})
-        with _opened(root, "BEGIN") as database:
-            began = database.execute("SELECT at FROM began WHERE typeof(at) = 'real'").fetchone()
-            for row in database.execute("SELECT name, reason, n FROM totals"):
-                _include(totals, *row)
-            # One by one, for a damaged table may seem to have no end.
-            rows = database.execute("SELECT digest, name, path, duration, last_used, hits, saved_seconds FROM voices")
-            voices = {row[0]: VoiceAccount(*row) for row in rows if _is_of_a_voice(row)}
+        return _transacted(root, "BEGIN", lambda database: _read(database, totals))
+
+
+def _read(database: sqlite3.Connection, totals: dict[str, Any]) -> Account:
+    began = database.execute("SELECT at FROM began WHERE typeof(at) = 'real'").fetchone()
+    for row in database.execute("SELECT name, reason, n FROM totals"):
+        _include(totals, *row)
+    # One by one, for a damaged table may seem to have no end.
+    rows = database.execute("SELECT digest, name, path, duration, last_used, hits, saved_seconds FROM voices")
+    voices = {row[0]: VoiceAccount(*row) for row in rows if _is_of_a_voice(row)}
     return Account(totals, began[0] if began else None, voices)
 
 
@@ -160,8 +164,7 @@ def check(root: Path, fix: bool, *, trusted: bool = False) -> bool:
         inode = _inode(root)
         try:
             if _is_begun(root, trusted):
-                with _opened(root, "BEGIN") as database:
-                    _refuse_unsound(database)
+                _transacted(root, "BEGIN", _refuse_unsound)
         except sqlite3.DatabaseError as error:
             if not is_malformed(error):
                 raise
@@ -218,11 +221,13 @@ def _inode(root: Path) -> int:
 
 
 def _changed(root: Path, change: Callable[[sqlite3.Connection], object]) -> None:
-    with _opened(root, "BEGIN IMMEDIATE") as database:
+    def changed(database: sqlite3.Connection) -> None:
         if not database.execute("PRAGMA user_version").fetchone()[0]:
             _make_tables(database)
         change(database)
         database.execute("COMMIT")
+
+    _transacted(root, "BEGIN IMMEDIATE", changed)
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
@@ -237,28 +242,30 @@ def _expected() -> files.Schema:
         return files.schema_of(database)
 
 
-@contextlib.contextmanager
-def _opened(root: Path, begin: str) -> Iterator[sqlite3.Connection]:
-    """The account in a transaction that ``begin`` begins, once it is known to be no more than an account."""
+def _transacted(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    """What ``work`` gives in a transaction that ``begin`` begins, on what is known to be no more than an account."""
     files.refuse_other_files(str(_path(root)))
     # SQLite forgets its locks in a child that forks while this is open, so a fork waits.
-    with unforked:
-        database = sqlite3.connect(
-            f"{_path(root).absolute().as_uri()}?mode=rw", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
-        )
-        try:
-            give_up_at = time.monotonic() + WORK_SECONDS
-            database.set_progress_handler(lambda: time.monotonic() > give_up_at, files.STEPS)
-            database.text_factory = files.text_or_bytes
-            database.execute("PRAGMA mmap_size = 0")  # a file that is cut short while it is mapped kills the process
-            database.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: these are people's names
-            database.execute(begin)
-            if database.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
-                raise sqlite3.OperationalError(f"{_path(root)} was written by a later version of chatterbox-cached")
-            files.refuse_other_schema(database.execute, _expected())
-            yield database
-        finally:
-            database.close()  # what was not committed is rolled back
+    return unforked.run(lambda: _connected(root, begin, work))
+
+
+def _connected(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    database = sqlite3.connect(
+        f"{_path(root).absolute().as_uri()}?mode=rw", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
+    )
+    try:
+        give_up_at = time.monotonic() + WORK_SECONDS
+        database.set_progress_handler(lambda: time.monotonic() > give_up_at, files.STEPS)
+        database.text_factory = files.text_or_bytes
+        database.execute("PRAGMA mmap_size = 0")  # a file that is cut short while it is mapped kills the process
+        database.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: these are people's names
+        database.execute(begin)
+        if database.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
+            raise sqlite3.OperationalError(f"{_path(root)} was written by a later version of chatterbox-cached")
+        files.refuse_other_schema(database.execute, _expected())
+        return work(database)
+    finally:
+        database.close()  # what was not committed is rolled back
 
 
 def _set_aside(root: Path, inode: int) -> None:

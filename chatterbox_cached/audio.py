@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
 
 from .errors import Unidentifiable
+from .turns import one_by_one
 
 # Two writes within one tick of a file system's clock can leave size and times alike, so a file that was touched this
 # shortly before it was read is read again the next time (git's index has the same rule). 2 s is FAT's tick, the
@@ -97,6 +98,7 @@ class AudioIndex:
             raise Unidentifiable("audio can't be read") from error
 
     def _read(self, path: str, before: FileState) -> Audio:
+        one_by_one.give_way()
         looked = time.time_ns()
         digest, state = _digest_of_path(path)
         if state != before:
@@ -158,6 +160,7 @@ def _unchanged(path: str, state: FileState, digest: str) -> bool:
 
 
 def _of_file_object(file: Any) -> Audio:
+    one_by_one.give_way()
     try:
         with _rewound(file):
             digest = _digest(file)

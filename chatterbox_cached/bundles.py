@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import plain_zip, wire
-from .errors import BundleError, EntryError, NotCachedError
+from .errors import BundleError, EntryError
 from .expected import flaw
 from .identity import SCHEMA, digest_of
-from .settings import Settings
+from .settings import Settings, folder_of
 from .tiers.base import MAX_VALUE_BYTES
 from .tiers.disk import DiskTier
 
@@ -66,10 +66,9 @@ def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] =
 
     Raises NotCachedError where there is no cache folder, OSError where it can't be used.
     """
-    if settings.cache_dir is None:
-        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
-    tier = DiskTier(settings.cache_dir, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
-    if settings.cache_dir.exists():
+    root = folder_of(settings)
+    tier = DiskTier(root, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
+    if root.exists():
         tier.open()
     return tier
 

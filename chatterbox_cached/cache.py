@@ -115,7 +115,7 @@ class ConditionalCache:
 
     def _serve(self, call: Preparation, refresh: bool) -> Served:
         started = time.perf_counter()
-        identified = one_by_one(lambda: self._from_memory(call, refresh, started))
+        identified = one_by_one.run(lambda: self._from_memory(call, refresh, started))
         if isinstance(identified, str):
             self._stats.bypass(identified)
             with doing("prepare", call.model):

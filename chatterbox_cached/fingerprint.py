@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import Unidentifiable
 from .families import Family
 from .forks import renew_after_fork
+from .turns import one_by_one
 
 if TYPE_CHECKING:
     import torch
@@ -217,6 +218,7 @@ class Fingerprints:
         known = self._of.get(id(model))
         if known is not None and known[0]() is model and known[1].holds(model):
             return known[1]
+        one_by_one.give_way()
         with self._lock:
             return self._take(model, family)
 

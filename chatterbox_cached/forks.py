@@ -75,7 +75,7 @@ def holding(lock: threading.RLock, seconds: float, act: Callable[[], _Result]) -
 
 
 class _Unforked:
-    """Keeps forks out of what they must not fall into: ``unforked.run(operation)``, or ``with unforked:``.
+    """Keeps forks out of what they must not fall into.
 
     Not to be nested: a fork that waits keeps others out. What takes longer than ``wait_seconds`` is forked into all
     the same: better a child that may hang than a parent. Ctrl-C may come between any two lines here, so whatever is
@@ -100,17 +100,6 @@ class _Unforked:
             return operation()
         finally:
             inside.discard(this)
-
-    # By thread, so that what Ctrl-C has left here goes when the thread comes by again.
-    def __enter__(self) -> None:
-        try:
-            self._enter(self._inside, threading.get_ident())
-        except BaseException:
-            self._inside.discard(threading.get_ident())
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._inside.discard(threading.get_ident())
 
     def _enter(self, inside: set[object], this: object) -> None:
         inside.add(this)  # before it looks for forks, which say that they are there before they look inside

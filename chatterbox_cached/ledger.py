@@ -21,7 +21,7 @@ from typing import Any
 from . import account
 from .account import Batch, Totals, VoiceAccount
 from .audio import path_of
-from .forks import renew_after_fork
+from .forks import holding, renew_after_fork
 from .reports import Reports
 from .settings import Settings, switched_off
 from .stats import Stats
@@ -55,7 +55,7 @@ class Ledger:
 
     def renew_locks(self) -> None:
         """In a forked child: what is noted and not written is the parent's to write."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stats.renew_locks()  # it may be its turn only after this
         self._told = _flat(self._stats.snapshot())
         self._uses: deque[_Use] = deque()
@@ -83,12 +83,10 @@ class Ledger:
 
         Failures are reported, and then the account is left alone for a while.
         """
-        if not self._lock.acquire(timeout=_WAIT_SECONDS):
-            return True
         try:
-            return self._flush()
-        finally:
-            self._lock.release()
+            return holding(self._lock, _WAIT_SECONDS, self._flush)
+        except TimeoutError:
+            return True
 
     def _flush(self) -> bool:
         if (began := self._began) is None:
@@ -133,18 +131,16 @@ class Ledger:
         self._drop(drop, lambda root: account.clear(root, trusted=self._trusted))
 
     def _drop(self, noted: Callable[[], None], written: Callable[[Path], None]) -> None:
-        if not self._lock.acquire(timeout=_WAIT_SECONDS):
-            self._failed(TimeoutError("another thread is writing the account"))
-            return
-        try:
+        def drop() -> None:
             self._gather()
             noted()
             if self._usable():
                 written(self._folder())
-        except Exception as error:
+
+        try:
+            holding(self._lock, _WAIT_SECONDS, drop)
+        except Exception as error:  # another thread has been writing for too long, for one
             self._failed(error)
-        finally:
-            self._lock.release()
 
     def _usable(self) -> bool:
         """Whether the disk tier has made the folder, and would use it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import SettingsError
+from .errors import NotCachedError, SettingsError
 from .notices import tell
 
 PREFIX = "CHATTERBOX_CACHED_"
@@ -210,6 +210,13 @@ def with_user_folder(keywords: Mapping[str, object]) -> Settings:
     if "cache_dir" not in given and _VARIABLES["cache_dir"] not in os.environ:
         given["cache_dir"] = _user_folder()
     return resolve(given)
+
+
+def folder_of(settings: Settings) -> Path:
+    """The cache folder. Raises NotCachedError where there is none."""
+    if settings.cache_dir is None:
+        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
+    return settings.cache_dir
 
 
 def switched_off() -> bool:

@@ -23,8 +23,8 @@ class _Turn:
     def __init__(self, model: object, let_go: Callable[[Any], object]) -> None:
         self.model = weakref.ref(model, let_go)
         self.lock = threading.RLock()
-        self.out_of_turn: list[int] = []  # their threads
-        self.begun = 0  # how many there have been
+        self.out_of_turn: dict[object, int] = {}  # by who they are, their threads
+        self.last: object = None  # of those, whether it has ended or not
 
 
 class Turns:
@@ -47,19 +47,20 @@ class Turns:
     @contextlib.contextmanager
     def out_of(self, model: object) -> Iterator[None]:
         """While something runs on ``model`` that does not wait for its turn."""
-        known, this = self._made(model), threading.get_ident()
-        known.begun += 1  # a lost count is no harm: it changes all the same
-        known.out_of_turn.append(this)
+        known, this = self._made(model), object()
         try:
+            known.out_of_turn[this] = threading.get_ident()  # before it is the last, which a watch looks at first
+            known.last = this
             yield
         finally:
-            known.out_of_turn.remove(this)
+            known.out_of_turn.pop(this, None)
 
     def watch(self, model: object) -> Callable[[], bool]:
         """To be asked later: whether nothing of other threads has run on ``model`` out of turn since now."""
         known = self._made(model)
-        begun, others = known.begun, any(each != threading.get_ident() for each in known.out_of_turn)
-        return lambda: known.begun == begun and not others
+        last = known.last
+        others = any(each != threading.get_ident() for each in list(known.out_of_turn.values()))
+        return lambda: known.last is last and not others
 
     def _made(self, model: object) -> _Turn:
         with self._lock:
@@ -87,6 +88,11 @@ class OneByOne:
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
 
+    def give_way(self) -> None:
+        """What this thread is about to do is not brief: let the others go ahead."""
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
     def run(self, work: Callable[[], _Result]) -> _Result:
         """What ``work`` gives, in turn with others' or, after a while, without."""
         lock = self._lock
@@ -101,5 +107,5 @@ class OneByOne:
 
 
 _turns = Turns()
-one_by_one = OneByOne().run
+one_by_one = OneByOne()
 turn, out_of_turn, watch = _turns.of, _turns.out_of, _turns.watch

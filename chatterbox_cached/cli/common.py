@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import NotCachedError
 from ..settings import Settings, with_user_folder
 
 
@@ -34,13 +33,6 @@ def settings_for(cache_dir: Path | None) -> Settings:
     Raises SettingsError for an impossible setting, in a variable for instance.
     """
     return with_user_folder({"cache_dir": cache_dir})
-
-
-def folder_of(settings: Settings) -> Path:
-    """The cache folder. Raises NotCachedError where there is none."""
-    if settings.cache_dir is None:
-        raise NotCachedError("There is no cache folder: this user has no home folder. Give one with --cache-dir.")
-    return settings.cache_dir
 
 
 def print_json(data: Any) -> None:

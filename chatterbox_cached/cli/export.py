@@ -69,7 +69,7 @@ def _refuse_impossible(output: Path) -> None:
         raise typer.BadParameter(f"{output} must end with {_BUNDLE} for a bundle, or with {_VOICE_FILE} for one voice")
     if not output.parent.is_dir():
         raise ChatterboxCachedError(f"There is no folder {output.parent}. Make it first, or give another.")
-    if output.exists() and not _is_an_export(output):
+    if output.exists() and not (output.is_file() and _is_an_export(output)):
         raise ChatterboxCachedError(
             f"{output} is there and is not such a file, so it was left alone. Give another name, or remove it first."
         )

@@ -18,8 +18,8 @@ from ..calls import asked_for
 from ..errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ..families import FAMILIES, named
 from ..identity import Identity, voice_prefix
-from ..settings import Settings
-from .common import CacheDir, Json, folder_of, print_json, print_table, settings_for
+from ..settings import Settings, folder_of
+from .common import CacheDir, Json, print_json, print_table, settings_for
 from .models import Checkpoint, Device, Model, load, quietly
 from .voices import moved_aside
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from .common import CacheDir, folder_of, settings_for
+from ..settings import folder_of
+from .common import CacheDir, settings_for
 
 
 def command(cache_dir: CacheDir = None) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import account
 from ..account import Account
-from .common import CacheDir, Json, folder_of, print_json, print_table, settings_for
+from ..settings import folder_of
+from .common import CacheDir, Json, print_json, print_table, settings_for
 from .voices import Folder, opened
 
 _Rows = list[tuple[str, str]]

@@ -11,7 +11,7 @@ from ..errors import CacheWarning
 from ..verification import Verification
 from .app import AMISS, INTERRUPTED
 from .common import CacheDir, Json, print_json, settings_for
-from .models import Checkpoint, Device, Model, ModelOption, load, quietly
+from .models import Checkpoint, Device, Model, ModelOption, heeding_ctrl_c, load, quietly
 from .preparing import AudioFiles, cache_for, files_of
 from .progress import shown
 
@@ -40,7 +40,8 @@ def command(
         loaded = load(model, device, checkpoint)
         try:
             for file in shown(files, "Comparing", len(files)):
-                found.append(cache.verify(loaded, [file]))  # noqa: PERF401 - these stay after an interruption
+                with heeding_ctrl_c():
+                    found.append(cache.verify(loaded, [file]))
         except KeyboardInterrupt:
             interrupted = True
         finally:

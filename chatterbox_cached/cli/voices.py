@@ -20,10 +20,11 @@ from ..account import Account, VoiceAccount
 from ..audio import AudioIndex
 from ..errors import ChatterboxCachedError, EntryError, NotCachedError, Unidentifiable
 from ..families import FAMILIES
+from ..settings import folder_of
 from ..store import VoiceStore
 from ..tiers.disk import Stored
 from ..tiers.folder import refuse_strangers
-from .common import folder_of, settings_for
+from .common import settings_for
 
 _KEY = re.compile(r"v\d+/([0-9a-f]{64})/([0-9a-f]{64})")
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")

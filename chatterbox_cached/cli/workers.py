@@ -123,7 +123,7 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 def _ended(code: int) -> str:
     if code >= 0:
         return f"with exit code {code}"
-    name = signal.Signals(-code).name
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     return f"by {name} (is there enough memory?)" if name == "SIGKILL" else f"by {name}"
 
 

@@ -23,6 +23,7 @@ SWEEP_EVERY_SECONDS = 86_400.0
 ORPHAN_AGE_SECONDS = 3_600.0
 SWEEP_SECONDS = 0.5
 WRITER_SECONDS = 2.5  # the longest that a writer waits for its row, see disk.TIMEOUT_SECONDS
+REMOVER_SECONDS = 0.1  # between the end of a row and that of its file
 _MARKER = "swept"
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _VALUE = re.compile(r"[0-9a-f]{28}\.val")
@@ -61,8 +62,10 @@ def check(cache: Any, entries: Path, decode: Decode, fix: bool) -> CheckReport:
         files, named = _value_files(entries), _named(cache)
         database = _check_counters(cache, fix)
     orphans = [file for file in files if file not in named]
-    if any(_modified(entries / file) > time.time() - WRITER_SECONDS for file in orphans):
-        time.sleep(WRITER_SECONDS)  # whoever was between a file and its row is there now, or has given up
+    if orphans:
+        # Whoever was between a file and its row, or between the end of a row and that of its file, is done then.
+        young = any(_modified(entries / file) > time.time() - WRITER_SECONDS for file in orphans)
+        time.sleep(WRITER_SECONDS if young else REMOVER_SECONDS)
         named = _named(cache)
         orphans = [file for file in orphans if file not in named and (entries / file).exists()]
     if fix:

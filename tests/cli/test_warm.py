@@ -110,7 +110,7 @@ def test_the_multilingual_model_warms_for_itself_on_the_device_that_is_named(
     assert found["prepared"] == [str(voice)]
     assert (found["model"], found["device"], found["jobs"], found["not_reached"]) == ("multilingual", "cpu", 1, 0)
     (row,) = json.loads(cli("ls", "--json", "--cache-dir", folder).stdout)["voices"]
-    assert row["models"] == ["Multilingual"]
+    assert row["models"] == ["multilingual"]
 
 
 def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(

@@ -8,9 +8,12 @@ import hashlib
 import os
 import resource
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,7 @@ from chatterbox_cached.tiers import repair
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from chatterbox_cached.tiers.repair import CheckReport
+from chatterbox_cached.tiers.strict_disk import StrictDisk
 from tests.unit.forks import in_a_fork
 
 KEYS = [f"v1/{voice}/rest" for voice in range(6)]
@@ -297,3 +301,44 @@ def test_a_sweep_has_an_end(tier: DiskTier, root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(repair, "SWEEP_SECONDS", -1.0)
     opened_again(root, days_later=2)
     assert old.exists()
+
+
+def test_a_check_takes_no_file_whose_row_is_still_to_come(
+    tier: DiskTier, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value file is written before its row."""
+    written, store = threading.Event(), StrictDisk.store
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        stored = store(*args, **kwargs)
+        written.set()
+        time.sleep(0.5)
+        return stored
+
+    monkeypatch.setattr(StrictDisk, "store", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        put = pool.submit(tier.put, KEYS[0], signed(KEYS[0]))
+        assert written.wait(10)
+        report = tier.check(decode)
+        put.result()
+    assert (report.orphans, tier.get(KEYS[0])) == (0, signed(KEYS[0]))
+
+
+def test_a_check_finds_no_fault_in_a_file_that_is_just_being_removed(
+    tier: DiskTier, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value file is removed after its row."""
+    gone, remove, path = threading.Event(), StrictDisk.remove, file_of(root, KEYS[0])
+    os.utime(path, (1, 1))
+
+    def slowly(*args: Any) -> None:
+        gone.set()
+        time.sleep(0.05)
+        remove(*args)
+
+    monkeypatch.setattr(repair, "REMOVER_SECONDS", 1.0)
+    monkeypatch.setattr(StrictDisk, "remove", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(tier.delete, KEYS[0])
+        assert gone.wait(10)
+        assert tier.check(decode).orphans == 0

@@ -60,14 +60,23 @@ def ctrl_c(folder: Path, kind: str) -> Any:
     cache, model, (voice,) = ConditionalCache(folder / "voices", wait_seconds=3), ChatterboxTTS(), voices(folder, 1)
     cache.get_or_prepare(model, voice)
 
-    def act() -> None:
-        if kind != "a memory hit":
-            cache.clear_memory()
-        cache.get_or_prepare(model, voice, force_refresh=kind == "a miss")
+    def hit() -> object:
+        return cache.get_or_prepare(model, voice)
 
-    times = 0
-    while times < MOST and interrupted(act, times + 1):
-        times += 1
+    before, act = {
+        "a memory hit": (hit, hit),
+        "a disk hit": (cache.clear_memory, hit),
+        "a miss": (cache.clear_memory, lambda: cache.get_or_prepare(model, voice, force_refresh=True)),
+        # These write to the account, or drop from it, what a hit has left to be written.
+        "closing": (hit, cache.close),
+        "forgetting": (hit, lambda: cache.forget(voice)),
+        "clearing": (hit, cache.clear_all),
+    }[kind]
+    times, more = 0, True
+    while times < MOST and more:
+        before()
+        more = interrupted(act, times + 1)
+        times += more
 
     owners = list(forks._renewing)
     flights = list(cache._flights._flights.values())
@@ -92,7 +101,7 @@ def ctrl_c(folder: Path, kind: str) -> Any:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("kind", ["a memory hit", "a disk hit", "a miss"])
+@pytest.mark.parametrize("kind", ["a memory hit", "a disk hit", "a miss", "closing", "forgetting", "clearing"])
 def test_ctrl_c_at_any_moment_leaves_no_lock_taken(stage: Stage, tmp_path: Path, kind: str) -> None:
     times, held, waited, served = stage(ctrl_c, kind, folder=tmp_path)
     assert held == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached import CacheWarning, ConditionalCache
+from chatterbox_cached import CacheWarning, CheckReport, ConditionalCache
 from chatterbox_cached.tiers.folder import entries_of
 from tests.faults.breakages import BREAKAGES
 from tests.support import assert_same_conditionals
@@ -86,7 +86,7 @@ def test_a_warning_that_is_an_error_does_not_reach_the_caller(
 
 def test_check_mends_the_folder_and_says_what_it_was(english: Any, voice: Path, folder: Path) -> None:
     cache = ConditionalCache(folder)
-    assert cache.check() == (1, 0, 0, 0, 0, 0, None)
+    assert cache.check() == CheckReport(entries=1)
     with BREAKAGES["a_flipped_bit"].broken(folder):
         assert cache.check(fix=False).damaged == 1
         assert cache.check().damaged == 1

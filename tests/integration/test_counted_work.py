@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import xxhash
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import chatterbox_cached
-from chatterbox_cached import CachedTTS, ConditionalCache, fingerprint
+from chatterbox_cached import CachedTTS, ConditionalCache, audio, fingerprint, turns
 
 Prepare = Callable[[], object]
 
@@ -163,6 +164,47 @@ def test_a_memory_hit_copies_no_tensor(hit: Prepare, english: Any) -> None:
     for name, one, other in tensors_of(first, english.conds):
         assert one is not other, name
         assert torch._C._data_address(one) == torch._C._data_address(other), name
+
+
+def may_go_ahead() -> bool:
+    """Whether another thread's hit would not have to wait now."""
+    lock = turns.one_by_one._lock
+
+    def look() -> bool:
+        taken = lock.acquire(blocking=False)
+        if taken:
+            lock.release()
+        return taken
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(look).result()
+
+
+def test_hits_of_several_threads_go_one_by_one(hit: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    share, seen = torch._lazy_clone, list[bool]()
+    monkeypatch.setattr(torch, "_lazy_clone", lambda tensor: (seen.append(may_go_ahead()), share(tensor))[1])
+    hit()
+    monkeypatch.undo()
+    assert seen == [False] * 7
+    assert may_go_ahead()
+
+
+def test_no_hit_waits_while_another_thread_reads_audio_or_weights(
+    cache: ConditionalCache, english: Any, settled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[tuple[str, bool]]()
+    for module, name in ((audio, "_digest"), (fingerprint, "_digest")):
+        real = getattr(module, name)
+
+        def reading(*args: Any, name: str = module.__name__, real: Any = real) -> Any:
+            seen.append((name.rpartition(".")[2], may_go_ahead()))
+            return real(*args)
+
+        monkeypatch.setattr(module, name, reading)
+    cache.get_or_prepare(copy.copy(english), settled)
+    with open(settled, "rb") as file:
+        cache.get_or_prepare(english, file)
+    assert set(seen) == {("audio", True), ("fingerprint", True)}
 
 
 def test_a_memory_hit_is_not_held_up_by_another_voice(

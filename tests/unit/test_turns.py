@@ -145,6 +145,25 @@ def test_nobody_waits_for_a_brief_work_that_is_none() -> None:
     assert one_by_one._lock.acquire(blocking=False)
 
 
+def test_a_work_that_is_not_brief_gives_way() -> None:
+    one_by_one = OneByOne()
+
+    def long() -> bool:
+        one_by_one.give_way()
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: one_by_one._lock.acquire(blocking=False)).result()
+
+    assert one_by_one.run(long)
+
+
+def test_giving_way_is_for_whoever_has_it_only() -> None:
+    one_by_one = OneByOne()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: one_by_one._lock.acquire(blocking=False)).result()
+        one_by_one.give_way()
+        assert not one_by_one._lock.acquire(blocking=False)
+
+
 def test_a_brief_work_that_fails_leaves_nothing_locked() -> None:
     one_by_one = OneByOne()
     with pytest.raises(ZeroDivisionError):
