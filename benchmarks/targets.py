@@ -76,18 +76,18 @@ def _grown(parts: Parts) -> float:
 TARGETS = (
     Target("memory hit, `prepare_conditionals` with `enable()`", "at most 20 us", 20, "us", _memory("enable()"),
            _floor_of_memory,
-           why="Seven fresh tensors made and let go of are 8 us and have no cheaper form; the rest is some forty calls"
+           why="Seven fresh tensors made and let go of are 6 us and have no cheaper form; the rest is some fifty calls"
            " of Python functions that check the file and the model."),
     Target("the same, as a share of the guide's own memory hit, which checks nothing", "at most 0.5", 0.5, "x",
            lambda p: _memory("enable()")(p) / _memory("pt by path")(p),
            lambda p: f"{_memory('pt by path')(p):.1f} us",
            why="Where looking at the file system is cheap, resolving a path is, and that is all the other does: it"
            " looks neither at the file nor at the model, and hands out the tensors that it keeps. The floor of a hit"
-           " that hands out fresh ones is 8 us."),
+           " that hands out fresh ones is 6 us."),
     Target("disk hit, same process, over one read and one SHA-256 of the entry", "at most 2.5", 2.5, "x",
            lambda p: _disk("enable()")(p) / _disk("floor: one read and one SHA-256")(p),
            lambda p: f"{_disk('enable()')(p):.0f} us over {_disk('floor: one read and one SHA-256')(p):.0f}",
-           why="Every piece of it is needed (see performance.md) and they sum up to 2.5 x in loops of their own; in"
+           why="Every piece of it is needed (see performance.md) and they sum up to 2.6 x in loops of their own; in"
            " turn each finds the processor's caches full of what the one before has read."),
     Target("the same, over `Conditionals.load` of a `.pt`", "at most 0.3", 0.3, "x",
            lambda p: _disk("enable()")(p) / _disk("Conditionals.load")(p),
@@ -117,8 +117,9 @@ TARGETS = (
     Target("time per hit of 8 threads together, over that of 1 thread", "at most 1", 1, "x",
            lambda p: 1 / _threads(p),
            lambda p: f"{_of(p, 'threads', '8 threads, a model each'):.0f} hits/s",
-           why="Python's lock lets one thread at a time work, and PyTorch lets go of it in each of the seven"
-           " operations of a hit, where another thread may take it: the floor is 1, less the switches."),
+           why="Python's lock lets one thread at a time work, so the floor is 1, and PyTorch lets go of it in each of"
+           " the seven operations of a hit. That hits follow each other spares most of these switches of threads; left"
+           " are those between hits."),
     Target("warm of 6 voices, over the sum of 6 preparations", "at most 1.03", 1.03, "x",
            lambda p: _of(p, "warm", "ConditionalCache") / _of(p, "warm", "upstream alone"),
            lambda p: f"{_of(p, 'warm', 'upstream alone'):.1f} s"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,8 @@ def test_an_export_replaces_an_earlier_one_and_no_other_file(
         assert (shown.stdout, len(shown.stderr.splitlines())) == ("", 1)
         assert path.read_bytes() == before
     assert keep.exists()
+    os.mkfifo(tmp_path / "pipe.cbv")  # which nobody writes to
+    cli("export", digest("anna"), "-o", "pipe.cbv", "--cache-dir", source, code=1)
     for ours in ("voices.cbv", "anna.pt"):
         for _ in range(2):
             cli("export", digest("anna"), "-o", ours, "--cache-dir", source)
