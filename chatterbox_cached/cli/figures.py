@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import typer
 
@@ -35,7 +36,15 @@ def span(seconds: float) -> str:
     for unit, least, most in (("s", 1, 100), ("min", 60, 100), ("h", 3_600, 48)):
         if seconds < (most - 0.5) * least:
             return f"{max(0.0, seconds) / least:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
+    return f"{seconds / 86_400:.0f} d" if seconds < 86_400e5 else ">99,999 d"
+
+
+def moment(seconds: float) -> str:
+    """A time (seconds of the epoch) as this place's date and time, or that it is none: a file may say anything."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return "no date"
 
 
 def counted(number: int, one: str, many: str) -> str:

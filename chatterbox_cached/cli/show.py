@@ -9,7 +9,7 @@ import typer
 
 from ..tiers.disk import Stored
 from .common import CacheDir, Json, print_json, print_table
-from .figures import counted, length, size, span
+from .figures import counted, length, moment, size, span
 from .voices import Folder, Made, Voice, find, opened, plain
 
 VoiceName = Annotated[
@@ -98,8 +98,8 @@ def _text(value: Any) -> str:
     return ", ".join(str(each) for each in value if each != "") if isinstance(value, list) else str(value)
 
 
-def _when(moment: float, now: float) -> str:
-    return f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(moment))} ({span(now - moment)} ago)"
+def _when(then: float, now: float) -> str:
+    return f"{moment(then)} ({span(now - then)} ago)"
 
 
 def _grid(lines: dict[str, str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from .. import account
 from ..account import Account
 from ..settings import folder_of
 from .common import CacheDir, Json, print_json, print_table, settings_for
+from .figures import moment
 from .voices import Folder, opened
 
 _Rows = list[tuple[str, str]]
@@ -57,8 +57,7 @@ def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
 def _did(counted: Account) -> _Rows:
     if counted.since is None:
         return [("nothing counted yet", "")]
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(counted.since))
-    return [("counted since", since)] + [row for item in counted.totals.items() for row in _rows(*item)]
+    return [("counted since", moment(counted.since))] + [row for item in counted.totals.items() for row in _rows(*item)]
 
 
 def _rows(name: str, value: Any) -> _Rows:

@@ -112,6 +112,14 @@ def test_show_says_what_made_each_entry(cli: Cli, root: Path) -> None:
     assert told["entries"][0]["prepare_seconds"] == 1.5
 
 
+@pytest.mark.parametrize("impossible", ["1e300", "9e999", "-1e300"])
+def test_a_date_that_is_none_keeps_nothing_from_being_shown(cli: Cli, root: Path, impossible: str) -> None:
+    fill(root, ANNA)
+    execute(root, f"UPDATE Cache SET store_time = {impossible}")
+    assert "no date" in cli("show", digest(ANNA), "--cache-dir", root).stdout
+    assert digest(ANNA)[:8] in cli("ls", "--cache-dir", root).stdout
+
+
 def test_a_damaged_entry_is_shown_as_unusable(cli: Cli, root: Path) -> None:
     fill(root, ANNA)
     (file,) = (root / "entries").glob("*/*/*.val")
