@@ -72,6 +72,21 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
+def unladen(write: Write) -> dict[str, str]:
+    """Where ``doctor`` is ready in no time: with a stand-in for Chatterbox. In test_doctor it has the real one."""
+    write(
+        "chatterbox/mtl_tts.py",
+        """
+        class ChatterboxMultilingualTTS:
+            def prepare_conditionals(self, wav_fpath, exaggeration=0.5): ...
+            def generate(self, text, language_id, audio_prompt_path=None, exaggeration=0.5): ...
+        """,
+    )
+    perth = write("perth.py", "PerthImplicitWatermarker = object\n")
+    return {"PYTHONPATH": f"{perth.parent}{os.pathsep}{REPOSITORY}"}
+
+
+@pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """``start([...])``: a process in the tests' folder, whatever it ends with."""
 

@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = [home / "deep" / "anna.wav", home / ("long " * 12) / "ben [bold]x.wav"]
     for seed, clip in enumerate(clips):
         clip.parent.mkdir()
-        rehearsal.reference_clip(clip, seconds=6, seed=seed)
+        rehearsal.reference_clip(clip, seconds=3, seed=seed)
     subprocess.run(
         [sys.executable, "-c", PROGRAM, home / "voices", *clips],
         env={"PYTHONPATH": os.pathsep.join([str(STANDIN), str(REPOSITORY)]), "OMP_NUM_THREADS": "1", "HOME": str(home)},
@@ -58,7 +58,7 @@ def root(made: Path, tmp_path: Path) -> Path:
 def test_ls_shows_names_lengths_and_hits(cli: Cli, root: Path, made: Path) -> None:
     shown = cli("ls", "--cache-dir", root).stdout
     assert max(map(len, shown.splitlines())) <= 80
-    for said in ("anna.wav", "ben [bold]x.wav", "6.0 s", "english", "4 hits"):
+    for said in ("anna.wav", "ben [bold]x.wav", "3.0 s", "english", "4 hits"):
         assert said in shown
     voices = {voice["name"]: voice for voice in json.loads(cli("ls", "--json", "--cache-dir", root).stdout)["voices"]}
     assert voices["anna.wav"]["path"] == str(made / "deep" / "anna.wav")

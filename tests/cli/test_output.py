@@ -63,10 +63,10 @@ CALLS = {
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_json_is_all_there_is_on_stdout(cli: Cli, root: Path, verb: str) -> None:
+def test_json_is_all_there_is_on_stdout(cli: Cli, root: Path, unladen: dict[str, str], verb: str) -> None:
     if verb == "import":
         cli("export", "--all", "-o", "voices.cbv", "--cache-dir", root)
-    shown = cli(verb, *CALLS[verb], "--json", "--cache-dir", root)
+    shown = cli(verb, *CALLS[verb], "--json", "--cache-dir", root, **unladen)
     assert json.loads(shown.stdout)
     assert shown.stderr == ""
 
@@ -103,7 +103,7 @@ def test_no_line_in_a_pipe_ends_with_blanks(cli: Cli, root: Path, verb: str) -> 
 
 
 @pytest.mark.parametrize("verb", ["ls", "stats", "show", "doctor", "export", "import"])
-def test_an_index_that_had_to_be_begun_anew_is_said(cli: Cli, root: Path, verb: str) -> None:
+def test_an_index_that_had_to_be_begun_anew_is_said(cli: Cli, root: Path, unladen: dict[str, str], verb: str) -> None:
     cli("export", "--all", "-o", "kept.cbv", "--cache-dir", root)
     (root / "entries" / "cache.db").write_bytes(b"no database " * 500)
     for remains in (root / "entries").glob("cache.db-*"):
@@ -112,10 +112,10 @@ def test_an_index_that_had_to_be_begun_anew_is_said(cli: Cli, root: Path, verb: 
         "show": ["abcd"], "export": ["--all", "-o", "voices.cbv"], "import": ["kept.cbv"],
     }.get(verb, [])  # fmt: skip
     code = 1 if verb in ("show", "export") else 0
-    shown = cli(verb, *arguments, "--cache-dir", root, code=code)
+    shown = cli(verb, *arguments, "--cache-dir", root, code=code, **unladen)
     said = shown.stdout if verb == "doctor" else shown.stderr
     assert "malformed (file is not a database); it was moved aside and a new one begun" in " ".join(said.split())
-    again = cli(verb, *arguments, "--cache-dir", root, code=code)
+    again = cli(verb, *arguments, "--cache-dir", root, code=code, **unladen)
     assert "malformed" not in again.stdout + again.stderr
 
 

@@ -159,7 +159,7 @@ def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
 def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over(
     environment: dict[str, str], stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
 ) -> None:
-    new = [rehearsal.reference_clip(tmp_path / f"{seed}.wav", seconds=6, seed=seed) for seed in range(2, 9)]
+    new = [rehearsal.reference_clip(tmp_path / f"{seed}.wav", seconds=3, seed=seed) for seed in range(2, 9)]
     before = entries(cache_dir)
     with terminal() as (screen, shown):
         process = subprocess.Popen(

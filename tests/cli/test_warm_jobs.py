@@ -26,7 +26,7 @@ from .entries import entries
 @pytest.fixture(scope="module")
 def voices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("crowd")
-    return [rehearsal.reference_clip(folder / f"{seed}.wav", seconds=6, seed=seed) for seed in range(12)]
+    return [rehearsal.reference_clip(folder / f"{seed}.wav", seconds=3, seed=seed) for seed in range(12)]
 
 
 @pytest.fixture(scope="module")

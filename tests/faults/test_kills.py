@@ -13,7 +13,7 @@ from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from tests.faults.children import KEYS, assert_whole, child, value_of
 
-KILLS = 300
+KILLS = 180
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
 
@@ -88,7 +88,7 @@ def test_a_writer_that_is_killed_at_any_moment(tmp_path: Path, limit: int) -> No
 def test_two_writers_of_which_one_is_killed_do_not_keep_each_other_waiting(tmp_path: Path) -> None:
     root, chance = tmp_path / "voices", random.Random(0)
     with child(lambda rng: work(root, 10**8, rng), 0) as survivor:
-        for seed in range(1, 40):
+        for seed in range(1, 30):
             with child(lambda rng: work(root, 10**8, rng), seed):
                 time.sleep(chance.uniform(0.0, 0.03))
         assert os.waitpid(survivor, os.WNOHANG) == (0, 0), "it still works"
@@ -98,7 +98,7 @@ def test_two_writers_of_which_one_is_killed_do_not_keep_each_other_waiting(tmp_p
 
 def test_the_first_opening_killed_at_any_moment(tmp_path: Path) -> None:
     chance = random.Random(1)
-    for seed in range(60):
+    for seed in range(45):
         root = tmp_path / str(seed)
         with child(lambda rng, root=root: work(root, 10**8, rng), seed):  # type: ignore[misc]
             time.sleep(chance.uniform(0.0, 0.02))
@@ -111,7 +111,7 @@ def test_the_first_opening_killed_at_any_moment(tmp_path: Path) -> None:
 
 def test_what_kills_leave_over_is_swept_without_being_asked(tmp_path: Path) -> None:
     root, chance = tmp_path / "voices", random.Random(2)
-    for seed in range(60):
+    for seed in range(45):
         killed_at_work(root, 10**8, seed, chance)
     tier = DiskTier(root, 10**8)
     tier.close()

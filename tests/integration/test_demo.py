@@ -31,9 +31,9 @@ def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:2])
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
 
-    def run(as_json: bool = False) -> int:
+    def run(reference: Path | None = voice, as_json: bool = False) -> int:
         try:
-            command(voice, tmp_path / "out", as_json=as_json)
+            command(reference, tmp_path / "out", as_json=as_json)
         except typer.Exit as ended:
             return ended.exit_code
         return 0
@@ -41,9 +41,9 @@ def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return run
 
 
-def test_the_demo_runs_without_published_weights_and_says_so(tmp_path: Path) -> None:
+def test_the_demo_runs_without_published_weights_and_says_so(voice: Path, tmp_path: Path) -> None:
     own = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    command = [str(Path(sys.executable).with_name("chatterbox-cached")), "demo", "--out", "out"]
+    command = [str(Path(sys.executable).with_name("chatterbox-cached")), "demo", "--voice", str(voice), "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All samples are equal" in done.stdout
@@ -82,8 +82,9 @@ def test_a_cache_that_changes_the_sound_fails_the_demo(
 
 
 def test_a_disk_tier_that_changes_the_sound_fails_the_demo(
-    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """In the voice that is made up where none is given."""
     decode = wire.decode
 
     def spoilt(*args: Any) -> conditionals.Snapshot:
@@ -91,10 +92,14 @@ def test_a_disk_tier_that_changes_the_sound_fails_the_demo(
         return dataclasses.replace(snapshot, gen={**snapshot.gen, "embedding": torch.zeros(1, 192)})
 
     monkeypatch.setattr(wire, "decode", spoilt)
-    assert run() == 1
+    monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:1])
+    assert run(None) == 1
     output = capsys.readouterr().out
+    made_up = tmp_path / "out" / "reference.wav"
+    assert f"Referencevoice:{made_up}(synthetic;" in "".join(output.split())  # a long path is broken up
+    assert made_up.stat().st_size == 44 + 2 * 10 * 24_000
     assert "NOT THE SAME" in output
-    assert [row.split()[-1] for row in output.splitlines() if row.startswith(demo.TEXTS)] == ["yes", "yes"]
+    assert [row.split()[-1] for row in output.splitlines() if row.startswith(demo.TEXTS)] == ["yes"]
 
 
 @pytest.mark.parametrize("answers", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,21 @@ def _voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(_voices: Path) -> ConditionalCache:
     """On one folder for the module: each voice is prepared once per model."""
     return ConditionalCache(cache_dir=_voices, auto_save=True)
+
+
+@pytest.fixture(scope="module")
+def upstream_says(voice: Path) -> Callable[[Any, float], torch.Tensor]:
+    """What upstream alone says with the voice; worked out once per model and exaggeration."""
+    said: dict[tuple[int, float], torch.Tensor] = {}
+
+    def says(model: Any, exaggeration: float) -> torch.Tensor:
+        assert not chatterbox_cached.is_enabled()
+        which = id(model), exaggeration
+        if which not in said:
+            said[which] = speak(model, audio_prompt_path=voice, exaggeration=exaggeration)
+        return said[which]
+
+    return says
 
 
 def misses(cache: ConditionalCache) -> int:
@@ -112,7 +128,9 @@ def test_without_auto_save_nothing_new_goes_to_disk(model: Any, tmp_path: Path) 
     assert (now["memory_cached_items"], now["disk_cached_items"]) == (1, 0)
 
 
-def test_save_writes_a_file_that_upstream_loads(model: Any, cache: ConditionalCache) -> None:
+def test_save_writes_a_file_that_upstream_loads(
+    model: Any, cache: ConditionalCache, upstream_says: Callable[..., torch.Tensor]
+) -> None:
     cache.get_or_prepare(model, "voice.wav", exaggeration=0.5)
     assert cache.save("voice.wav", 0.7, filepath="my_voice.pt") == Path("my_voice.pt")
     loaded = type(model.conds).load("my_voice.pt")
@@ -120,7 +138,7 @@ def test_save_writes_a_file_that_upstream_loads(model: Any, cache: ConditionalCa
         model.prepare_conditionals("voice.wav", exaggeration=0.7)
     assert_same_conditionals(loaded, model.conds)
     model.conds = loaded
-    assert torch.equal(speak(model, exaggeration=0.7), speak(model, audio_prompt_path="voice.wav", exaggeration=0.7))
+    assert torch.equal(speak(model, exaggeration=0.7), upstream_says(model, 0.7))
 
 
 def test_save_says_what_to_do_when_nothing_is_cached(cache: ConditionalCache, tmp_path: Path) -> None:
@@ -150,9 +168,9 @@ def saved_by_this_cache(model: Any, cache: ConditionalCache) -> None:
 @pytest.mark.parametrize("saved", [saved_by_upstream, saved_by_upstream_after_a_generation, saved_by_this_cache])
 @pytest.mark.parametrize("audio_is_here", [True, False], ids=["with the audio", "without the audio"])
 def test_load_takes_in_a_file_and_it_speaks_the_same(
-    saved: Any, audio_is_here: bool, model: Any, cache: ConditionalCache
+    saved: Any, audio_is_here: bool, model: Any, cache: ConditionalCache, upstream_says: Callable[..., torch.Tensor]
 ) -> None:
-    expected = speak(model, audio_prompt_path="voice.wav", exaggeration=0.7)
+    expected = upstream_says(model, 0.7)
     saved(model, cache)
     elsewhere = ConditionalCache()
     if not audio_is_here:
@@ -265,13 +283,15 @@ def test_a_voice_in_the_cache_speaks_at_any_exaggeration(model: Any, cache: Cond
     assert misses(cache) == before
 
 
-def test_mistake_2_still_passing_the_audio_prompt_costs_nothing(model: Any, cache: ConditionalCache) -> None:
+def test_mistake_2_still_passing_the_audio_prompt_costs_nothing(
+    model: Any, cache: ConditionalCache, upstream_says: Callable[..., torch.Tensor]
+) -> None:
     with chatterbox_cached.enabled(cache=cache):
         cache.get_or_prepare(model, "voice.wav", exaggeration=0.5)
         before = misses(cache)
         said = speak(model, audio_prompt_path="voice.wav")
         assert misses(cache) == before
-    assert torch.equal(said, speak(model, audio_prompt_path="voice.wav"))
+    assert torch.equal(said, upstream_says(model, 0.5))
 
 
 def test_a_class_that_is_not_cached_is_prepared_by_upstream(voice: Path) -> None:

@@ -29,7 +29,7 @@ print("blocks:", len(blocks))
 
 def test_every_python_block_runs_as_printed(hub: Path, tmp_path: Path) -> None:
     for seed, name in enumerate(("voice", "narrator", "anna", "ben")):
-        rehearsal.reference_clip(tmp_path / f"{name}.wav", seconds=6, seed=seed)
+        rehearsal.reference_clip(tmp_path / f"{name}.wav", seconds=3, seed=seed)
     own = {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     run = subprocess.run(
         [sys.executable, "-c", RUN, str(ROOT / "README.md")],

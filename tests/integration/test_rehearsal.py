@@ -90,7 +90,7 @@ def test_the_config_of_t3_is_put_back(english: Any) -> None:
 
 
 def test_a_reference_clip_repeats(tmp_path: Path, voice: Path) -> None:
-    again = rehearsal.reference_clip(tmp_path / "again.wav", seconds=6, seed=0)
+    again = rehearsal.reference_clip(tmp_path / "again.wav", seconds=3, seed=0)
     assert again.read_bytes() == voice.read_bytes()
 
 
