@@ -32,9 +32,10 @@ demo: .venv/.ready ## hear and time the cache; VOICE=my.wav takes your own voice
 docs: .venv/.ready ## write docs/command-line.md anew from the help of each verb
 	$(BIN)/python -m chatterbox_cached.cli.reference > docs/command-line.md
 
-# Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy.
+# Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy. In their
+# order, which ends with the quick ones: else files of few long tests come last, and one core waits for the other.
 test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The property tests of what reads other people's bytes and of the key, each with many examples.
 FUZZ_EXAMPLES ?= 2000

@@ -80,7 +80,11 @@ for place, length in {
 
 @breakage("entry")
 def a_flipped_bit(folder: Path) -> Iterator[None]:
-    rewritten(folder, lambda entry: entry[:90_000] + bytes([entry[90_000] ^ 1]) + entry[90_001:])
+    def flipped(entry: bytes) -> bytes:
+        middle = len(entry) // 2
+        return entry[:middle] + bytes([entry[middle] ^ 1]) + entry[middle + 1 :]
+
+    rewritten(folder, flipped)
     yield
 
 

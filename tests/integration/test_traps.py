@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache
+from chatterbox_cached import ConditionalCache, rehearsal
 from chatterbox_cached.conditionals import Snapshot
 from tests.support import assert_same_conditionals, speak
 
@@ -162,7 +162,10 @@ def _in_use() -> int:
     return int(now.used + now.hblkhd)
 
 
-def test_a_kept_voice_costs_a_quarter_of_a_megabyte_where_upstreams_costs_hundreds(english: Any, voice: Path) -> None:
+def test_a_kept_voice_costs_a_quarter_of_a_megabyte_where_upstreams_costs_hundreds(
+    english: Any, tmp_path: Path
+) -> None:
+    voice = rehearsal.reference_clip(tmp_path / "voice.wav", seconds=10)
     cache = ConditionalCache()
     cache.get_or_prepare(english, voice)
 
