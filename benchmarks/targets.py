@@ -92,7 +92,7 @@ TARGETS = (
     Target("the same, over `Conditionals.load` of a `.pt`", "at most 0.3", 0.3, "x",
            lambda p: _disk("enable()")(p) / _disk("Conditionals.load")(p),
            lambda p: f"{_disk('enable()')(p):.0f} us over {_disk('Conditionals.load')(p):.0f}",
-           why="Where Conditionals.load takes less than half a millisecond, 0.3 of it is hardly more than the SHA-256"
+           why="Where Conditionals.load takes about half a millisecond, 0.3 of it is hardly more than the SHA-256"
            " that tells a damaged entry from a whole one; torch.load checks no content."),
     Target("first hit in a new process, over twice one read of the weights plus 5 ms", "at most 1", 1, "x",
            lambda p: _first(p) / (2 * _read(p) + 5),
