@@ -40,21 +40,6 @@ def cache(_voices: Path) -> ConditionalCache:
     return ConditionalCache(cache_dir=_voices, auto_save=True)
 
 
-@pytest.fixture(scope="module")
-def upstream_says(voice: Path) -> Callable[[Any, float], torch.Tensor]:
-    """What upstream alone says with the voice; worked out once per model and exaggeration."""
-    said: dict[tuple[int, float], torch.Tensor] = {}
-
-    def says(model: Any, exaggeration: float) -> torch.Tensor:
-        assert not chatterbox_cached.is_enabled()
-        which = id(model), exaggeration
-        if which not in said:
-            said[which] = speak(model, audio_prompt_path=voice, exaggeration=exaggeration)
-        return said[which]
-
-    return says
-
-
 def misses(cache: ConditionalCache) -> int:
     return int(cache.get_cache_stats()["misses"])
 

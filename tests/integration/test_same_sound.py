@@ -35,24 +35,9 @@ def sister(kind: str, request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(next(other for other in KINDS if other != kind))
 
 
-@pytest.fixture(scope="module")
-def upstream_says(voice: Path) -> Callable[[Any, float], torch.Tensor]:
-    """What upstream alone says with the voice; worked out once per model and exaggeration."""
-    said: dict[tuple[int, float], torch.Tensor] = {}
-
-    def says(model: Any, exaggeration: float = EXAGGERATION) -> torch.Tensor:
-        assert not chatterbox_cached.is_enabled()
-        which = id(model), exaggeration
-        if which not in said:
-            said[which] = speak(model, audio_prompt_path=voice, exaggeration=exaggeration)
-        return said[which]
-
-    return says
-
-
 @pytest.fixture
 def expected(model: Any, upstream_says: Callable[..., torch.Tensor]) -> torch.Tensor:
-    return upstream_says(model)
+    return upstream_says(model, EXAGGERATION)
 
 
 def the_miss(model: Any, sister: Any, voice: Path) -> str:
