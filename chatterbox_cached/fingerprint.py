@@ -74,10 +74,15 @@ class Fingerprint:
         self._state = _state(self._tensors)
         self.digest = _digest(model, family)
         self.keys: dict[tuple[object, ...], tuple[str, str]] = {}
-        self._looked = time.monotonic()
+        self._looked, self._changed = time.monotonic(), False
 
     def holds(self, model: Any) -> bool:
-        """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``."""
+        """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``.
+
+        Once a full look has seen a change, never again: the next question may come before the next full look is due.
+        """
+        if self._changed:
+            return False
         for find, reference in self._watched:
             known = reference()
             if known is None or find(model) is not known:
@@ -96,7 +101,8 @@ class Fingerprint:
         return weakref.ref(encoder, let_go)
 
     def _full_look(self, model: Any) -> bool:
-        stands = (
+        began = time.monotonic()  # what is changed while it looks may have been looked at already
+        self._changed = not (
             # What is registered can be hidden by an attribute of the same name.
             all(reach(model) is reference() for reach, (_, reference) in zip(self._reached, self._watched, strict=True))
             and not any(self._empty)
@@ -107,8 +113,8 @@ class Fingerprint:
             and not any(map(_TRAINING, self._attributes))
             and all(map(_CALLED.isdisjoint, self._owners))
         )
-        self._looked = time.monotonic()
-        return stands
+        self._looked = began
+        return not self._changed
 
 
 def _finder(path: str) -> Callable[[Any], Any]:

@@ -20,8 +20,11 @@ def prepare(
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
     signature = signature_of(function)
     call = preparation(model, family, signature, upstream, args, kwargs)
-    if call is not None:
+    if call is not None and signature.returns_nothing:
         return cache.prepare(call).returned
+    if call is not None:  # its caller counts on something that a hit could not give
+        cache.went_round("preparation returns something")
+        return upstream(*args, **kwargs)
     if signature.bindable:  # else it is somebody's wrapper that takes anything, and below it the call comes by again
         cache.went_round("arguments don't fit the method")
     return upstream(*args, **kwargs)

@@ -171,3 +171,23 @@ def test_the_caller_gets_upstreams_own_error_for_wrong_arguments(tmp_path: Path,
         with chatterbox_cached.enabled(tmp_path / "voices"), pytest.raises(TypeError) as ours:
             model.prepare_conditionals(*args, **kwargs)
         assert str(ours.value) == str(upstreams.value)
+
+
+def test_a_preparation_that_returns_its_conditionals_returns_them_at_every_call(
+    english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(english)
+    inner = kind.prepare_conditionals
+
+    def prepare_conditionals(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Any:
+        inner(self, wav_fpath, exaggeration)
+        self.last_voice = wav_fpath
+        return self.conds
+
+    monkeypatch.setattr(kind, "prepare_conditionals", prepare_conditionals)
+    chatterbox_cached.enable(tmp_path / "voices")
+    for number in range(3):
+        english.last_voice = number
+        assert english.prepare_conditionals(voice) is english.conds is not None
+        assert english.last_voice is voice
+    assert sum(chatterbox_cached.stats()["bypasses"].values()) == 3

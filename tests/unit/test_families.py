@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -186,3 +187,40 @@ def upstream_module(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def test_types_are_those_of_the_familys_own_module(upstream_module: SimpleNamespace) -> None:
     assert FAMILY.types() == (upstream_module.Conditionals, upstream_module.T3Cond)
+
+
+def returns_nothing(self: Any, audio: Any) -> None:
+    if audio:
+        return
+    print(audio)
+    return None
+
+
+def returns_now_and_then(self: Any, audio: Any) -> Any:
+    if audio:
+        return self
+    return None
+
+
+def yields(self: Any, audio: Any) -> Any:
+    yield
+
+
+@functools.wraps(returns_nothing)
+def passes_on(*args: Any) -> Any:
+    return returns_nothing(*args)
+
+
+@pytest.mark.parametrize(
+    ("method", "nothing"),
+    [
+        (returns_nothing, True),
+        (passes_on, True),
+        (lambda self, audio: None, True),
+        (returns_now_and_then, False),
+        (lambda self, audio: 1, False),
+        (yields, False),
+    ],
+)
+def test_a_method_that_returns_something_is_known_by_its_code(method: Callable[..., Any], nothing: bool) -> None:
+    assert Signature(method).returns_nothing is nothing

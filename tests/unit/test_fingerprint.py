@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +23,17 @@ from chatterbox_cached.errors import Unidentifiable
 from chatterbox_cached.fingerprint import Fingerprints
 from tests.unit.models import ENCODERS, FAMILY, Encoder, FakeTTS
 
+USERS_SECONDS = fingerprint.FULL_LOOK_SECONDS
+
 
 @pytest.fixture(autouse=True)
 def _every_look_is_a_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)
+
+
+@pytest.fixture
+def _looks_as_users_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", USERS_SECONDS)
 
 
 @pytest.fixture
@@ -305,6 +313,33 @@ def test_every_change_is_noticed_by_a_full_look(change: Callable[[Any], None], f
     assert now == digest_of(model) != before
 
 
+@pytest.mark.usefixtures("_looks_as_users_have_them")
+@pytest.mark.parametrize("change", [*WHOLE, *CHANGES])
+def test_a_change_is_noticed_however_soon_the_next_question_comes(
+    change: Callable[[Any], None], fingerprints: Fingerprints
+) -> None:
+    model = FakeTTS()
+    before = fingerprints.of(model, FAMILY)
+    for _ in range(3):
+        time.sleep(2 * USERS_SECONDS)
+        assert fingerprints.of(model, FAMILY) is before
+    time.sleep(2 * USERS_SECONDS)
+    change(model)
+    found = [fingerprints.of(model, FAMILY).digest for _ in range(5)]  # with no pause between
+    assert found == [digest_of(model)] * 5
+    assert before.digest not in found
+
+
+def test_a_look_that_saw_a_change_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)
+    model = FakeTTS()
+    known = Fingerprints().of(model, FAMILY)
+    edit_in_place(model)
+    assert not known.holds(model)
+    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 1e9)
+    assert not known.holds(model)
+
+
 def test_a_change_that_is_taken_back_brings_the_digest_back(fingerprints: Fingerprints) -> None:
     model = FakeTTS()
     before = fingerprints.of(model, FAMILY).digest
@@ -370,6 +405,20 @@ def with_an_encoder_without_weights(model: Any) -> None:
 
 def with_sparse_weights(model: Any) -> None:
     model.ve.inner.weight = nn.Parameter(torch.eye(3, 4).to_sparse())
+
+
+@pytest.mark.usefixtures("_looks_as_users_have_them")
+@pytest.mark.parametrize("change", [a_method_replaced, another_method_replaced])
+def test_a_method_that_is_replaced_later_is_noticed_by_every_call(
+    change: Callable[[Any], None], fingerprints: Fingerprints
+) -> None:
+    model = FakeTTS()
+    fingerprints.of(model, FAMILY)
+    time.sleep(2 * USERS_SECONDS)
+    change(model)
+    for _ in range(3):
+        with pytest.raises(Unidentifiable, match="method of the model is replaced"):
+            fingerprints.of(model, FAMILY)
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["at first", "later"])
