@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from .concurrency.forks import unforked
 from .errors import ChatterboxCachedError
-from .forks import unforked
 from .stats import Stats
 from .tiers import database as files
 from .tiers.database import MalformedError, is_malformed

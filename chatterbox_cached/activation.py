@@ -20,9 +20,9 @@ import wrapt
 from . import interception
 from .cache import ConditionalCache
 from .calls import unproxied
+from .concurrency.forks import ForkSafeLock
 from .errors import SettingsError
 from .families import FAMILIES, Family
-from .forks import ForkSafeLock
 from .notices import tell
 from .settings import with_user_folder
 from .shared import shared_cache

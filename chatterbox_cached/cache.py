@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from . import conditionals, guard
 from .audio import UNKNOWN_AUDIO
 from .calls import Preparation, Served, asked_for, doing, goes_round, is_doing, unproxied
+from .concurrency.one_by_one import one_by_one
+from .concurrency.singleflight import SingleFlight
+from .concurrency.turns import turn, watch
 from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
 from .families import family_of, overrides
@@ -18,11 +21,10 @@ from .identity import Identity, Key, voice_prefix
 from .ledger import Ledger
 from .reports import Reports
 from .settings import Settings, resolve, switched_off
-from .singleflight import SingleFlight
 from .stats import Stats, in_a_line
 from .store import Find, VoiceStore
+from .tiers.folder import entries_of, is_usable
 from .tiers.repair import CheckReport
-from .turns import one_by_one, turn, watch
 from .verification import Verification, Verifier
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class ConditionalCache:
         self._reports = Reports(self._stats, settings.cache_dir)
         self._account = Ledger(settings, self._stats, self._reports)
         self._store = VoiceStore(settings, self._reports.failed)
-        self._flights = SingleFlight.for_all_who_use(settings)
+        self._flights = _flights_of(settings)
         self._verifier = Verifier(settings, self._store, self._stats, self._reports)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self._brought: dict[str, Snapshot] = {}
@@ -298,3 +300,11 @@ class ConditionalCache:
 
     def __repr__(self) -> str:
         return f"<ConditionalCache: {in_a_line(self.get_cache_stats())}>"
+
+
+def _flights_of(settings: Settings) -> SingleFlight:
+    """Single flight among all threads and processes that use the cache folder of these settings."""
+    root, trusted = settings.cache_dir, settings.trust_cache_dir
+    if root is None:
+        return SingleFlight(None, settings.wait_seconds)
+    return SingleFlight(entries_of(root), settings.wait_seconds, lambda _: is_usable(root, trusted=trusted))

@@ -19,10 +19,10 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
+from .concurrency.forks import RenewedAfterFork
+from .concurrency.one_by_one import one_by_one
 from .errors import Unidentifiable
 from .families import Family
-from .forks import renew_after_fork
-from .turns import one_by_one
 
 if TYPE_CHECKING:
     import torch
@@ -205,13 +205,12 @@ def _refuse_uncertain(model: Any, family: Family) -> None:
         raise Unidentifiable("a method of the model is replaced")
 
 
-class Fingerprints:
+class Fingerprints(RenewedAfterFork):
     """The fingerprints of all models that were seen, each dropped with its model; safe from any thread."""
 
     def __init__(self) -> None:
         self._of: dict[int, tuple[weakref.ref[Any], Fingerprint]] = {}
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()

@@ -8,8 +8,8 @@ from typing import Any
 from . import guard
 from .cache import ConditionalCache
 from .calls import doing, goes_round, is_doing, preparation
+from .concurrency.turns import out_of_turn, turn
 from .families import Family, signature_of
-from .turns import out_of_turn, turn
 
 Upstream = Callable[..., Any]
 

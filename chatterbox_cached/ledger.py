@@ -21,12 +21,12 @@ from typing import Any
 from . import account
 from .account import Batch, Totals, VoiceAccount
 from .audio import path_of
-from .forks import holding, renew_after_fork
+from .concurrency.breaker import Breaker
+from .concurrency.forks import RenewedAfterFork, holding
 from .reports import Reports
 from .settings import Settings, switched_off
 from .stats import Stats
-from .tiers.breaker import Breaker
-from .tiers.folder import entries_of, is_believed, is_on_network
+from .tiers.folder import is_usable
 
 DELAY_SECONDS = 2.0
 _MEASURED = 4096  # voices whose duration was looked for already
@@ -38,7 +38,7 @@ _WAIT_SECONDS = 5.0  # for another thread that writes the same ledger
 _Use = tuple[str, str, str, float, float | None]
 
 
-class Ledger:
+class Ledger(RenewedAfterFork):
     """Notes what one cache does; ``used`` is called on every hit, so it takes no lock and touches no disk.
 
     Nothing is written without a cache folder, or where voices would not be written either.
@@ -49,8 +49,7 @@ class Ledger:
         self._stats, self._reports, self._breaker = stats, reports, Breaker()
         self._on = self._root is not None and settings.auto_save and not switched_off()
         self._measured: set[str] = set()
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
         stats.on_call = self.noticed
 
     def renew_locks(self) -> None:
@@ -143,11 +142,7 @@ class Ledger:
             self._failed(error)
 
     def _usable(self) -> bool:
-        """Whether the disk tier has made the folder, and would use it."""
-        if self._root is None or is_on_network(self._root):
-            return False
-        entries = entries_of(self._root)
-        return entries.is_dir() if self._trusted else is_believed(entries)
+        return self._root is not None and is_usable(self._root, trusted=self._trusted)
 
     def _folder(self) -> Path:
         assert self._root is not None
@@ -190,12 +185,8 @@ class Ledger:
         return None
 
 
-class _Writer:
+class _Writer(RenewedAfterFork):
     """The thread that writes for all ledgers of this process; it holds on to those that have something to write."""
-
-    def __init__(self) -> None:
-        self.renew_locks()
-        renew_after_fork(self)
 
     def renew_locks(self) -> None:
         self._waiting: set[Ledger] = set()

@@ -15,19 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .forks import renew_after_fork
+from .concurrency.forks import RenewedAfterFork
 from .stats import Count
 
 REPORT = "CHATTERBOX_CACHED_REPORT"  # the variable that names the folder
 
 
-class Tally:
+class Tally(RenewedAfterFork):
     """This process's counts, kept in ``folder``."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()

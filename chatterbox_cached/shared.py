@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cache import ConditionalCache
-from .forks import ForkSafeLock
+from .concurrency.forks import ForkSafeLock
 from .settings import Settings, switched_off
 
 _caches: dict[tuple[Settings, bool], ConditionalCache] = {}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .forks import renew_after_fork
+from .concurrency.forks import RenewedAfterFork
 
 Count = tuple[str, str]  # what is counted, and by which tier, reason or place
 Listener = Callable[[Mapping[Count, float]], None]
@@ -19,13 +19,12 @@ def listen(listener: Listener) -> None:
     _listeners.append(listener)
 
 
-class Stats:
+class Stats(RenewedAfterFork):
     """Counters of one cache in this process; safe from any thread."""
 
     def __init__(self) -> None:
         self.on_call: Callable[[], None] = lambda: None  # told of every miss and bypass
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
         self._counts: defaultdict[Count, float] = defaultdict(int)
 
     def renew_locks(self) -> None:

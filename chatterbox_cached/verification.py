@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import conditionals
 from .audio import UNKNOWN_AUDIO
 from .calls import Preparation, asked_for, doing
+from .concurrency.turns import turn, watch
 from .conditionals import Snapshot
 from .errors import Unidentifiable
 from .families import family_of, overrides
@@ -20,7 +21,6 @@ from .reports import Reports
 from .settings import Settings
 from .stats import Stats
 from .store import VoiceStore
-from .turns import turn, watch
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ..concurrency.breaker import Breakers, Clock
 from ..errors import EntryError
 from .base import Tier
-from .breaker import Breakers, Clock
 
 _Result = TypeVar("_Result")
 Failed = Callable[[str, Exception], None]

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from ..concurrency.forks import RenewedAfterFork, holding, unforked
 from ..errors import EntryError
-from ..forks import holding, renew_after_fork, unforked
 from . import folder, repair
 from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
 
@@ -44,7 +44,7 @@ class Stored(NamedTuple):
     stored: float
 
 
-class DiskTier:
+class DiskTier(RenewedAfterFork):
     """Bytes in a folder, shared by all processes that use it, bounded by ``size_limit`` bytes.
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
@@ -64,8 +64,7 @@ class DiskTier:
     ) -> None:
         self._root, self._entries, self._trusted = root, folder.entries_of(root), trusted
         self._size_limit, self._tell_set_aside = size_limit, was_set_aside
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
         unforked.let_go_before_fork(self)
         self._cache: diskcache.Cache | None = None
         self._opened: tuple[int, Inodes] = (0, ())  # process id, inodes of the database

@@ -81,11 +81,12 @@ def refuse_strangers(root: Path, *files: Path) -> None:
             )
 
 
-def is_believed(entries: Path) -> bool:
-    """Whether the folder ``entries`` is there and nobody else can write to it."""
+def is_usable(root: Path, *, trusted: bool) -> bool:
+    """Whether the disk tier has made its folder in the cache folder ``root``, and would use it. Never raises."""
     try:
-        refuse_strangers(entries.parent)
-        return entries.is_dir()
+        if not trusted:
+            refuse_strangers(root)
+        return os.path.isdir(entries_of(root)) and not is_on_network(root)
     except OSError:
         return False
 

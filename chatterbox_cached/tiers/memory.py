@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic
 
-from ..forks import renew_after_fork
+from ..concurrency.forks import RenewedAfterFork
 from .base import Value
 
 
-class MemoryTier(Generic[Value]):
+class MemoryTier(RenewedAfterFork, Generic[Value]):
     """Values as they are, in this process. ``size_of`` gives a value's bytes."""
 
     name = "memory"
@@ -20,8 +20,7 @@ class MemoryTier(Generic[Value]):
         self._max_entries, self._max_bytes, self._size_of = entries, nbytes, size_of
         self._values: OrderedDict[str, tuple[Value, int]] = OrderedDict()
         self._bytes = 0
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()

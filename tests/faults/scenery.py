@@ -115,8 +115,8 @@ def what_is_held(cache: Any, model: Any) -> list[str]:
     """The locks that somebody has not let go of: the model's turn, a flight, or a lock file."""
     import filelock
 
+    from chatterbox_cached.concurrency.turns import turn
     from chatterbox_cached.tiers.folder import entries_of
-    from chatterbox_cached.turns import turn
 
     held = [f"flight of {key}" for key in cache._flights._flights]
     if at_once(lambda _: _take_and_release(turn(model)), 1) != [True]:

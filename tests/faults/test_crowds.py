@@ -20,7 +20,8 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import ConditionalCache, rehearsal, turns
+from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached.concurrency import turns
 from tests.faults.scenery import (
     SECONDS,
     at_once,

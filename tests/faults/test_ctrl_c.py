@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache, forks
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.concurrency import forks
 from tests.faults.scenery import SECONDS, at_once, ended_well, forked, voices
 from tests.faults.stage import Stage
 from tests.tally import tried
@@ -55,7 +56,7 @@ def ctrl_c(folder: Path, kind: str) -> Any:
     """How often, the owners of locks that another thread can't have afterwards, and how long a fork waits."""
     from chatterbox.tts import ChatterboxTTS, voice_of
 
-    from chatterbox_cached.turns import turn
+    from chatterbox_cached.concurrency.turns import turn
 
     cache, model, (voice,) = ConditionalCache(folder / "voices", wait_seconds=3), ChatterboxTTS(), voices(folder, 1)
     cache.get_or_prepare(model, voice)

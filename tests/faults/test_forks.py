@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import ConditionalCache, forks
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.concurrency import forks
 from tests.faults.scenery import SECONDS, another_holds, at_once, calls_counted, ended_well, forked, until, voices
 from tests.faults.stage import Stage
 
@@ -46,7 +47,7 @@ def _spoken(model: Any, path: Path) -> bool:
 
 def fork_while_every_lock_is_held(folder: Path) -> Any:
     """The child hits in memory and on disk, misses, and uses every method, though another thread has every lock."""
-    from chatterbox_cached.turns import turn
+    from chatterbox_cached.concurrency.turns import turn
 
     model, (known, new) = _standin(folder)(), voices(folder, 2)
     cache = chatterbox_cached.enable(folder / "voices")

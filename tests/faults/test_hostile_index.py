@@ -326,7 +326,7 @@ def test_room_can_be_made_where_a_key_is_no_text(watched: Watched) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_fork_in_a_signal_handler_costs_no_entry(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """It closes the connection that the same thread is using."""
-    from chatterbox_cached.forks import unforked
+    from chatterbox_cached.concurrency.forks import unforked
 
     monkeypatch.setattr(unforked, "wait_seconds", 0.1)
 

@@ -20,7 +20,7 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import CacheWarning, ConditionalCache
-from chatterbox_cached.tiers.breaker import FIRST_PAUSE_SECONDS
+from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS
 from tests.faults import breakages
 from tests.faults.scenery import voices
 from tests.faults.stage import Stage

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.tiers.breaker import FIRST_PAUSE_SECONDS
+from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS
 from chatterbox_cached.tiers.chain import TierChain
 from chatterbox_cached.tiers.disk import OPEN_SECONDS, TIMEOUT_SECONDS, WORST_SECONDS, DiskTier
 from chatterbox_cached.tiers.folder import entries_of

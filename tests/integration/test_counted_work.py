@@ -22,7 +22,8 @@ import xxhash
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import chatterbox_cached
-from chatterbox_cached import CachedTTS, ConditionalCache, audio, fingerprint, turns
+from chatterbox_cached import CachedTTS, ConditionalCache, audio, fingerprint
+from chatterbox_cached.concurrency import one_by_one
 
 Prepare = Callable[[], object]
 
@@ -168,7 +169,7 @@ def test_a_memory_hit_copies_no_tensor(hit: Prepare, english: Any) -> None:
 
 def may_go_ahead() -> bool:
     """Whether another thread's hit would not have to wait now."""
-    lock = turns.one_by_one._lock
+    lock = one_by_one.one_by_one._lock
 
     def look() -> bool:
         taken = lock.acquire(blocking=False)

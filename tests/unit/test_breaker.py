@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
 from chatterbox_cached.tiers.chain import TierChain
 
 KEY = "v1/voice/rest"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.singleflight import SingleFlight
+from chatterbox_cached.concurrency.singleflight import SingleFlight
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from tests.unit.forks import become_nobody, in_a_fork
@@ -166,7 +166,7 @@ def test_a_flight_leaves_the_cache_folder_to_be_made_private(tmp_path: Path) -> 
 HOLD = """
 import sys
 from pathlib import Path
-from chatterbox_cached.singleflight import SingleFlight
+from chatterbox_cached.concurrency.singleflight import SingleFlight
 folder, key = sys.argv[1:]
 with SingleFlight(Path(folder), 60.0).flight(key):
     print("holding", flush=True)
@@ -176,7 +176,7 @@ with SingleFlight(Path(folder), 60.0).flight(key):
 COUNT = """
 import sys, time
 from pathlib import Path
-from chatterbox_cached.singleflight import SingleFlight
+from chatterbox_cached.concurrency.singleflight import SingleFlight
 folder, key = sys.argv[1:]
 counter = Path(folder, "counter")
 for _ in range(20):

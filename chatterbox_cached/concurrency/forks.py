@@ -1,4 +1,4 @@
-"""Locks in a forked child: another thread of the parent may hold one for ever, so the child gets new ones.
+"""Locks in a forked child: a thread that only the parent has may hold one for ever, so the child gets new ones.
 
 Locks inside a C library can't be made anew, so a fork waits until no thread is inside one; see ``unforked``.
 """
@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -17,12 +18,16 @@ _LOOK_SECONDS = 0.001
 _Result = TypeVar("_Result")
 
 
-class Renewing(Protocol):
-    """Something with locks that can be made anew."""
+class RenewedAfterFork(ABC):
+    """Base of everything that has locks of its own, or state that a forked child must not take over."""
 
+    def __init__(self) -> None:
+        self.renew_locks()
+        _renewed.add(self)
+
+    @abstractmethod
     def renew_locks(self) -> None:
-        """Called in a forked child, in which there is one thread."""
-        ...
+        """Make them: at first, and again in every forked child, in which there is one thread."""
 
 
 class LettingGo(Protocol):
@@ -33,20 +38,11 @@ class LettingGo(Protocol):
         ...
 
 
-_renewing: weakref.WeakSet[Renewing] = weakref.WeakSet()
+_renewed: weakref.WeakSet[RenewedAfterFork] = weakref.WeakSet()
 
 
-def renew_after_fork(owner: Renewing) -> None:
-    """Have ``owner.renew_locks()`` called in every forked child for as long as ``owner`` lives."""
-    _renewing.add(owner)
-
-
-class ForkSafeLock:
+class ForkSafeLock(RenewedAfterFork):
     """A lock for a module's own state; free for its holder, and new in a forked child."""
-
-    def __init__(self) -> None:
-        self.renew_locks()
-        renew_after_fork(self)
 
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
@@ -62,7 +58,7 @@ class ForkSafeLock:
 
 
 def holding(lock: threading.RLock, seconds: float, act: Callable[[], _Result]) -> _Result:
-    """What ``act`` gives while this thread holds ``lock``. Raises TimeoutError where others hold it for too long."""
+    """What ``act`` gives while this thread holds ``lock``. Raises TimeoutError where it can't have it in time."""
     try:
         if not lock.acquire(timeout=seconds):
             raise TimeoutError("another thread is at it")
@@ -77,9 +73,9 @@ def holding(lock: threading.RLock, seconds: float, act: Callable[[], _Result]) -
 class _Unforked:
     """Keeps forks out of what they must not fall into.
 
-    Not to be nested: a fork that waits keeps others out. What takes longer than ``wait_seconds`` is forked into all
-    the same: better a child that may hang than a parent. Ctrl-C may come between any two lines here, so whatever is
-    put down is taken back by one call in C, or is of no effect after a while.
+    Not to be nested: a fork that waits keeps other threads out. What takes longer than ``wait_seconds`` is forked into
+    all the same: better a child that may hang than a parent. Ctrl-C may come between any two lines here, so whatever
+    is put down is taken back by one call in C, or is of no effect after a while.
     """
 
     wait_seconds = 5.0
@@ -90,7 +86,7 @@ class _Unforked:
 
     def begin_anew(self) -> None:
         self._inside: set[object] = set()
-        self._forks: dict[int, float] = {}  # by the thread that forks; until when others wait for it
+        self._forks: dict[int, float] = {}  # by the thread that forks; until when the other threads wait for it
 
     def run(self, operation: Callable[[], _Result]) -> _Result:
         """What ``operation`` gives. No fork comes in between."""
@@ -131,7 +127,7 @@ unforked = _Unforked()
 
 def _renew() -> None:
     unforked.begin_anew()
-    for owner in list(_renewing):
+    for owner in list(_renewed):
         owner.renew_locks()
 
 

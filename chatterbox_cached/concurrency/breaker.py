@@ -6,20 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..forks import renew_after_fork
+from .forks import RenewedAfterFork
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 Clock = Callable[[], float]
 
 
-class Breaker:
+class Breaker(RenewedAfterFork):
     """Says whether a tier is to be tried. Each failure after a pause doubles the next pause; a success ends it all."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
+        super().__init__()
         self._clock = clock
-        self.renew_locks()
-        renew_after_fork(self)
         self._pause = 0.0
         self._until = 0.0
         self._trial = 0  # the number of pauses so far: what began before the last one says nothing new when it fails
@@ -30,8 +29,8 @@ class Breaker:
     def attempt(self, claim: bool = True) -> int | None:
         """What to tell ``failed``, or None while the tier is left alone.
 
-        After a pause one caller tries and the others do without, lest all of them wait. ``claim=False`` is for an
-        attempt whose success says nothing, and that therefore must not be the one that everybody relies on.
+        After a pause one caller tries and the other callers do without, lest all of them wait. ``claim=False`` is for
+        an attempt whose success says nothing, and that therefore must not be the one that every caller relies on.
         """
         with self._lock:
             if not self._pause:

@@ -10,11 +10,9 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
-from .forks import renew_after_fork
-
-_Result = TypeVar("_Result")
+from .forks import RenewedAfterFork
 
 
 class _Turn:
@@ -27,13 +25,12 @@ class _Turn:
         self.last: object = None  # of those, whether it has ended or not
 
 
-class Turns:
+class Turns(RenewedAfterFork):
     """The turn of every model in this process."""
 
     def __init__(self) -> None:
         self._of: dict[int, _Turn] = {}
-        self.renew_locks()
-        renew_after_fork(self)
+        super().__init__()
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
@@ -71,41 +68,5 @@ class Turns:
             return known
 
 
-class OneByOne:
-    """Lets brief works of several threads follow each other.
-
-    PyTorch lets go of Python's lock in each of its operations, seven to a hit, and where other threads wait for that
-    lock each time one may take it: eight threads together would do a fifth of what one does. Here they wait for
-    another lock. It is no more than a courtesy, so nobody waits for longer than ``WAIT_SECONDS``.
-    """
-
-    WAIT_SECONDS = 0.05
-
-    def __init__(self) -> None:
-        self.renew_locks()
-        renew_after_fork(self)
-
-    def renew_locks(self) -> None:
-        self._lock = threading.RLock()
-
-    def give_way(self) -> None:
-        """What this thread is about to do is not brief: let the others go ahead."""
-        with contextlib.suppress(RuntimeError):
-            self._lock.release()
-
-    def run(self, work: Callable[[], _Result]) -> _Result:
-        """What ``work`` gives, in turn with others' or, after a while, without."""
-        lock = self._lock
-        try:
-            lock.acquire(timeout=self.WAIT_SECONDS)
-            return work()
-        finally:
-            try:  # noqa: SIM105 - see forks.holding
-                lock.release()
-            except RuntimeError:
-                pass
-
-
 _turns = Turns()
-one_by_one = OneByOne()
 turn, out_of_turn, watch = _turns.of, _turns.out_of, _turns.watch

@@ -1,7 +1,7 @@
 """One preparation at a time per key, across threads and processes.
 
-Whoever comes second waits, looks again, and finds what the first has stored. A wait has a bound, after which the caller
-helps itself; and a holder that dies lets go, since the kernel releases its file locks.
+The caller that comes second waits, looks again, and finds what the first has stored. A wait has a bound, after which
+the caller helps itself; and a holder that dies lets go, since the kernel releases its file locks.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .forks import renew_after_fork
-from .settings import Settings
-from .tiers.folder import entries_of, is_believed
+from .forks import RenewedAfterFork
 
 # A fixed number of lock files for any number of voices. Two voices that share one wait for each other now and then.
 _STRIPES = 256
 
 
-class SingleFlight:
+class SingleFlight(RenewedAfterFork):
     """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet threads only.
 
     ``usable`` says whether lock files may be written there now, and must not raise: unlike Path.is_dir, which does
@@ -33,16 +31,7 @@ class SingleFlight:
         self, folder: Path | None, wait_seconds: float, usable: Callable[[Path], bool] = os.path.isdir
     ) -> None:
         self._folder, self._wait_seconds, self._usable = folder, wait_seconds, usable
-        self.renew_locks()
-        renew_after_fork(self)
-
-    @classmethod
-    def for_all_who_use(cls, settings: Settings) -> SingleFlight:
-        """Among all threads and processes that use the cache folder of these settings."""
-        if settings.cache_dir is None:
-            return cls(None, settings.wait_seconds)
-        usable = os.path.isdir if settings.trust_cache_dir else is_believed
-        return cls(entries_of(settings.cache_dir), settings.wait_seconds, usable)
+        super().__init__()
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
