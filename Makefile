@@ -41,14 +41,14 @@ test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
 FUZZ_EXAMPLES ?= 2000
 FUZZ_SECONDS ?= 120
 fuzz: .venv/.ready ## many made-up entries, headers and calls; FUZZ_SECONDS=60 FUZZ_EXAMPLES=1000 is quick
-	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) timeout 600 $(BIN)/python -m pytest tests/unit/test_wire.py \
-	  tests/unit/test_any_call.py tests/unit/test_expected.py
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) timeout 600 $(BIN)/python -m pytest tests/unit/test_entry_format.py \
+	  tests/unit/test_any_call.py tests/unit/test_fields.py
 	@if $(UV) pip install --quiet --python $(BIN)/python atheris; \
 	then set -x; $(BIN)/python -m tests.fuzz.entries -max_total_time=$(FUZZ_SECONDS); \
 	else echo "atheris does not install here; hypothesis was all"; fi
 
 faults: .venv/.ready ## break everything there is to break, and count what was tried
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/contract tests/unit/test_wire.py $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/contract tests/unit/test_entry_format.py $(ARGS)
 
 bench: .venv/.bench ## measure everything, about 20 minutes; ARGS="memory_hit disk_hit" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)

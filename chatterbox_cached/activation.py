@@ -23,10 +23,9 @@ from .calls import unproxied
 from .concurrency.forks import ForkSafeLock
 from .errors import SettingsError
 from .families import FAMILIES, Family
-from .notices import tell
+from .notices import tell, without_us
 from .settings import with_user_folder
 from .shared import shared_cache
-from .tracebacks import without_us
 
 _lock = ForkSafeLock()
 _in_use: ConditionalCache | None = None

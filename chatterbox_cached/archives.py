@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import VoiceFileError
-from .tiers.base import MAX_VALUE_BYTES
+from .voice.entry_format import MOST_BYTES
 
 # A voice has some ten parts, and under 2 kB of pickle that says which is which.
 _MOST_PARTS, _MOST_PICKLED = 200, 2**16
@@ -40,9 +40,9 @@ def read(path: Path) -> bytes:
     format before the archives is refused, since there torch.load makes room for whatever size a tensor claims.
     """
     with path.open("rb") as file:
-        content = file.read(MAX_VALUE_BYTES + 1)
-    if len(content) > MAX_VALUE_BYTES:
-        raise VoiceFileError(f"{path} holds no conditionals: they are far smaller than {MAX_VALUE_BYTES} bytes.")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise VoiceFileError(f"{path} holds no conditionals: they are far smaller than {MOST_BYTES} bytes.")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts)

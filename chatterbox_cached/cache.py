@@ -14,10 +14,9 @@ from .calls import Preparation, Served, asked_for, doing, goes_round, is_doing, 
 from .concurrency.one_by_one import one_by_one
 from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn, watch
-from .conditionals import Snapshot
 from .errors import NotCachedError, Unidentifiable
 from .families import family_of, overrides
-from .identity import Identity, Key, voice_prefix
+from .identity import Identity, Key
 from .ledger import Ledger
 from .reports import Reports
 from .settings import Settings, resolve, switched_off
@@ -26,6 +25,8 @@ from .store import Find, VoiceStore
 from .tiers.folder import entries_of, is_usable
 from .tiers.repair import CheckReport
 from .verification import Verification, Verifier
+from .voice.key_format import voice_prefix
+from .voice.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import torch

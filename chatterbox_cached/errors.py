@@ -60,6 +60,14 @@ class SignatureError(EntryError):
     """Internal: a stored entry is not signed with any of the keys; it counts as absent."""
 
 
+class NetworkFolder(OSError):
+    """Internal: the folder is on a network file system, where SQLite's locks can't be relied on."""
+
+
+class UntrustedFolder(OSError):
+    """Internal: another user could have put voices into the folder."""
+
+
 def in_short(error: BaseException) -> str:
     """An error as one line."""
     first = next(iter(str(error).splitlines()), "")

@@ -50,36 +50,6 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-# The most speech tokens, or mel frames, that any field can have: far more than the longest prompt makes (500 frames).
-_MOST = 2**16
-_SPEECH_TOKENS = 6561  # S3's vocabulary; a larger number is an index out of range, which on a GPU ends the process
-
-
-@dataclass(frozen=True)
-class Field:
-    """What upstream makes of one field of its conditionals: ``shape`` as (least, most) per axis.
-
-    ``below`` is set for whole numbers from 0 to less than that; the others are finite floats of any precision.
-    """
-
-    shape: tuple[tuple[int, int], ...]
-    below: int | None = None
-
-
-# A voice has these and no others, whatever the family; None for those that upstream leaves empty. What it names besides
-# is no part of a voice (cond_prompt_speech_emb, emotion_adv).
-FIELDS: Mapping[str, Field | None] = {
-    "t3.speaker_emb": Field(((1, 1), (256, 256))),
-    "t3.clap_emb": None,
-    "t3.cond_prompt_speech_tokens": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
-    "gen.prompt_token": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
-    "gen.prompt_token_len": Field(((1, 1),), below=_MOST + 1),
-    "gen.prompt_feat": Field(((1, 1), (0, _MOST), (80, 80))),
-    "gen.prompt_feat_len": None,
-    "gen.embedding": Field(((1, 1), (192, 192))),
-}
-
-
 def named(name: str) -> Family:
     """The family called ``name``."""
     return next(family for family in FAMILIES if family.name == name)

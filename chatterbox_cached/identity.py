@@ -1,9 +1,8 @@
-"""The key of an entry: ``v<schema>/<SHA-256 of the audio>/<digest of everything else>``.
+"""What decides the key of an entry: the audio, and everything else.
 
 Everything else: the model's class, the Chatterbox distribution and version, the versions of the libraries that decide
 the bits, the conditioning constants, dtypes and precision, the device type, the other arguments that matter, and the
-weights that make conditionals. Not in it: the path, the exaggeration, T3's weights. The audio comes first, so that one
-prefix finds all that was ever made of one voice.
+weights that make conditionals. Not in it: the path, the exaggeration, T3's weights.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from .audio import Audio, AudioIndex
 from .errors import Unidentifiable
 from .families import Family
 from .fingerprint import Fingerprint, Fingerprints
+from .voice.key_format import digest_of, key_of
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = 1
 _LIBRARIES = ("torch", "torchaudio", "librosa", "soxr", "s3tokenizer")
 # The distributions that are known to install the package `chatterbox`; any other is found by a slower search.
 _DISTRIBUTIONS = (
@@ -38,11 +37,6 @@ _DISTRIBUTIONS = (
     "chatterbox-ng",
 )
 _PLAIN = (bool, int, float, str, type(None))
-
-
-def voice_prefix(audio_digest: str) -> str:
-    """What the keys of everything made of one voice begin with."""
-    return f"v{SCHEMA}/{audio_digest}/"
 
 
 class Key(NamedTuple):
@@ -75,7 +69,7 @@ class Identity:
         """
         identified = self.audio.identify(audio)
         digest, made_by = self.made_by(model, family, others)
-        return Key(voice_prefix(identified.digest) + digest, identified, made_by)
+        return Key(key_of(identified.digest, digest), identified, made_by)
 
     def made_by(self, model: Any, family: Family, others: Mapping[str, object]) -> tuple[str, str]:
         """Everything but the audio, as the digest that ends the key and as text. Raises as ``key`` does."""
@@ -93,11 +87,6 @@ def _rest(model: Any, family: Family, fingerprint: Fingerprint, others: Mapping[
         known = digest_of(made_by), made_by
         fingerprint.keys[circumstances] = known
     return known
-
-
-def digest_of(made_by: str) -> str:
-    """What ends the keys of all entries that were ``made_by`` this."""
-    return hashlib.sha256(made_by.encode()).hexdigest()
 
 
 def _made_by(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .errors import UntrustedFolder
 from .notices import tell
 from .stats import Stats
-from .tiers.folder import UntrustedFolder
 
 
 class Reports:

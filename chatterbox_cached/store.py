@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import account, wire
-from .conditionals import Snapshot
+from . import account
 from .errors import ChatterboxCachedError, EntryError, SignatureError
-from .expected import flaw
-from .identity import SCHEMA
 from .settings import Settings
 from .tiers.base import Tier
 from .tiers.chain import Failed, TierChain
 from .tiers.disk import DiskTier, Stored
 from .tiers.memory import MemoryTier
 from .tiers.repair import CheckReport
+from .voice import entry_format
+from .voice.fields import flaw
+from .voice.key_format import is_of_another_schema
+from .voice.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import torch
 
 # A key and a device to the name of the tier that has an entry, and the snapshot.
 Find = Callable[[str, "str | torch.device"], "tuple[str, Snapshot] | None"]
-
-_VERSION = re.compile(r"v(\d{1,9})/")
 
 
 class VoiceStore:
@@ -80,14 +78,13 @@ class VoiceStore:
             return None
 
     def _decoded(self, key: str, entry: bytes) -> Snapshot:
-        snapshot = wire.decode(key, entry, self._signing_keys)
+        snapshot = entry_format.decode(key, entry, self._signing_keys)
         if (said := flaw(snapshot.tensors())) is not None:
             raise EntryError(f"entry is no voice: {said}")
         return snapshot
 
     def _judged(self, key: str, entry: bytes) -> None:
-        version = _VERSION.match(key)
-        if version and version[1] != str(SCHEMA):
+        if is_of_another_schema(key):
             return  # what another version of this library has stored is its own affair
         self._decoded(key, entry)
 
@@ -97,7 +94,7 @@ class VoiceStore:
         """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key)."""
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
-            self.stores.put(key, wire.encode(key, snapshot, self._signing_keys, made_by))
+            self.stores.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
 
     def latest(self, prefix: str) -> Snapshot | None:
         """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""
@@ -123,12 +120,12 @@ class VoiceStore:
         """Every entry on disk, those stored longest ago first. Raises what keeps the folder from being read."""
         return [] if self._disk is None else self._disk.listing()
 
-    def header(self, key: str) -> wire.Header:
+    def header(self, key: str) -> entry_format.Header:
         """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
         entry = None if self._disk is None else self._disk.get(key)
         if entry is None:
             raise EntryError("entry is gone")
-        return wire.header_of(key, entry, self._signing_keys)
+        return entry_format.header_of(key, entry, self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
         """Look through the disk tier and the account and, with ``fix``, repair them; a pause of the tier's ends."""

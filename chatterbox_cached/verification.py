@@ -13,7 +13,6 @@ from . import conditionals
 from .audio import UNKNOWN_AUDIO
 from .calls import Preparation, asked_for, doing
 from .concurrency.turns import turn, watch
-from .conditionals import Snapshot
 from .errors import Unidentifiable
 from .families import family_of, overrides
 from .identity import Key
@@ -21,6 +20,7 @@ from .reports import Reports
 from .settings import Settings
 from .stats import Stats
 from .store import VoiceStore
+from .voice.snapshot import Snapshot, differing
 
 if TYPE_CHECKING:
     import torch
@@ -86,8 +86,8 @@ class Verifier:
             fresh = conditionals.take(call.model.conds, emotion, time.perf_counter() - started)
             if not (undisturbed() and key.audio.unchanged()):
                 return None
-            differing = [conditionals.differing(kept, fresh) for kept in (snapshot, *others)]
-            fields = tuple(dict.fromkeys(itertools.chain(*differing)))
+            found = [differing(kept, fresh) for kept in (snapshot, *others)]
+            fields = tuple(dict.fromkeys(itertools.chain(*found)))
             if fields:
                 self._replace(call, key, fresh, fields)
             return fields

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import archives, conditionals
-from .conditionals import Fields, Snapshot
 from .errors import VoiceFileError
-from .expected import flaw, flaw_of_form
-from .families import FIELDS
+from .voice.fields import FIELDS, flaw, flaw_of_form
+from .voice.snapshot import Snapshot, copied
 
 if TYPE_CHECKING:
     import torch
@@ -29,18 +28,14 @@ def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
     """Write ``snapshot`` with ``exaggeration`` to ``path``, whole or not at all."""
     import torch
 
-    t3 = {**snapshot.t3, "cond_prompt_speech_emb": None, "emotion_adv": conditionals.emotion_adv(exaggeration, "cpu")}
+    derived = {"cond_prompt_speech_emb": None, "emotion_adv": conditionals.emotion_adv(exaggeration, "cpu")}
+    t3 = {**snapshot.parts["t3"], **derived}
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        torch.save({"t3": _copied(t3), "gen": _copied(snapshot.gen)}, partial)
+        torch.save({"t3": copied(t3), "gen": copied(snapshot.parts["gen"])}, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _copied(fields: Fields) -> dict[str, torch.Tensor | None]:
-    """Copies, since to read the kept ones as torch.save does is taken for a write and ends their sharing."""
-    return {name: None if value is None else value.clone() for name, value in fields.items()}
 
 
 def read(path: Path, device: str | torch.device) -> Snapshot:
@@ -60,7 +55,7 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
         part: {name: _restored(name, value) for name, value in fields.items()} for part, fields in parts.items()
     }
     _refuse(path, flaw(_by_dotted_name(restored)))
-    return Snapshot(restored["t3"], restored["gen"], prepare_seconds=0.0).to(device)
+    return Snapshot(restored, prepare_seconds=0.0).to(device)
 
 
 def _loaded(archive: bytes) -> Any:

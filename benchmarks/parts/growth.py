@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chatterbox_cached import ConditionalCache, wire
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.voice import entry_format
 
 from .. import clock, ways
 from ..stage import Stage, in_child
@@ -29,7 +30,7 @@ def _growth(stage: Stage) -> dict[str, Any]:
     cache = ConditionalCache(folder, size_limit=_LIMIT)
     cache.get_or_prepare(stage.model, clip)
     (key,) = cache._store.stores.keys()
-    snapshot = wire.decode(key, cache._store.stores.get(key)[1])
+    snapshot = entry_format.decode(key, cache._store.stores.get(key)[1])
     cache.close()
     keys, folders = [key], {}
     for size in sizes:
@@ -46,7 +47,7 @@ def _stored(folder: Path, snapshot: Any, numbers: range) -> list[str]:
     keys = [f"v1/{number:064x}/{'0' * 64}" for number in numbers]
     tier = DiskTier(folder, _LIMIT)
     for key in keys:
-        tier.put(key, wire.encode(key, snapshot))
+        tier.put(key, entry_format.encode(key, snapshot))
     tier.close()
     return keys
 

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import bundles, fit, voice_files, wire
-from ..bundles import Voice
+from .. import fit, voice_files
 from ..errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
-from ..identity import voice_prefix
+from ..library import exchange
 from ..settings import Settings
 from ..tiers.disk import DiskTier
+from ..voice import bundle, entry_format
+from ..voice.bundle import VoiceEntry
+from ..voice.key_format import parsed, voice_prefix
 from .app import AMISS
 from .common import CacheDir, Json, print_json, settings_for
 from .models import Model
@@ -50,14 +52,14 @@ def command(
     settings = settings_for(cache_dir)
     with opened(cache_dir) as folder:
         digests = {voice: find(folder, voice).digest for voice in voices or []}
-    tier = bundles.open_folder(settings, moved_aside)
+    tier = exchange.open_folder(settings, moved_aside)
     try:
         found, refused = _found(tier, settings, digests, model)
         if output.suffix.lower() == _VOICE_FILE:
             written = [_write_voice_file(tier, settings, found, output)]
         else:
             keys = [voice.header.key for voice in found]
-            written = bundles.write(output, keys, lambda key: bundles.kept(tier, key, settings.signing_key))
+            written = bundle.write(output, keys, lambda key: exchange.read_entry(tier, key, settings.signing_key))
     finally:
         tier.close()
     _report(output, written, refused, as_json)
@@ -80,7 +82,7 @@ def _is_an_export(output: Path) -> bool:
         if output.suffix.lower() == _VOICE_FILE:
             voice_files.read(output, "cpu")
         else:
-            next(bundles.read(output), None)
+            next(bundle.read(output), None)
     except (OSError, BundleError, VoiceFileError):
         return False
     return True
@@ -88,12 +90,12 @@ def _is_an_export(output: Path) -> bool:
 
 def _found(
     tier: DiskTier, settings: Settings, digests: dict[str, str], model: Model | None
-) -> tuple[list[Voice], dict[str, str]]:
+) -> tuple[list[VoiceEntry], dict[str, str]]:
     """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why.
 
     ``digests``: of the audio, by what the user calls it; of none, everything.
     """
-    found, refused = dict[str, Voice](), dict[str, str]()
+    found, refused = dict[str, VoiceEntry](), dict[str, str]()
     wanted: dict[str, str | None] = {**digests} or {f"the folder {settings.cache_dir}": None}
     for name, digest in wanted.items():
         keys = tier.keys("" if digest is None else voice_prefix(digest))
@@ -101,7 +103,7 @@ def _found(
             raise NotCachedError(f"The folder {settings.cache_dir} has no voices.")
         for key in keys:
             try:
-                voice = bundles.kept(tier, key, settings.signing_key)
+                voice = exchange.read_entry(tier, key, settings.signing_key)
             except EntryError as error:
                 refused[key] = str(error)
                 continue
@@ -115,20 +117,20 @@ def _found(
     return list(found.values()), refused
 
 
-def _write_voice_file(tier: DiskTier, settings: Settings, found: list[Voice], output: Path) -> Voice:
+def _write_voice_file(tier: DiskTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
     """Write what was stored last, where it is one voice of one model."""
     models = sorted({fit.family_name(voice.made_by) for voice in found})
     if len({voice.audio for voice in found}) > 1:
         raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
     if len(models) > 1:
         raise ChatterboxCachedError(f"This voice was prepared by {' and '.join(models)}. Say which with --model.")
-    voice = bundles.kept(tier, found[-1].header.key, settings.signing_key)
-    snapshot = wire.decode(voice.header.key, wire.seal(voice.header, voice.payload))
+    voice = exchange.read_entry(tier, found[-1].header.key, settings.signing_key)
+    snapshot = entry_format.decode(voice.header.key, entry_format.seal(voice.header, voice.payload))
     voice_files.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
     return voice
 
 
-def _report(output: Path, written: list[Voice], refused: dict[str, str], as_json: bool) -> None:
+def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as_json: bool) -> None:
     if as_json:
         rows = [_row(voice) for voice in written]
         print_json({"file": str(output), "bytes": output.stat().st_size, "entries": rows, "refused": refused})
@@ -138,10 +140,16 @@ def _report(output: Path, written: list[Voice], refused: dict[str, str], as_json
         size = output.stat().st_size / 1e6
         print(f"{output}: {count} voice{'s' * (count != 1)} for {models}, {size:.2f} MB")
     for key, reason in refused.items():
-        print(f"not exported: {key.split('/')[1][:12]}: {reason}. Run: chatterbox-cached check", file=sys.stderr)
+        print(f"not exported: {_audio_of(key)[:12]}: {reason}. Run: chatterbox-cached check", file=sys.stderr)
     if refused:
         raise typer.Exit(AMISS)
 
 
-def _row(voice: Voice) -> dict[str, Any]:
+def _row(voice: VoiceEntry) -> dict[str, Any]:
     return {"voice": voice.audio, "model": fit.family_name(voice.made_by), "made_by": voice.made_by}
+
+
+def _audio_of(key: str) -> str:
+    """The digest of the audio in a key; for one that is none, the key itself."""
+    parts = parsed(key)
+    return key if parts is None else parts.audio

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,20 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import account, bundles, fit, voice_files, wire
+from .. import account, fit, voice_files
 from ..account import Batch, VoiceAccount
 from ..audio import AudioIndex
-from ..bundles import TakenIn, Voice
 from ..calls import asked_for
 from ..errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ..families import FAMILIES, named
-from ..identity import Identity, voice_prefix
+from ..identity import Identity
+from ..library import exchange
+from ..library.exchange import TakenIn
 from ..settings import Settings, folder_of
+from ..voice import entry_format
+from ..voice.bundle import VoiceEntry
+from ..voice.key_format import is_sha256, key_of
 from .common import CacheDir, Json, print_json, print_table, settings_for
 from .models import Checkpoint, Device, Model, load, quietly
 from .voices import moved_aside
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="voices.cbv, or voice.pt in Chatterbox's own format.")]
 As = Annotated[
     str | None,
@@ -63,9 +65,9 @@ def command(
         _voice_file(settings, file, audio, (model, device, checkpoint), as_json)
         return
     _refuse_other_files(file)
-    tier = bundles.open_folder(settings, moved_aside)
+    tier = exchange.open_folder(settings, moved_aside)
     try:
-        taken = bundles.take_in(file, tier, settings)
+        taken = exchange.take_in(file, tier, settings)
     finally:
         tier.close()
     makers = {} if model is None else {model.value: _maker(model, device, checkpoint)[1]}
@@ -87,7 +89,7 @@ def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[s
 
 def _digest_of(audio: str) -> str:
     """The SHA-256 of an audio file, which may be given itself: the audio need not be here."""
-    if _SHA256.fullmatch(audio.lower()):
+    if is_sha256(audio.lower()):
         return audio.lower()
     try:
         return AudioIndex().identify(audio).digest
@@ -99,17 +101,17 @@ def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
     snapshot = voice_files.read(file, "cpu")  # before the model is loaded, which takes long
-    tier = bundles.open_folder(settings, moved_aside)
+    tier = exchange.open_folder(settings, moved_aside)
     try:
         voice = _digest_of(audio)
-        prefix = voice_prefix(voice)
         digest, made_by = _maker(*which)
-        tier.put(prefix + digest, wire.encode(prefix + digest, snapshot, settings.signing_key, made_by))
+        key = key_of(voice, digest)
+        tier.put(key, entry_format.encode(key, snapshot, settings.signing_key, made_by))
     finally:
         tier.close()
     _name(settings, voice, Path(audio).absolute())
     if as_json:
-        print_json({"folder": str(settings.cache_dir), "key": prefix + digest, "model": which[0].value})
+        print_json({"folder": str(settings.cache_dir), "key": key, "model": which[0].value})
     else:
         print(f"{audio} is a hit for {which[0].value} from now on, with what {file} holds.")
 
@@ -147,9 +149,9 @@ def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_js
     print(f"{taken.new} new in {settings.cache_dir}{there}{room}.")
 
 
-def _rows(voices: list[Voice], makers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _rows(voices: list[VoiceEntry], makers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """A row for every voice and model: whether it is a hit here, and why not."""
-    here, by_audio = fit.here(), dict[str, list[Voice]]()
+    here, by_audio = fit.here(), dict[str, list[VoiceEntry]]()
     for voice in voices:
         by_audio.setdefault(voice.audio, []).append(voice)
     for audio, entries in by_audio.items():

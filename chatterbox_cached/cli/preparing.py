@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from ..bundles import open_folder
 from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
+from ..library.exchange import open_folder
 from ..settings import Settings
 from ..warming import audio_files
 

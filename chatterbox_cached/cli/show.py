@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..tiers.disk import Stored
+from ..voice import key_format
 from .common import CacheDir, Json, print_json, print_table
 from .figures import counted, length, moment, size, span
 from .voices import Folder, Made, Voice, find, opened, plain
@@ -89,7 +90,8 @@ def _of_voice(data: dict[str, Any], now: float) -> dict[str, str]:
 
 def _of_entry(entry: dict[str, Any]) -> dict[str, str]:
     by = {name: _text(value) for name, value in entry["made_by"].items()}
-    return {"unusable": entry["unusable"] or "", **by, "entry": entry["key"].rpartition("/")[2]}
+    key = key_format.parsed(entry["key"])
+    return {"unusable": entry["unusable"] or "", **by, "entry": key.maker if key else ""}
 
 
 def _text(value: Any) -> str:

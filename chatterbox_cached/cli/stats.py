@@ -8,6 +8,7 @@ from typing import Any
 from .. import account
 from ..account import Account
 from ..settings import folder_of
+from ..voice import key_format
 from .common import CacheDir, Json, print_json, print_table, settings_for
 from .figures import moment
 from .voices import Folder, opened
@@ -35,7 +36,7 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
 
 def _kept(folder: Folder) -> dict[str, int]:
     keys = folder.store.stores.keys()
-    voices = len({key.rpartition("/")[0] for key in keys})
+    voices = len({key_format.prefix_of(key) for key in keys})
     return {"voices": voices, "entries": len(keys), "bytes": folder.store.stores.nbytes()}
 
 

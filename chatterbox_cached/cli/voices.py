@@ -24,9 +24,9 @@ from ..settings import folder_of
 from ..store import VoiceStore
 from ..tiers.disk import Stored
 from ..tiers.folder import refuse_strangers
+from ..voice import key_format
 from .common import settings_for
 
-_KEY = re.compile(r"v\d+/([0-9a-f]{64})/([0-9a-f]{64})")
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 _NO_LIMIT = 2**62  # a program may use the folder with a higher limit than is known here: nothing is to go for it
 _SHOWN = 5
@@ -88,8 +88,8 @@ class Folder:
         """All voices, the one used last first."""
         entries: dict[str, list[Stored]] = {}
         for entry in self.store.listing():
-            if match := _KEY.fullmatch(entry.key):
-                entries.setdefault(match[1], []).append(entry)
+            if key := key_format.parsed(entry.key):
+                entries.setdefault(key.audio, []).append(entry)
         found = [Voice(digest, tuple(its), self.account.voices.get(digest)) for digest, its in entries.items()]
         return sorted(found, key=lambda voice: voice.last_used, reverse=True)
 

@@ -10,9 +10,6 @@ from typing import Protocol, TypeVar
 
 Value = TypeVar("Value")
 
-# A voice is 167 KB. Whatever is much larger is not one, and no memory is given to it.
-MAX_VALUE_BYTES = 16 * 2**20
-
 
 class Tier(Protocol[Value]):
     """A bounded store of values under text keys; safe from any thread.

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..concurrency.forks import RenewedAfterFork, holding, unforked
 from ..errors import EntryError
+from ..voice.key_format import prefix_of
 from . import folder, repair
 from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
 
@@ -147,7 +148,7 @@ class DiskTier(RenewedAfterFork):
         self._cache = None
 
     def _set(self, cache: Any, key: str, value: bytes) -> None:
-        cache.set(key, value, tag=_voice(key))  # what it replaces goes only when this is there for good
+        cache.set(key, value, tag=prefix_of(key))  # what it replaces goes only when this is there for good
         cache.make_youngest(key)
         self._make_room(cache)
 
@@ -276,11 +277,6 @@ class DiskTier(RenewedAfterFork):
             self._cache = None  # first, so that a thread that finds no tables in its place knows why
             if inodes(self._entries)[0] == self._opened[1][0]:  # else another process has already done it
                 set_aside(self._entries)
-
-
-def _voice(key: str) -> str:
-    """The part of a key that all entries of one voice share, up to and with the last slash."""
-    return key[: key.rfind("/") + 1]
 
 
 def _guarded(operation: Callable[[Any], _Result], cache: Any) -> _Result:

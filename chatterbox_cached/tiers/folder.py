@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from ..errors import NetworkFolder, UntrustedFolder
+
 # https://bford.info/cachedir/ : backup programs leave a folder with this tag out.
 _TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of chatterbox-cached: voices that were prepared for Chatterbox TTS.
@@ -13,14 +15,6 @@ _TAG = """Signature: 8a477f597d28d172789f06886806bc55
 """
 _MARKERS = {"CACHEDIR.TAG": _TAG, ".gitignore": "# A cache of chatterbox-cached; not for version control.\n*\n"}
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"})
-
-
-class NetworkFolder(OSError):
-    """The folder is on a network file system, where SQLite's locks can't be relied on."""
-
-
-class UntrustedFolder(OSError):
-    """Somebody else could have put voices into the folder."""
 
 
 def entries_of(root: Path) -> Path:

@@ -19,7 +19,7 @@ import diskcache
 from diskcache.core import MODE_BINARY, UNKNOWN
 
 from ..errors import EntryError
-from .base import MAX_VALUE_BYTES
+from ..voice.entry_format import MOST_BYTES
 
 # Neither through a link nor waiting for whoever writes to a pipe.
 _READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
@@ -66,7 +66,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
         file = _opened(f"{self._directory}{os.sep}{filename}")
         try:
             status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_VALUE_BYTES:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
                 raise EntryError("value is no file of a possible size")
             return os.read(file, status.st_size)
         finally:

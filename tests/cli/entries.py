@@ -9,10 +9,10 @@ from pathlib import Path
 
 from chatterbox_cached import account
 from chatterbox_cached.account import Batch, VoiceAccount
-from chatterbox_cached.identity import digest_of, voice_prefix
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from tests.unit.voices import snapshot
 
 ENGLISH, MULTILINGUAL = "chatterbox.tts.ChatterboxTTS", "chatterbox.mtl_tts.ChatterboxMultilingualTTS"

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache, bundles, fit, voice_files, wire
+from chatterbox_cached import ConditionalCache, fit, voice_files
 from chatterbox_cached.cli import import_
 from chatterbox_cached.cli.models import Model
-from chatterbox_cached.conditionals import equal
-from chatterbox_cached.identity import digest_of, numerics, voice_prefix
+from chatterbox_cached.identity import numerics
+from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.key_format import digest_of, voice_prefix
+from chatterbox_cached.voice.snapshot import equal
 from tests.unit.voices import snapshot
 
 from .conftest import Cli
@@ -52,10 +55,10 @@ def filled(tmp_path: Path) -> Filled:
     """A cache folder with an entry for each name and maker."""
 
     def fill(folder: str, *voices: tuple[str, str]) -> Path:
-        tier = bundles.open_folder(Settings(cache_dir=tmp_path / folder))
+        tier = exchange.open_folder(Settings(cache_dir=tmp_path / folder))
         for seed, (name, maker) in enumerate(voices):
             key = voice_prefix(hashlib.sha256(name.encode()).hexdigest()) + digest_of(maker)
-            tier.put(key, wire.encode(key, snapshot(seed=seed), (), maker))
+            tier.put(key, entry_format.encode(key, snapshot(seed=seed), (), maker))
         tier.close()
         return tmp_path / folder
 
@@ -123,7 +126,7 @@ def test_one_voice_goes_out_in_upstreams_format(cli: Cli, filled: Filled, tmp_pa
 
 def test_what_can_not_be_exported_is_said_and_the_rest_is_exported(cli: Cli, filled: Filled) -> None:
     source = filled("source", ("anna", made_here()), ("ben", made_here()))
-    tier = bundles.open_folder(Settings(cache_dir=source))
+    tier = exchange.open_folder(Settings(cache_dir=source))
     key = voice_prefix(digest("ben")) + digest_of(made_here())
     tier.put(key, (tier.get(key) or b"")[:-1])
     tier.close()

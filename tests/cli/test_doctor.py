@@ -9,9 +9,10 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from chatterbox_cached import bundles, wire
+from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.folder import file_system
+from chatterbox_cached.voice import entry_format
 from tests.unit.voices import snapshot
 
 from .conftest import REPOSITORY, Cli
@@ -25,9 +26,9 @@ def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
 
 def test_a_healthy_installation_is_ready_and_nothing_kept_is_touched(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
-    tier = bundles.open_folder(Settings(cache_dir=folder))
+    tier = exchange.open_folder(Settings(cache_dir=folder))
     key = f"v1/{'ab' * 32}/{'cd' * 32}"
-    tier.put(key, wire.encode(key, snapshot()))
+    tier.put(key, entry_format.encode(key, snapshot()))
     tier.close()
     before = contents(folder)
     # A limit that the folder is over: what is kept must not make room for a scratch entry.

@@ -11,9 +11,10 @@ import librosa
 import pytest
 import typer
 
-from chatterbox_cached import ConditionalCache, wire
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.cli import verify
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.voice import entry_format
 
 
 def test_an_interruption_leaves_it_at_what_was_done_and_says_so(
@@ -32,8 +33,8 @@ def test_an_interruption_leaves_it_at_what_was_done_and_says_so(
     tier = DiskTier(root, 10**9)
     key = tier.keys()[0]
     entry = tier.get(key) or b""
-    header, payload = wire.opened(key, entry)
-    tier.put(key, wire.seal(header, bytes(payload[:-1]) + bytes([payload[-1] ^ 1])))  # the last bit of a number
+    header, payload = entry_format.opened(key, entry)
+    tier.put(key, entry_format.seal(header, bytes(payload[:-1]) + bytes([payload[-1] ^ 1])))  # the last bit of a number
 
     load = librosa.load
 
@@ -52,6 +53,6 @@ def test_an_interruption_leaves_it_at_what_was_done_and_says_so(
     assert (list(found["different"]), found["same"], found["not_reached"]) == ([str(voice)], [], 1)
     assert f"different, and replaced: {voice}" in said.err
     assert said.err.endswith("chatterbox-cached: interrupted; 1 of 2 voices were looked at.\n")
-    assert wire.decode(key, tier.get(key) or b"") is not None
-    assert tier.get(key) != wire.seal(header, bytes(payload[:-1]) + bytes([payload[-1] ^ 1]))
+    assert entry_format.decode(key, tier.get(key) or b"") is not None
+    assert tier.get(key) != entry_format.seal(header, bytes(payload[:-1]) + bytes([payload[-1] ^ 1]))
     tier.close()

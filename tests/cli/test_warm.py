@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached import bundles, rehearsal, wire
+from chatterbox_cached import rehearsal
 from chatterbox_cached.audio import AudioIndex
-from chatterbox_cached.conditionals import equal
+from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.snapshot import equal
 from tests.unit.voices import snapshot
 
 from .conftest import COMMAND, Cli
@@ -69,11 +71,11 @@ def test_verify_finds_what_somebody_changed_and_puts_it_right(
     cli: Cli, stage: dict[str, str], voices: Path, cache_dir: Path, voice: Path
 ) -> None:
     before, key = entries(cache_dir), key_of(cache_dir, voice)
-    header, payload = wire.opened(key, before[key])
+    header, payload = entry_format.opened(key, before[key])
     changed = bytearray(payload)
     changed[-1] ^= 1  # the last bit of a number
     tier = DiskTier(cache_dir, 10**9)
-    tier.put(key, wire.seal(header, bytes(changed)))
+    tier.put(key, entry_format.seal(header, bytes(changed)))
     tier.close()
 
     files = voices / "anna", voices / "other.bin", voices / "missing.wav"
@@ -84,7 +86,7 @@ def test_verify_finds_what_somebody_changed_and_puts_it_right(
     assert found["not_compared"] == [str(voices / "missing.wav")]
     assert "different, and replaced: " in shown.stderr
     after = entries(cache_dir)
-    assert equal(wire.decode(key, after[key]), wire.decode(key, before[key]))
+    assert equal(entry_format.decode(key, after[key]), entry_format.decode(key, before[key]))
 
 
 def test_warming_again_counts_no_hits_and_weights_from_a_folder_are_the_same_model(
@@ -124,7 +126,7 @@ def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(
     tier.close()
     shown = cli("import", file, "--as", voice, "--model", "english", "--cache-dir", cache_dir, **stage)
     assert shown.stdout == f"{voice} is a hit for english from now on, with what {file} holds.\n"
-    assert equal(wire.decode(key, entries(cache_dir)[key]), wire.decode(key, before[key]))
+    assert equal(entry_format.decode(key, entries(cache_dir)[key]), entry_format.decode(key, before[key]))
 
 
 def test_an_import_says_for_sure_what_is_a_hit_when_it_may_load_the_model(
@@ -145,14 +147,14 @@ def test_an_import_says_for_sure_what_is_a_hit_when_it_may_load_the_model(
 
 def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
     """A folder with this entry, and with another voice that a model with other weights made."""
-    from chatterbox_cached.identity import digest_of
+    from chatterbox_cached.voice.key_format import digest_of
 
-    tier = bundles.open_folder(Settings(cache_dir=folder))
+    tier = exchange.open_folder(Settings(cache_dir=folder))
     entry = entries(cache_dir)[key]
     tier.put(key, entry)
-    made_by = json.dumps({**json.loads(wire.header_of(key, entry).made_by), "weights": "other"}, sort_keys=True)
+    made_by = json.dumps({**json.loads(entry_format.header_of(key, entry).made_by), "weights": "other"}, sort_keys=True)
     theirs = f"v1/{'ab' * 32}/{digest_of(made_by)}"
-    tier.put(theirs, wire.encode(theirs, snapshot(), (), made_by))
+    tier.put(theirs, entry_format.encode(theirs, snapshot(), (), made_by))
     tier.close()
 
 
@@ -186,6 +188,6 @@ def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over
     assert before.items() <= after.items()
     assert len(after) - len(before) - prepared in (0, 1)  # one may have been stored just then
     assert 1 <= prepared < len(new)
-    assert all(wire.decode(key, entry) for key, entry in after.items())
+    assert all(entry_format.decode(key, entry) for key, entry in after.items())
     assert "Preparing" in said
     assert re.search(r"\d/8 \d:\d\d:\d\d", said), said  # the time left

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache, rehearsal, wire
-from chatterbox_cached.conditionals import equal
+from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.snapshot import equal
 
 from .conftest import COMMAND, Cli
 from .entries import entries
@@ -56,7 +57,7 @@ def test_two_jobs_make_what_one_makes_and_each_voice_once(
 
     ours, theirs = entries(cache_dir), entries(tmp_path / "alone")
     assert ours.keys() == theirs.keys()
-    assert all(equal(wire.decode(key, ours[key]), wire.decode(key, theirs[key])) for key in ours)
+    assert all(equal(entry_format.decode(key, ours[key]), entry_format.decode(key, theirs[key])) for key in ours)
     counted = json.loads(cli("stats", "--json", "--cache-dir", cache_dir).stdout)
     assert counted["totals"]["misses"] == 4 + 1  # upstream was asked for the bad one, too
 
@@ -96,7 +97,7 @@ def test_an_interruption_keeps_what_is_done_and_leaves_no_process(
     assert before.items() <= after.items()
     assert 0 <= len(after) - kept(out) <= 2  # each of them may have stored one just then
     assert len(before) < len(after) < 12
-    assert all(wire.decode(key, entry) for key, entry in after.items())
+    assert all(entry_format.decode(key, entry) for key, entry in after.items())
 
 
 def kept(out: str) -> int:

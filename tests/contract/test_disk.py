@@ -18,10 +18,10 @@ import diskcache
 import pytest
 
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers.base import MAX_VALUE_BYTES
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
 from chatterbox_cached.tiers.strict_disk import StrictDisk
+from chatterbox_cached.voice.entry_format import MOST_BYTES
 from tests.unit.forks import in_a_fork
 
 KEY = "v1/voice/rest"
@@ -415,7 +415,7 @@ def test_a_value_file_that_is_a_fifo_is_not_waited_for(tier: DiskTier, root: Pat
 def test_a_value_that_is_too_large_to_be_a_voice_is_refused(tier: DiskTier, root: Path) -> None:
     tier.put(KEY, b"value")
     (stored,) = value_files(root)
-    os.truncate(stored, MAX_VALUE_BYTES + 1)
+    os.truncate(stored, MOST_BYTES + 1)
     assert_refused(tier)
 
 

@@ -17,9 +17,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from chatterbox_cached import wire
-from chatterbox_cached.identity import SCHEMA
 from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.key_format import SCHEMA
 from tests.faults.locks import locked_database
 
 PREFIX = 86  # bytes before an entry's header
@@ -53,7 +53,7 @@ def rewritten(folder: Path, change: Callable[[bytes], bytes]) -> None:
 def redigested(entry: bytes) -> bytes:
     """With the right digest over whatever else is in it."""
     prefix, content = entry[: PREFIX - 32], entry[PREFIX:]
-    return prefix + wire._sha256(prefix, content) + content
+    return prefix + entry_format._sha256(prefix, content) + content
 
 
 def _cut(length: Callable[[bytes], int]) -> Callable[[Path], Iterator[None]]:

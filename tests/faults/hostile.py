@@ -23,12 +23,13 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from chatterbox_cached import voice_files, wire
+from chatterbox_cached import voice_files
 from chatterbox_cached.errors import ChatterboxCachedError
-from chatterbox_cached.identity import digest_of
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.key_format import digest_of
 from tests.faults.readers import LOOKS, PREFIX, verb
 from tests.unit.voices import live, snapshot
 
@@ -47,7 +48,7 @@ def signed(header: bytes, payload: bytes, lengths: tuple[int, int] | None = None
 
 
 def header_for(key: str, **changes: Any) -> bytes:
-    entry = wire.encode(key, snapshot())
+    entry = entry_format.encode(key, snapshot())
     header = json.loads(entry[86 : 86 + struct.unpack_from("<8sHIQ", entry)[2]])
     return json.dumps({**header, **changes}).encode()
 
@@ -66,14 +67,14 @@ def with_field(name: str, value: torch.Tensor | None) -> Callable[[str], bytes]:
     """An entry that is right in every other way."""
     part, _, field = name.partition(".")
     made = snapshot()
-    changed = {"t3": dict(made.t3), "gen": dict(made.gen)}
+    changed = {part: dict(fields) for part, fields in made.parts.items()}
     changed[part][field] = value
-    return lambda key: wire.encode(key, type(made)(changed["t3"], changed["gen"], 1.0))
+    return lambda key: entry_format.encode(key, type(made)(changed, 1.0))
 
 
 def a_voice(key: str, **changes: Any) -> bytes:
     """An entry that is right but for its header."""
-    return signed(header_for(key, **changes), wire.encode(key, snapshot())[86 + len(header_for(key)) :])
+    return signed(header_for(key, **changes), entry_format.encode(key, snapshot())[86 + len(header_for(key)) :])
 
 
 def with_payload(payload: bytes, **changes: Any) -> Callable[[str], bytes]:
@@ -116,7 +117,7 @@ ENTRIES: dict[str, Callable[[str], bytes]] = {
     "a field that upstream does not have": with_field("gen.further", torch.ones(3)),
     "an empty field that upstream does not have": with_field("gen.further", None),
     "a field too few": with_payload(
-        wire.encode("", snapshot())[86 + len(header_for("")) :],
+        entry_format.encode("", snapshot())[86 + len(header_for("")) :],
         fields=[name for name in snapshot().names() if name != "gen.prompt_feat_len"],
     ),
     "a token beyond the vocabulary": with_field("t3.cond_prompt_speech_tokens", torch.tensor([[6561]])),
@@ -222,7 +223,7 @@ def write(folder: Path) -> None:
         tier.put(key_of(number), make(key_of(number)))
     for made_by in MAKERS.values():
         key = PREFIX + digest_of(made_by)
-        tier.put(key, wire.encode(key, snapshot(), made_by=made_by))
+        tier.put(key, entry_format.encode(key, snapshot(), made_by=made_by))
     tier.close()
     shutil.copytree(folder / "cache", folder / "mended")
     for number, make_file in enumerate(VOICE_FILES.values()):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chatterbox_cached import bundles
 from chatterbox_cached.cli.app import app
 from chatterbox_cached.errors import EntryError
+from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 
@@ -52,7 +52,7 @@ def verb(*arguments: str) -> Callable[[Path], str]:
 
 def _kept(store: VoiceStore, key: str) -> Any:
     assert store._disk is not None
-    return bundles.kept(store._disk, key, ()).header
+    return exchange.read_entry(store._disk, key, ()).header
 
 
 LOOKS: dict[str, Callable[[Path], str]] = {

@@ -18,12 +18,12 @@ import pytest
 import torch
 
 from chatterbox_cached import conditionals
-from chatterbox_cached.conditionals import Snapshot
 from chatterbox_cached.settings import Settings, with_user_folder
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers import disk
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.voice.snapshot import Snapshot
 from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
 from tests.tally import tried
 from tests.unit.forks import in_a_fork

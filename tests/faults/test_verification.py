@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from chatterbox_cached import CacheWarning, ConditionalCache, wire
-from chatterbox_cached.conditionals import Snapshot, differing
+from chatterbox_cached import CacheWarning, ConditionalCache
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.snapshot import differing
 from tests.faults.scenery import ended_well, voices
 from tests.faults.scenery import forked as in_a_child
 from tests.faults.stage import Stage
 from tests.support import assert_same_conditionals
-from tests.unit.voices import snapshot
+from tests.unit.voices import snapshot, with_field
 
 SHARE, HITS, LIVES = 0.1, 5, 300
 
@@ -29,6 +30,19 @@ def upstreams(english: Any, voice: Path) -> Any:
     return english.conds
 
 
+def failing_embed_ref(model: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Upstream fails once this is set; its code is the same before and after."""
+    fails, whole = threading.Event(), type(model.s3gen).embed_ref
+
+    def embed_ref(*args: Any, **kwargs: Any) -> Any:
+        if fails.is_set():
+            raise RuntimeError("no memory left")
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(type(model.s3gen), "embed_ref", embed_ref)
+    return fails
+
+
 def make_wrong(cache: ConditionalCache, where: str = "everywhere") -> None:
     """One bit of one number in the embedding, in memory and on disk, or in one of them."""
     store = cache._store
@@ -37,10 +51,10 @@ def make_wrong(cache: ConditionalCache, where: str = "everywhere") -> None:
     assert kept is not None
     embedding = kept.tensors()["gen.embedding"].clone()
     embedding[0, 0] = torch.nextafter(embedding[0, 0], torch.tensor(float("inf")))
-    wrong = Snapshot(kept.t3, {**kept.gen, "embedding": embedding}, kept.prepare_seconds)
+    wrong = with_field(kept, "gen.embedding", embedding)
     key, _, device = found.rpartition("@")
     if where == "on disk":
-        store.stores.put(key, wire.encode(key, wrong))
+        store.stores.put(key, entry_format.encode(key, wrong))
     else:
         store.keep(key, device, wrong, durable=where == "everywhere")
 
@@ -72,11 +86,10 @@ def test_a_wrong_entry_is_noticed_and_replaced(
 
 
 def test_the_share_of_hits_is_kept_to(english: Any, voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = ConditionalCache(verify=0.25)
+    cache, prepared, whole = ConditionalCache(verify=0.25), list[int](), type(english.s3gen).embed_ref
+    monkeypatch.setattr(type(english.s3gen), "embed_ref", lambda *a, **k: prepared.append(1) or whole(*a, **k))
     cache.get_or_prepare(english, voice)
-    prepared: list[Any] = []
-    whole = english.s3gen.embed_ref
-    monkeypatch.setattr(english.s3gen, "embed_ref", lambda *a, **k: prepared.append(1) or whole(*a, **k))
+    prepared.clear()
     states = torch.random.get_rng_state(), random.getstate()
     for _ in range(8):
         cache.get_or_prepare(english, voice)
@@ -129,13 +142,9 @@ def test_without_the_setting_nothing_is_prepared_again(english: Any, voice: Path
 def test_an_upstream_that_fails_leaves_the_hit(
     english: Any, voice: Path, upstreams: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = ConditionalCache(verify=1)
+    cache, fails = ConditionalCache(verify=1), failing_embed_ref(english, monkeypatch)
     cache.get_or_prepare(english, voice)
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no memory left")
-
-    monkeypatch.setattr(english.s3gen, "embed_ref", fails)
+    fails.set()
     with pytest.warns(CacheWarning, match="verification"):
         assert_same_conditionals(cache.get_or_prepare(english, voice), upstreams)
 
@@ -182,14 +191,10 @@ def test_a_request_finds_what_is_wrong_wherever_it_is(
 def test_a_request_leaves_what_is_near_where_nothing_can_be_compared(
     english: Any, voice: Path, upstreams: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = ConditionalCache(tmp_path / "voices")
+    cache, fails = ConditionalCache(tmp_path / "voices"), failing_embed_ref(english, monkeypatch)
     cache.get_or_prepare(english, voice)
     make_wrong(cache, "on disk")
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no memory left")
-
-    monkeypatch.setattr(english.s3gen, "embed_ref", fails)
+    fails.set()
     with pytest.warns(CacheWarning, match="verification"):
         report = cache.verify(english, [voice])
     assert report.not_compared == (str(voice),)
@@ -200,4 +205,4 @@ def test_the_fields_that_differ_are_named() -> None:
     one, other = snapshot(), snapshot(seed=1)
     assert differing(one, snapshot()) == ()
     assert "gen.prompt_feat" in differing(one, other)
-    assert differing(one, replace(one, gen={**one.gen, "embedding": None})) == ("gen.embedding",)
+    assert differing(one, with_field(one, "gen.embedding", None)) == ("gen.embedding",)

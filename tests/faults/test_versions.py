@@ -15,7 +15,7 @@ from tests.faults.scenery import SECONDS, ended_well, forked, voices
 from tests.faults.stage import Stage
 from tests.support import assert_same_conditionals
 
-KNOW_THE_SCHEMA = ("identity", "store", "wire")
+KNOW_THE_SCHEMA = ("key_format", "entry_format")
 
 
 def test_each_version_reads_its_own_entries_and_leaves_the_others_alone(
@@ -26,7 +26,7 @@ def test_each_version_reads_its_own_entries_and_leaves_the_others_alone(
     expected = this.get_or_prepare(english, voice)
     with monkeypatch.context() as another_version:
         for module in KNOW_THE_SCHEMA:
-            another_version.setattr(f"chatterbox_cached.{module}.SCHEMA", 2)
+            another_version.setattr(f"chatterbox_cached.voice.{module}.SCHEMA", 2)
         that = ConditionalCache(folder)
         assert_same_conditionals(that.get_or_prepare(english, voice), expected)
         that.clear_memory()
@@ -50,7 +50,7 @@ def two_versions_at_work(folder: Path) -> Any:
 
     def become(version: int) -> None:
         for module in KNOW_THE_SCHEMA:
-            importlib.import_module(f"chatterbox_cached.{module}").SCHEMA = version
+            importlib.import_module(f"chatterbox_cached.voice.{module}").SCHEMA = version
         tts.voice_of = lambda content: plain(content) + version
 
     def work(version: int) -> None:

@@ -13,25 +13,26 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["chatterbox_cached", "safetensors", "json"]):
-    from chatterbox_cached import wire
     from chatterbox_cached.errors import EntryError, Unidentifiable
-    from chatterbox_cached.expected import flaw
-    from chatterbox_cached.identity import SCHEMA, Identity, _arguments
+    from chatterbox_cached.identity import Identity, _arguments
+    from chatterbox_cached.voice import entry_format
+    from chatterbox_cached.voice.fields import flaw
+    from chatterbox_cached.voice.key_format import SCHEMA
 
 import contextlib
 
-from tests.unit.test_wire import ENTRY, KEY
+from tests.unit.test_entry_format import ENTRY, KEY
 
 
 def read(entry: bytes) -> None:
     with contextlib.suppress(EntryError):
-        flaw(wire.decode(KEY, entry).tensors())
+        flaw(entry_format.decode(KEY, entry).tensors())
 
 
 def sealed(header: bytes, payload: bytes) -> bytes:
-    lengths = wire._LENGTHS.pack(wire.MAGIC, SCHEMA, len(header), len(payload))
+    lengths = entry_format._LENGTHS.pack(entry_format.MAGIC, SCHEMA, len(header), len(payload))
     signature = bytes(32)
-    return b"".join((lengths, signature, wire._sha256(lengths, signature, header, payload), header, payload))
+    return b"".join((lengths, signature, entry_format._sha256(lengths, signature, header, payload), header, payload))
 
 
 def one_input(data: bytes) -> None:
@@ -52,7 +53,7 @@ def one_input(data: bytes) -> None:
         read(data)
 
 
-HEADER, PAYLOAD = map(bytes, wire._verified(memoryview(ENTRY), ()))
+HEADER, PAYLOAD = map(bytes, entry_format._verified(memoryview(ENTRY), ()))
 SEEDS = (ENTRY, b"h" + HEADER + b"\n" + PAYLOAD, b"p" + PAYLOAD, b"kvoice.wav")
 
 

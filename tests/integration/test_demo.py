@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -18,8 +17,11 @@ import typer
 from huggingface_hub import constants
 
 import chatterbox_cached
-from chatterbox_cached import conditionals, demo, wire
+from chatterbox_cached import conditionals, demo
 from chatterbox_cached.cli.demo import command
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.snapshot import Snapshot
+from tests.unit.voices import with_field
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,13 +87,13 @@ def test_a_disk_tier_that_changes_the_sound_fails_the_demo(
     run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the voice that is made up where none is given."""
-    decode = wire.decode
+    decode = entry_format.decode
 
-    def spoilt(*args: Any) -> conditionals.Snapshot:
+    def spoilt(*args: Any) -> Snapshot:
         snapshot = decode(*args)
-        return dataclasses.replace(snapshot, gen={**snapshot.gen, "embedding": torch.zeros(1, 192)})
+        return with_field(snapshot, "gen.embedding", torch.zeros(1, 192))
 
-    monkeypatch.setattr(wire, "decode", spoilt)
+    monkeypatch.setattr(entry_format, "decode", spoilt)
     monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:1])
     assert run(None) == 1
     output = capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 
 import chatterbox_cached
 from chatterbox_cached.errors import ExaggerationMismatchError
-from chatterbox_cached.tracebacks import INSIDE
+from chatterbox_cached.notices import _inside
 
 
 def frames_of(call: Callable[[], object], error: type[Exception]) -> list[tuple[str, str]]:
@@ -22,7 +22,7 @@ def frames_of(call: Callable[[], object], error: type[Exception]) -> list[tuple[
 
 
 def ours(frames: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [frame for frame in frames if frame[0].startswith(INSIDE)]
+    return [frame for frame in frames if frame[0].startswith(_inside())]
 
 
 @pytest.mark.parametrize("method", ["prepare_conditionals", "generate"])

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache, rehearsal
-from chatterbox_cached.conditionals import Snapshot
+from chatterbox_cached.voice.snapshot import Snapshot
 from tests.support import assert_same_conditionals, speak
+from tests.unit.voices import copy_of
 
 
 @pytest.fixture(params=("english", "multilingual"))
@@ -182,11 +183,11 @@ def test_a_kept_voice_costs_a_quarter_of_a_megabyte_where_upstreams_costs_hundre
     assert isinstance(snapshot, Snapshot)
     before, kept = _in_use(), []
     for number in range(200):
-        cache._store.memory.put(f"copy {number}", Snapshot(_copied(snapshot.t3), _copied(snapshot.gen), 1.0))
+        cache._store.memory.put(f"copy {number}", copy_of(snapshot))
         kept.append(cache._store.memory.get(f"copy {number}"))
     assert (_in_use() - before) / len(kept) < 0.25e6
     assert snapshot.nbytes < 0.25e6
 
 
-def _copied(fields: Any) -> Any:
+def copied(fields: Any) -> Any:
     return {name: None if tensor is None else tensor.clone() for name, tensor in fields.items()}

@@ -16,7 +16,8 @@ import torch
 
 from chatterbox_cached import fingerprint, identity
 from chatterbox_cached.errors import Unidentifiable
-from chatterbox_cached.identity import Identity, chatterbox_version, voice_prefix
+from chatterbox_cached.identity import Identity, chatterbox_version
+from chatterbox_cached.voice.key_format import SCHEMA, voice_prefix
 from tests.unit.models import FAMILY, FakeTTS
 
 
@@ -73,7 +74,7 @@ def test_the_same_call_has_the_same_key(clip: Path) -> None:
 def test_a_key_has_the_form_that_is_written_down(clip: Path) -> None:
     key = Identity().key(FakeTTS(), FAMILY, clip, {})
     schema, voice, rest = key.text.split("/")
-    assert schema == f"v{identity.SCHEMA}"
+    assert schema == f"v{SCHEMA}"
     assert voice == key.audio.digest
     assert len(rest) == 64
     assert set(rest) <= set("0123456789abcdef")

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from chatterbox_cached import archives, voice_files
-from chatterbox_cached.conditionals import equal
 from chatterbox_cached.errors import Unidentifiable, VoiceFileError
+from chatterbox_cached.voice.snapshot import equal
 from tests.unit.voices import EXAGGERATION, T3Cond, live, snapshot
 
 
@@ -60,7 +60,7 @@ def test_a_file_that_was_saved_after_a_generation_is_restored(path: Path) -> Non
     torch.save(used, path)
     restored = voice_files.read(path, "cpu")
     assert equal(restored, snapshot())
-    assert "cond_prompt_speech_emb" not in restored.t3
+    assert "t3.cond_prompt_speech_emb" not in restored.names()
     assert restored.tensors()["gen.prompt_token"].dtype == torch.int64
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -12,8 +12,8 @@ from unittest.mock import patch
 import torch
 
 from chatterbox_cached import conditionals
-from chatterbox_cached.conditionals import Snapshot
 from chatterbox_cached.families import Family
+from chatterbox_cached.voice.snapshot import Snapshot, copied
 
 FAMILY = Family("fake", "tests.unit.fake_chatterbox", "FakeTTS")
 EXAGGERATION = 0.7
@@ -58,6 +58,17 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
 def snapshot(*, seed: int = 0, prepare_seconds: float = 1.5) -> Snapshot:
     """A snapshot of ``live()``."""
     return conditionals.take(live(seed=seed), conditionals.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds)
+
+
+def with_field(kept: Snapshot, name: str, value: torch.Tensor | None) -> Snapshot:
+    """The same snapshot with another value in the field of this dotted name."""
+    part, _, field = name.partition(".")
+    return replace(kept, parts={**kept.parts, part: {**kept.parts[part], field: value}})
+
+
+def copy_of(kept: Snapshot) -> Snapshot:
+    """The same snapshot in memory of its own."""
+    return replace(kept, parts={part: copied(fields) for part, fields in kept.parts.items()})
 
 
 @contextmanager

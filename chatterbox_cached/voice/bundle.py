@@ -7,45 +7,40 @@ and no path in it is used.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import plain_zip, wire
-from .errors import BundleError, EntryError
-from .expected import flaw
-from .identity import SCHEMA, digest_of
-from .settings import Settings, folder_of
-from .tiers.base import MAX_VALUE_BYTES
-from .tiers.disk import DiskTier
+from ..errors import BundleError, EntryError
+from . import entry_format, key_format, plain_zip
+from .fields import flaw
+from .key_format import SCHEMA, KeyParts, digest_of, is_sha256
 
 FORMAT = "voices of chatterbox-cached"
 VERSION = 1
 MOST_VOICES = 10_000
 MOST_OF_MANIFEST = 2**23
 _MANIFEST = "manifest.json"
-_KEY = re.compile(rf"v{SCHEMA}/[0-9a-f]{{64}}/[0-9a-f]{{64}}")
-_HEX = re.compile(r"[0-9a-f]{64}")
 # What a bundle must say of the model that made a voice, since it is compared and shown.
 _SAYS = {"class": str, "chatterbox": str, "libraries": dict, "numerics": list, "device": str, "weights": str}
 
 
-class Voice(NamedTuple):
+class VoiceEntry(NamedTuple):
     """One entry: what it says of itself, and its tensors as safetensors."""
 
-    header: wire.Header
+    header: entry_format.Header
     payload: bytes
 
     @property
     def audio(self) -> str:
         """The SHA-256 of the reference audio, in hex."""
-        return self.header.key.split("/")[1]
+        parts = key_format.parsed(self.header.key)
+        assert parts is not None, "checked by check_entry"
+        return parts.audio
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -56,44 +51,12 @@ class Voice(NamedTuple):
 class _Stated(NamedTuple):
     """What the manifest says of one voice."""
 
-    header: wire.Header
+    header: entry_format.Header
     size: int
     sha256: str
 
 
-def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> DiskTier:
-    """The entries on disk; ``was_set_aside`` is told when a malformed index was moved aside.
-
-    Raises NotCachedError where there is no cache folder, OSError where it can't be used.
-    """
-    root = folder_of(settings)
-    tier = DiskTier(root, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
-    if root.exists():
-        tier.open()
-    return tier
-
-
-def kept(tier: DiskTier, key: str, signing_keys: Sequence[bytes]) -> Voice:
-    """The entry under ``key``, checked. Raises EntryError where it is not, or no longer, one of ours."""
-    entry = tier.get(key)
-    if entry is None:
-        raise EntryError("entry is gone")
-    header, payload = wire.opened(key, entry, signing_keys)
-    voice = Voice(header, bytes(payload))
-    _check(voice)
-    return voice
-
-
-def keep(tier: DiskTier, voice: Voice, signing_keys: Sequence[bytes]) -> bool:
-    """Store a voice, signed with one's own key; False where the same one is there already, which is left alone."""
-    with contextlib.suppress(EntryError):
-        kept(tier, voice.header.key, signing_keys)
-        return False
-    tier.put(voice.header.key, wire.seal(voice.header, voice.payload, signing_keys))
-    return True
-
-
-def write(path: Path, keys: Sequence[str], get: Callable[[str], Voice]) -> list[Voice]:
+def write(path: Path, keys: Sequence[str], get: Callable[[str], VoiceEntry]) -> list[VoiceEntry]:
     """Write the entries with these keys to ``path``, whole or not at all; ``get`` is called twice for each.
 
     So no more than one is in memory at a time. Returns what was written, without the tensors. Raises BundleError when
@@ -117,10 +80,10 @@ def write(path: Path, keys: Sequence[str], get: Callable[[str], Voice]) -> list[
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return [Voice(one.header, b"") for one in stated]
+    return [VoiceEntry(one.header, b"") for one in stated]
 
 
-def read(path: Path) -> Iterator[Voice]:
+def read(path: Path) -> Iterator[VoiceEntry]:
     """The voices in a bundle, one at a time, each as the manifest says and such as upstream makes them.
 
     Raises OSError when it can't be read, BundleError when it is no bundle or anything in it is not as it should be. The
@@ -130,48 +93,17 @@ def read(path: Path) -> Iterator[Voice]:
         archive = plain_zip.Reader(file)
         try:
             for number, one in enumerate(_understood(archive.part(_MANIFEST, MOST_OF_MANIFEST))):
-                voice = Voice(one.header, archive.part(_name(number), min(one.size, MAX_VALUE_BYTES)))
+                voice = VoiceEntry(one.header, archive.part(_name(number), min(one.size, entry_format.MOST_BYTES)))
                 if _stated(voice) != one:
                     raise BundleError(f"{_name(number)} is damaged")
-                _check(voice)
+                check_entry(voice)
                 yield voice
             archive.end()
         except (BundleError, EntryError) as error:
             raise BundleError(f"{path} can't be imported, and nothing of it was: {error}.") from error
 
 
-class TakenIn(NamedTuple):
-    """What came of an import: all voices of the bundle, without their tensors, and how many of them were new.
-
-    ``made_room`` is how many older entries had to go for them.
-    """
-
-    voices: list[Voice]
-    new: int
-    made_room: int
-
-
-def take_in(path: Path, tier: DiskTier, settings: Settings) -> TakenIn:
-    """Keep all voices of a bundle, once all of it has been checked. What is there already stays as it is.
-
-    Raises what ``read`` raises, BundleError when the bundle is larger than the folder may be, and OSError or
-    sqlite3.Error when the folder can't be written.
-    """
-    voices, size = [], 0
-    for voice in read(path):
-        size += len(wire.seal(voice.header, voice.payload))
-        voices.append(voice._replace(payload=b""))
-    if size > settings.size_limit:
-        raise BundleError(
-            f"{path} holds {size} bytes, and the cache folder may have {settings.size_limit}. Set a larger"
-            " CHATTERBOX_CACHED_SIZE_LIMIT."
-        )
-    before = tier.keys()
-    new = sum(keep(tier, voice, settings.signing_key) for voice in read(path))
-    return TakenIn(voices, new, len(set(before) - set(tier.keys())))
-
-
-def _stated(voice: Voice) -> _Stated:
+def _stated(voice: VoiceEntry) -> _Stated:
     return _Stated(voice.header, len(voice.payload), hashlib.sha256(voice.payload).hexdigest())
 
 
@@ -179,16 +111,16 @@ def _name(number: int) -> str:
     return f"{number:04}.safetensors"
 
 
-def _check(voice: Voice) -> None:
-    """Raise EntryError unless this is a voice that a model may be given, made by whom its key says."""
-    header = voice.header
-    if _KEY.fullmatch(header.key) is None or digest_of(header.made_by) != header.key.rpartition("/")[2]:
+def check_entry(voice: VoiceEntry) -> None:
+    """Raise EntryError unless this is a voice that a model may be given, made by what its key says."""
+    header, key = voice.header, _key_of_ours(voice.header.key)
+    if key is None or digest_of(header.made_by) != key.maker:
         raise EntryError("entry does not say what made it")
     try:
         _maker(json.loads(header.made_by))
     except Exception as error:  # whatever a parser makes of it
         raise EntryError("entry does not say what made it") from error
-    snapshot = wire.decode(header.key, wire.seal(header, voice.payload))
+    snapshot = entry_format.decode(header.key, entry_format.seal(header, voice.payload))
     if (said := flaw(snapshot.tensors())) is not None:
         raise EntryError(f"entry is no voice: {said}")
 
@@ -225,10 +157,15 @@ def _understood(manifest: bytes) -> list[_Stated]:
 
 
 def _one_stated(said: dict[str, Any], made_by: dict[str, str]) -> _Stated:
-    size, sha256, key = said.pop("bytes"), said.pop("sha256"), said["key"]
-    if not (_KEY.fullmatch(key) and _HEX.fullmatch(sha256) and type(size) is int and 0 <= size <= MAX_VALUE_BYTES):
+    size, sha256, key = said.pop("bytes"), said.pop("sha256"), _key_of_ours(said["key"])
+    if key is None or not (is_sha256(sha256) and type(size) is int and 0 <= size <= entry_format.MOST_BYTES):
         raise BundleError("its manifest names an impossible voice")
-    return _Stated(wire.Header(made_by=made_by[key.rpartition("/")[2]], **said), size, sha256)
+    return _Stated(entry_format.Header(made_by=made_by[key.maker], **said), size, sha256)
+
+
+def _key_of_ours(key: str) -> KeyParts | None:
+    parts = key_format.parsed(key)
+    return parts if parts is not None and parts.schema == SCHEMA else None
 
 
 def _maker(said: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Whether fields are such as upstream makes them, before they reach a model.
+"""The fields of a voice, and whether some are such as upstream makes them, before they reach a model.
 
 What a model makes of other shapes, of NaN or of tokens beyond its vocabulary is its own affair: an error in the middle
 of a generation at best, and a process whose GPU is lost at worst.
@@ -7,14 +7,41 @@ of a generation at best, and a process whose GPU is lost at worst.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from .families import FIELDS, Field
-from .layout import in_memory_order
 
 if TYPE_CHECKING:
     import torch
+
+# The most speech tokens, or mel frames, that any field can have: far more than the longest prompt makes (500 frames).
+_MOST = 2**16
+_SPEECH_TOKENS = 6561  # S3's vocabulary; a larger number is an index out of range, which on a GPU ends the process
+
+
+@dataclass(frozen=True)
+class Field:
+    """What upstream makes of one field of its conditionals: ``shape`` as (least, most) per axis.
+
+    ``below`` is set for whole numbers from 0 to less than that; the others are finite floats of any precision.
+    """
+
+    shape: tuple[tuple[int, int], ...]
+    below: int | None = None
+
+
+# A voice has these and no others, whatever the family; None for those that upstream leaves empty. What it names besides
+# is no part of a voice (cond_prompt_speech_emb, emotion_adv).
+FIELDS: Mapping[str, Field | None] = {
+    "t3.speaker_emb": Field(((1, 1), (256, 256))),
+    "t3.clap_emb": None,
+    "t3.cond_prompt_speech_tokens": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
+    "gen.prompt_token": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
+    "gen.prompt_token_len": Field(((1, 1),), below=_MOST + 1),
+    "gen.prompt_feat": Field(((1, 1), (0, _MOST), (80, 80))),
+    "gen.prompt_feat_len": None,
+    "gen.embedding": Field(((1, 1), (192, 192))),
+}
 
 
 def flaw(fields: Mapping[str, Any]) -> str | None:
@@ -83,3 +110,13 @@ def _floats() -> tuple[torch.dtype, ...]:
     import torch
 
     return torch.float32, torch.float16, torch.bfloat16, torch.float64
+
+
+def axes_in_memory(strides: Sequence[int]) -> list[int]:
+    """The axes in the order in which they lie in memory, the slowest first."""
+    return sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis))
+
+
+def in_memory_order(tensor: torch.Tensor) -> torch.Tensor:
+    """The same tensor with its axes in that order, so that whoever goes through all of it need not jump about."""
+    return tensor.permute(axes_in_memory(tensor.stride()))

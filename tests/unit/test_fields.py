@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached.expected import flaw, flaw_of_form
-from chatterbox_cached.families import FIELDS
+from chatterbox_cached.voice.fields import FIELDS, flaw, flaw_of_form
 from tests.unit.voices import snapshot
 
 

@@ -15,16 +15,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatterbox_cached import wire
-from chatterbox_cached.conditionals import Snapshot, equal
 from chatterbox_cached.errors import EntryError, SignatureError
-from chatterbox_cached.families import FIELDS
-from chatterbox_cached.tiers.base import MAX_VALUE_BYTES
+from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.entry_format import MOST_BYTES
+from chatterbox_cached.voice.fields import FIELDS
+from chatterbox_cached.voice.snapshot import Snapshot, equal
 from tests.tally import tried
 from tests.unit.voices import snapshot
 
 KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
-ENTRY = wire.encode(KEY, snapshot())
+ENTRY = entry_format.encode(KEY, snapshot())
 
 
 def signed(header: bytes, payload: bytes, *, magic: bytes = b"CBXVOICE", schema: int = 1) -> bytes:
@@ -40,11 +40,10 @@ def taken_apart(entry: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def test_a_snapshot_comes_back_the_same() -> None:
-    kept, again = snapshot(), wire.decode(KEY, ENTRY)
+    kept, again = snapshot(), entry_format.decode(KEY, ENTRY)
     assert equal(kept, again)
     assert again.prepare_seconds == kept.prepare_seconds
-    assert list(again.t3) == list(kept.t3)
-    assert list(again.gen) == list(kept.gen)
+    assert again.names() == kept.names()
 
 
 def test_the_format_is_the_one_written_down() -> None:
@@ -55,13 +54,13 @@ def test_the_format_is_the_one_written_down() -> None:
 
 
 def test_equal_snapshots_make_equal_entries() -> None:
-    assert wire.encode(KEY, snapshot()) == ENTRY
-    assert wire.encode(KEY, wire.decode(KEY, ENTRY)) == ENTRY
+    assert entry_format.encode(KEY, snapshot()) == ENTRY
+    assert entry_format.encode(KEY, entry_format.decode(KEY, ENTRY)) == ENTRY
 
 
 def test_a_decoded_snapshot_shares_nothing_with_the_entry() -> None:
     entry = bytearray(ENTRY)
-    again = wire.decode(KEY, entry)
+    again = entry_format.decode(KEY, entry)
     entry[-200:] = bytes(200)
     assert equal(again, snapshot())
 
@@ -102,10 +101,10 @@ def test_every_dtype_shape_and_layout_comes_back_the_same(
     for field, value in fields.items():
         part, _, name = field.partition(".")
         parts[part][name] = value
-    kept = Snapshot(parts["t3"], parts["gen"], 0.0)
-    again = wire.decode(KEY, wire.encode(KEY, replace(kept, prepare_seconds=prepare_seconds)))
+    kept = Snapshot(parts, 0.0)
+    again = entry_format.decode(KEY, entry_format.encode(KEY, replace(kept, prepare_seconds=prepare_seconds)))
     assert again.prepare_seconds == prepare_seconds
-    for got_part, part_fields in ((again.t3, parts["t3"]), (again.gen, parts["gen"])):
+    for got_part, part_fields in ((again.parts[part], parts[part]) for part in parts):
         assert got_part.keys() == part_fields.keys()
         for name, tensor in part_fields.items():
             got = got_part[name]
@@ -122,7 +121,7 @@ def test_every_dtype_shape_and_layout_comes_back_the_same(
 def test_a_truncated_entry_is_absent(length: int) -> None:
     tried("lengths to which an entry was cut")
     with pytest.raises(EntryError):
-        wire.decode(KEY, ENTRY[:length])
+        entry_format.decode(KEY, ENTRY[:length])
 
 
 @given(st.integers(0, len(ENTRY) * 8 - 1))
@@ -131,7 +130,7 @@ def test_an_entry_with_a_flipped_bit_is_absent(place: int) -> None:
     damaged = bytearray(ENTRY)
     damaged[place // 8] ^= 1 << place % 8
     with pytest.raises(EntryError):
-        wire.decode(KEY, bytes(damaged))
+        entry_format.decode(KEY, bytes(damaged))
 
 
 def test_every_bit_of_the_prefix_counts() -> None:
@@ -140,25 +139,25 @@ def test_every_bit_of_the_prefix_counts() -> None:
         damaged = bytearray(ENTRY)
         damaged[place // 8] ^= 1 << place % 8
         with pytest.raises(EntryError):
-            wire.decode(KEY, bytes(damaged))
+            entry_format.decode(KEY, bytes(damaged))
 
 
 @given(st.binary(min_size=1, max_size=100))
 def test_an_entry_with_bytes_after_it_is_absent(more: bytes) -> None:
     with pytest.raises(EntryError):
-        wire.decode(KEY, ENTRY + more)
+        entry_format.decode(KEY, ENTRY + more)
 
 
 @given(st.binary(max_size=300), st.booleans())
 def test_arbitrary_bytes_are_absent(data: bytes, after_the_magic: bool) -> None:
     with pytest.raises(EntryError):
-        wire.decode(KEY, wire.MAGIC + data if after_the_magic else data)
+        entry_format.decode(KEY, entry_format.MAGIC + data if after_the_magic else data)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_arbitrary_bytes_with_the_right_digest_are_absent(header: bytes, payload: bytes) -> None:
     with pytest.raises(EntryError):
-        wire.decode(KEY, signed(header, payload))
+        entry_format.decode(KEY, signed(header, payload))
 
 
 JSON = st.recursive(
@@ -173,7 +172,7 @@ def test_a_header_of_the_wrong_form_is_absent_or_harmless(name: str, value: Any)
     header, payload = taken_apart(ENTRY)
     entry = signed(json.dumps({**header, name: value}).encode(), payload)
     try:
-        again = wire.decode(KEY, entry)
+        again = entry_format.decode(KEY, entry)
     except EntryError:
         return
     assert name == "prepare_seconds"
@@ -183,19 +182,19 @@ def test_a_header_of_the_wrong_form_is_absent_or_harmless(name: str, value: Any)
 def test_another_keys_entry_is_absent() -> None:
     for key in (KEY[:-1] + "e", "", KEY + "/"):
         with pytest.raises(EntryError, match="another key"):
-            wire.decode(key, ENTRY)
+            entry_format.decode(key, ENTRY)
 
 
 @pytest.mark.parametrize("schema", [0, 2, 65535])
 def test_another_schemas_entry_is_absent(schema: int) -> None:
     header, payload = taken_apart(ENTRY)
     with pytest.raises(EntryError, match="another schema"):
-        wire.decode(KEY, signed(json.dumps(header).encode(), payload, schema=schema))
+        entry_format.decode(KEY, signed(json.dumps(header).encode(), payload, schema=schema))
 
 
 def test_an_entry_of_an_impossible_size_is_absent() -> None:
     with pytest.raises(EntryError, match="impossible size"):
-        wire.decode(KEY, ENTRY + bytes(MAX_VALUE_BYTES))
+        entry_format.decode(KEY, ENTRY + bytes(MOST_BYTES))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +217,7 @@ def test_an_entry_of_an_impossible_size_is_absent() -> None:
 def test_signed_safetensors_with_the_wrong_fields_are_absent(change: dict[str, Any]) -> None:
     header, payload = taken_apart(ENTRY)
     with pytest.raises(EntryError):
-        wire.decode(KEY, signed(json.dumps({**header, **change}).encode(), payload))
+        entry_format.decode(KEY, signed(json.dumps({**header, **change}).encode(), payload))
 
 
 def test_signed_safetensors_with_a_field_that_is_missing_are_absent() -> None:
@@ -226,19 +225,19 @@ def test_signed_safetensors_with_a_field_that_is_missing_are_absent() -> None:
     tensors = safetensors.torch.load(payload)
     del tensors["gen.embedding"]
     with pytest.raises(EntryError):
-        wire.decode(KEY, signed(json.dumps(header).encode(), safetensors.torch.save(tensors)))
+        entry_format.decode(KEY, signed(json.dumps(header).encode(), safetensors.torch.save(tensors)))
 
 
 def test_a_field_that_is_named_twice_makes_an_entry_absent() -> None:
     header, payload = taken_apart(ENTRY)
     header["fields"].append("gen.embedding")
     with pytest.raises(EntryError):
-        wire.decode(KEY, signed(json.dumps(header).encode(), payload))
+        entry_format.decode(KEY, signed(json.dumps(header).encode(), payload))
 
 
 def test_a_deeply_nested_header_is_absent() -> None:
     with pytest.raises(EntryError):
-        wire.decode(KEY, signed(b"[" * 100_000, taken_apart(ENTRY)[1]))
+        entry_format.decode(KEY, signed(b"[" * 100_000, taken_apart(ENTRY)[1]))
 
 
 def test_a_header_of_an_impossible_size_is_neither_read_nor_written() -> None:
@@ -246,18 +245,18 @@ def test_a_header_of_an_impossible_size_is_neither_read_nor_written() -> None:
     header, payload = taken_apart(ENTRY)
     padded = {**header, "made_by": ""}
     padded["made_by"] = "x" * (2**16 - len(json.dumps(padded)))
-    assert equal(wire.decode(KEY, signed(json.dumps(padded).encode(), payload)), snapshot())
+    assert equal(entry_format.decode(KEY, signed(json.dumps(padded).encode(), payload)), snapshot())
     with pytest.raises(EntryError, match="header of an impossible size"):
-        wire.decode(KEY, signed(json.dumps(padded).encode() + b" ", payload))
+        entry_format.decode(KEY, signed(json.dumps(padded).encode() + b" ", payload))
     with pytest.raises(EntryError, match="header"):
-        wire.encode(KEY, snapshot(), made_by="x" * 2**16)
+        entry_format.encode(KEY, snapshot(), made_by="x" * 2**16)
 
 
 OLD, NEW = b"the key before, of 16 bytes", b"the key now, of 16 bytes"
 
 
 def test_the_signature_is_the_one_written_down() -> None:
-    entry = wire.encode(KEY, snapshot(), [NEW, OLD])
+    entry = entry_format.encode(KEY, snapshot(), [NEW, OLD])
     assert entry[22:54] == hmac.new(NEW, entry[:22] + entry[86:], hashlib.sha256).digest()
     assert entry[86:] == ENTRY[86:]
 
@@ -276,28 +275,30 @@ def test_the_signature_is_the_one_written_down() -> None:
     ],
 )
 def test_with_a_key_only_what_is_signed_is_believed(signing: list[bytes], verifying: list[bytes], good: bool) -> None:
-    entry = wire.encode(KEY, snapshot(), signing)
+    entry = entry_format.encode(KEY, snapshot(), signing)
     if good:
-        assert equal(wire.decode(KEY, entry, verifying), snapshot())
+        assert equal(entry_format.decode(KEY, entry, verifying), snapshot())
     else:
         with pytest.raises(SignatureError):
-            wire.decode(KEY, entry, verifying)
+            entry_format.decode(KEY, entry, verifying)
 
 
 @given(st.integers(0, len(ENTRY) * 8 - 1))
 def test_a_signed_entry_that_was_changed_by_somebody_who_makes_digests_is_absent(place: int) -> None:
-    changed = bytearray(wire.encode(KEY, snapshot(), [NEW]))
+    changed = bytearray(entry_format.encode(KEY, snapshot(), [NEW]))
     changed[place // 8] ^= 1 << place % 8
     changed[54:86] = hashlib.sha256(changed[:54] + changed[86:]).digest()
     if not 54 <= place // 8 < 86:
         with pytest.raises(EntryError):
-            wire.decode(KEY, bytes(changed), [NEW])
+            entry_format.decode(KEY, bytes(changed), [NEW])
 
 
 def test_an_entry_says_what_made_it() -> None:
-    header = wire.header_of(KEY, wire.encode(KEY, snapshot(), made_by='{"class": "chatterbox.tts.ChatterboxTTS"}'))
+    header = entry_format.header_of(
+        KEY, entry_format.encode(KEY, snapshot(), made_by='{"class": "chatterbox.tts.ChatterboxTTS"}')
+    )
     assert header.made_by == '{"class": "chatterbox.tts.ChatterboxTTS"}'
     with pytest.raises(EntryError, match="another key"):
-        wire.header_of("v1/other/key", ENTRY)
+        entry_format.header_of("v1/other/key", ENTRY)
     with pytest.raises(EntryError, match="damaged"):
-        wire.header_of(KEY, ENTRY[:-1] + bytes([ENTRY[-1] ^ 1]))
+        entry_format.header_of(KEY, ENTRY[:-1] + bytes([ENTRY[-1] ^ 1]))

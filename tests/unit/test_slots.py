@@ -16,10 +16,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatterbox_cached.conditionals import Snapshot, emotion_adv, equal, revive, take
+from chatterbox_cached.conditionals import emotion_adv, revive, take
 from chatterbox_cached.errors import Unidentifiable
+from chatterbox_cached.voice.snapshot import Snapshot, equal
 from tests.support import assert_same_conditionals
-from tests.unit.voices import EXAGGERATION, FAMILY, Conditionals, T3Cond, fake_module, live, snapshot
+from tests.unit.voices import EXAGGERATION, FAMILY, Conditionals, T3Cond, fake_module, live, snapshot, with_field
 
 
 @pytest.fixture(autouse=True)
@@ -262,7 +263,7 @@ def test_what_would_not_come_back_the_same_is_unidentifiable(odd: Callable[[Any]
 
 
 def changed(kept: Snapshot, value: torch.Tensor | None) -> Snapshot:
-    return Snapshot(kept.t3, {**kept.gen, "prompt_feat": value}, kept.prepare_seconds)
+    return with_field(kept, "gen.prompt_feat", value)
 
 
 def test_snapshots_are_equal_bit_for_bit_only() -> None:

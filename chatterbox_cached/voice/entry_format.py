@@ -11,29 +11,31 @@
 
 All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
 count as absent; the key inside says whose entry it is, wherever the bytes were found. Only the signature says that
-it was made by somebody who has a signing key, and only who has one too asks for it.
+it was made by a holder of a signing key, and only a reader with signing keys of its own asks for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .conditionals import Snapshot
-from .errors import EntryError, SignatureError
-from .families import FIELDS
-from .identity import SCHEMA
-from .tiers.base import MAX_VALUE_BYTES
+from ..errors import EntryError, SignatureError
+from .fields import FIELDS, axes_in_memory, in_memory_order
+from .key_format import SCHEMA
+from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     import torch
 
 MAGIC = b"CBXVOICE"
+# A voice is 167 KB. Whatever is much larger is not one, and no memory is given to it.
+MOST_BYTES = 16 * 2**20
 _LENGTHS = struct.Struct("<8sHIQ")
 _DIGEST_SIZE = 32
 _UNSIGNED = bytes(_DIGEST_SIZE)
@@ -64,7 +66,7 @@ def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), mad
     tensors = {name: tensor.cpu() for name, tensor in snapshot.tensors().items()}
     strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
-    as_stored = {name: tensor.permute(_axes(strides[name])).clone().contiguous() for name, tensor in tensors.items()}
+    as_stored = {name: in_memory_order(tensor).clone().contiguous() for name, tensor in tensors.items()}
     header = Header(key, made_by, snapshot.prepare_seconds, snapshot.names(), strides)
     return seal(header, safetensors.torch.save(as_stored), signing_keys)
 
@@ -73,7 +75,7 @@ def seal(header: Header, payload: bytes | memoryview, signing_keys: Sequence[byt
     """The entry of a header and its tensors as safetensors, whatever they are, signed as by ``encode``."""
     stated = json.dumps(asdict(header)).encode()
     if len(stated) > _MOST_OF_HEADER:
-        raise EntryError("entry would have a header that nobody reads")
+        raise EntryError("entry would have a header that no reader takes")
     lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(stated), len(payload))
     signature = _hmac(signing_keys[0], lengths, stated, payload) if signing_keys else _UNSIGNED
     return b"".join((lengths, signature, _sha256(lengths, signature, stated, payload), stated, payload))
@@ -85,13 +87,9 @@ def decode(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Snapsh
     Raises EntryError when it is damaged, of another schema, or another key's, and SignatureError when there are
     signing keys and it is signed with none of them.
     """
-    header, payload = _verified(memoryview(entry), signing_keys)
-    try:
-        return _snapshot(_header(key, header), _tensors(payload))
-    except EntryError:
-        raise
-    except Exception as error:  # whatever a parser makes of bytes that somebody signed with the right digest
-        raise EntryError("entry is malformed") from error
+    with _malformed_is_an_entry_error():
+        header, payload = opened(key, entry, signing_keys)
+        return _snapshot(header, _tensors(payload))
 
 
 def header_of(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Header:
@@ -102,8 +100,15 @@ def header_of(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Hea
 def opened(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> tuple[Header, memoryview]:
     """The header of the entry that was found under ``key``, and its tensors as safetensors. Raises as ``decode``."""
     header, payload = _verified(memoryview(entry), signing_keys)
-    try:
+    with _malformed_is_an_entry_error():
         return _header(key, header), payload
+
+
+@contextlib.contextmanager
+def _malformed_is_an_entry_error() -> Iterator[None]:
+    """Whatever a parser makes of bytes that have the right digest."""
+    try:
+        yield
     except EntryError:
         raise
     except Exception as error:
@@ -120,7 +125,7 @@ def _header(key: str, header: memoryview) -> Header:
 
 
 def _verified(entry: memoryview, signing_keys: Sequence[bytes]) -> tuple[memoryview, memoryview]:
-    if len(entry) < _START or len(entry) > MAX_VALUE_BYTES:
+    if len(entry) < _START or len(entry) > MOST_BYTES:
         raise EntryError("entry is of an impossible size")
     magic, schema, header, payload = _LENGTHS.unpack_from(entry)
     if magic != MAGIC or schema != SCHEMA:
@@ -162,22 +167,18 @@ def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
         raise EntryError("entry does not have the fields of a voice")
     if tensors.keys() != header.strides.keys() or not header.strides.keys() <= FIELDS.keys():
         raise EntryError("entry does not hold the fields that it names")
-    parts: dict[str, dict[str, Any]] = {"t3": {}, "gen": {}}
+    parts: dict[str, dict[str, Any]] = {}
     for field in header.fields:
         part, _, name = field.partition(".")
-        if name in parts[part]:
+        fields = parts.setdefault(part, {})
+        if name in fields:
             raise EntryError("entry names a field twice")
         tensor = tensors.get(field)
-        parts[part][name] = None if tensor is None else _as_laid_out(tensor, header.strides[field])
+        fields[name] = None if tensor is None else _as_laid_out(tensor, header.strides[field])
     seconds = float(header.prepare_seconds)
     if not 0 <= seconds < float("inf"):
         raise EntryError("entry took an impossible time")  # it would spoil the statistics
-    return Snapshot(parts["t3"], parts["gen"], seconds)
-
-
-def _axes(strides: list[int]) -> list[int]:
-    """The axes in the order in which they lie in memory. Upstream's prompt_feat, for one, is a transposed view."""
-    return sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis))
+    return Snapshot(parts, seconds)
 
 
 def _as_laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
@@ -187,7 +188,7 @@ def _as_laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
     """
     if list(tensor.stride()) == strides:
         return tensor.clone()
-    axes = _axes(strides)
+    axes = axes_in_memory(strides)
     tensor = tensor.clone().permute(sorted(range(len(axes)), key=axes.__getitem__))
     if any(
         size > 1 and has != wanted for size, has, wanted in zip(tensor.shape, tensor.stride(), strides, strict=True)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
-from .errors import BundleError
+from ..errors import BundleError
 
 MOST_BYTES = 2**32 - 1  # offsets have 32 bits
 _LOCAL = struct.Struct("<4s5H3L2H")

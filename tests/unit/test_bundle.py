@@ -19,13 +19,14 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from chatterbox_cached import bundles, wire
-from chatterbox_cached.bundles import Voice
-from chatterbox_cached.conditionals import equal
 from chatterbox_cached.errors import BundleError, EntryError
-from chatterbox_cached.identity import digest_of, voice_prefix
+from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.voice import bundle, entry_format
+from chatterbox_cached.voice.bundle import VoiceEntry
+from chatterbox_cached.voice.key_format import digest_of, voice_prefix
+from chatterbox_cached.voice.snapshot import equal
 from tests.faults.hostile import ENTRIES
 from tests.unit.voices import snapshot
 
@@ -48,19 +49,19 @@ def key_of(seed: int, maker: str = "") -> str:
 
 def entry_of(seed: int, signing_keys: tuple[bytes, ...] = (), **changes: Any) -> tuple[str, bytes]:
     key = key_of(seed, made_by(**changes))
-    return key, wire.encode(key, snapshot(seed=seed), signing_keys, made_by(**changes))
+    return key, entry_format.encode(key, snapshot(seed=seed), signing_keys, made_by(**changes))
 
 
-def voice_of(seed: int, **changes: Any) -> Voice:
+def voice_of(seed: int, **changes: Any) -> VoiceEntry:
     key, entry = entry_of(seed, **changes)
-    header, payload = wire.opened(key, entry)
-    return Voice(header, bytes(payload))
+    header, payload = entry_format.opened(key, entry)
+    return VoiceEntry(header, bytes(payload))
 
 
-def written(path: Path, *voices: Voice) -> bytes:
+def written(path: Path, *voices: VoiceEntry) -> bytes:
     """A bundle of these voices, as bytes."""
     by_key = {voice.header.key: voice for voice in voices}
-    bundles.write(path, list(by_key), by_key.__getitem__)
+    bundle.write(path, list(by_key), by_key.__getitem__)
     return path.read_bytes()
 
 
@@ -71,19 +72,19 @@ def path(tmp_path: Path) -> Path:
 
 def folder(root: Path, *signing_keys: bytes, **changes: Any) -> tuple[DiskTier, Settings]:
     settings = Settings(cache_dir=root, signing_key=signing_keys, **changes)
-    return bundles.open_folder(settings), settings
+    return exchange.open_folder(settings), settings
 
 
 def exported(tier: DiskTier, settings: Settings, path: Path) -> bytes:
-    bundles.write(path, tier.keys(), lambda key: bundles.kept(tier, key, settings.signing_key))
+    bundle.write(path, tier.keys(), lambda key: exchange.read_entry(tier, key, settings.signing_key))
     return path.read_bytes()
 
 
 def test_voices_come_back_bit_for_bit(path: Path) -> None:
     written(path, voice_of(1), voice_of(2))
-    for voice in bundles.read(path):
+    for voice in bundle.read(path):
         seed = next(seed for seed in (1, 2) if key_of(seed) == voice.header.key)
-        again = wire.decode(voice.header.key, wire.seal(voice.header, voice.payload))
+        again = entry_format.decode(voice.header.key, entry_format.seal(voice.header, voice.payload))
         assert equal(again, snapshot(seed=seed))
         assert again.prepare_seconds == snapshot().prepare_seconds
         assert voice.header.made_by == made_by()
@@ -106,7 +107,7 @@ def test_an_imported_bundle_is_exported_as_the_same_bytes(path: Path, tmp_path: 
         mine.put(*entry_of(seed))
     sent = exported(mine, settings, path)
     other, others = folder(tmp_path / "other")
-    assert bundles.take_in(path, other, others).new == 3
+    assert exchange.take_in(path, other, others).new == 3
     assert exported(other, others, tmp_path / "again.cbv") == sent
 
 
@@ -120,10 +121,10 @@ def test_imported_entries_are_signed_with_ones_own_key(path: Path, tmp_path: Pat
     mine.put(*entry_of(1, (OTHER_KEY,)))
     sent = exported(mine, settings, path)
     other, others = folder(tmp_path / "other", OWN_KEY)
-    bundles.take_in(path, other, others)
+    exchange.take_in(path, other, others)
     entry = other.get(key_of(1))
     assert entry is not None
-    assert equal(wire.decode(key_of(1), entry, (OWN_KEY,)), snapshot(seed=1))
+    assert equal(entry_format.decode(key_of(1), entry, (OWN_KEY,)), snapshot(seed=1))
     assert exported(other, others, tmp_path / "again.cbv") == sent
 
 
@@ -131,25 +132,25 @@ def test_what_is_not_signed_with_ones_key_is_not_exported(tmp_path: Path) -> Non
     tier, settings = folder(tmp_path / "mine", OWN_KEY)
     tier.put(*entry_of(1, (OTHER_KEY,)))
     with pytest.raises(EntryError, match="signed"):
-        bundles.kept(tier, key_of(1), settings.signing_key)
+        exchange.read_entry(tier, key_of(1), settings.signing_key)
 
 
 def test_an_entry_that_does_not_say_what_made_it_is_not_exported(tmp_path: Path) -> None:
     tier, _ = folder(tmp_path / "mine")
-    tier.put(key_of(1), wire.encode(key_of(1), snapshot()))
+    tier.put(key_of(1), entry_format.encode(key_of(1), snapshot()))
     with pytest.raises(EntryError, match="what made it"):
-        bundles.kept(tier, key_of(1), ())
+        exchange.read_entry(tier, key_of(1), ())
 
 
 def test_what_is_there_already_stays_and_what_is_damaged_is_replaced(path: Path, tmp_path: Path) -> None:
     tier, settings = folder(tmp_path / "mine")
     written(path, voice_of(1), voice_of(2))
-    own = wire.encode(key_of(1), snapshot(seed=9), (), made_by())
+    own = entry_format.encode(key_of(1), snapshot(seed=9), (), made_by())
     tier.put(key_of(1), own)
     tier.put(key_of(2), entry_of(2)[1][:-1])
-    assert bundles.take_in(path, tier, settings).new == 1
+    assert exchange.take_in(path, tier, settings).new == 1
     assert tier.get(key_of(1)) == own
-    assert equal(wire.decode(key_of(2), tier.get(key_of(2)) or b""), snapshot(seed=2))
+    assert equal(entry_format.decode(key_of(2), tier.get(key_of(2)) or b""), snapshot(seed=2))
 
 
 def test_a_bundle_that_the_folder_has_no_room_for_drops_nothing(path: Path, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_a_bundle_that_the_folder_has_no_room_for_drops_nothing(path: Path, tmp_
     tier, settings = folder(tmp_path / "mine")
     tier.put(key, entry)
     with pytest.raises(BundleError, match="SIZE_LIMIT"):
-        bundles.take_in(path, tier, replace(settings, size_limit=len(entry) + 100))
+        exchange.take_in(path, tier, replace(settings, size_limit=len(entry) + 100))
     assert tier.keys() == [key]
 
 
@@ -168,17 +169,17 @@ def test_older_entries_that_make_room_are_counted(path: Path, tmp_path: Path) ->
     tier, _ = folder(tmp_path / "mine")
     tier.put(key, entry)
     smaller, settings = folder(tmp_path / "mine", size_limit=tier.nbytes() + int(1.5 * len(entry)))
-    assert bundles.take_in(path, smaller, settings).made_room == 1
+    assert exchange.take_in(path, smaller, settings).made_room == 1
     assert key not in tier.keys()  # noqa: SIM118
 
 
 def test_an_export_that_fails_leaves_the_old_bundle_and_nothing_else(path: Path) -> None:
     before, voices = written(path, voice_of(1)), {key_of(1): voice_of(1), key_of(2): voice_of(2)}
     with pytest.raises(KeyError):
-        bundles.write(path, [*voices, key_of(3)], voices.__getitem__)
+        bundle.write(path, [*voices, key_of(3)], voices.__getitem__)
     changing = iter((voice_of(1), voice_of(1)._replace(payload=b"other")))
     with pytest.raises(BundleError, match="changed"):
-        bundles.write(path, [key_of(1)], lambda _: next(changing))
+        bundle.write(path, [key_of(1)], lambda _: next(changing))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -198,14 +199,14 @@ def archive(*parts: tuple[str, bytes], lie: Callable[[int, bytes], bytes] = lamb
     return made + listed + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(parts), len(parts), len(listed), len(made), 0)
 
 
-def manifest(*voices: Voice, change: Callable[[dict[str, Any]], object] = lambda _: None, **more: Any) -> bytes:
+def manifest(*voices: VoiceEntry, change: Callable[[dict[str, Any]], object] = lambda _: None, **more: Any) -> bytes:
     """The manifest of these voices; ``change`` alters it."""
     listed = []
     for voice in voices:
         header = {name: value for name, value in vars(voice.header).items() if name != "made_by"}
         listed.append({**header, "bytes": len(voice.payload), "sha256": hashlib.sha256(voice.payload).hexdigest()})
     makers = {digest_of(voice.header.made_by): json.loads(voice.header.made_by) for voice in voices}
-    content = {"format": bundles.FORMAT, "version": 1, "made_by": makers, "voices": listed, **more}
+    content = {"format": bundle.FORMAT, "version": 1, "made_by": makers, "voices": listed, **more}
     change(content)
     return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
 
@@ -214,7 +215,7 @@ GOOD = voice_of(1)
 PARTS = (("manifest.json", manifest(GOOD)), ("0000.safetensors", GOOD.payload))
 
 
-def of(voice: Voice) -> bytes:
+def of(voice: VoiceEntry) -> bytes:
     """A bundle that is right in every way but for the voice in it."""
     return archive(("manifest.json", manifest(voice)), ("0000.safetensors", voice.payload))
 
@@ -257,7 +258,7 @@ def entry_in_bundle(make: Callable[[str], bytes]) -> bytes:
     entry = make(key)
     header = struct.unpack_from("<8sHIQ", entry)[2]
     stated = json.loads(entry[86 : 86 + header])
-    return of(Voice(wire.Header(**{**stated, "made_by": made_by()}), entry[86 + header :]))
+    return of(VoiceEntry(entry_format.Header(**{**stated, "made_by": made_by()}), entry[86 + header :]))
 
 
 HOSTILE: dict[str, Callable[[], bytes]] = {
@@ -329,7 +330,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 def test_what_is_written_by_hand_is_a_bundle(path: Path, tmp_path: Path) -> None:
     path.write_bytes(archive(*PARTS))
-    assert [voice.header.key for voice in bundles.read(path)] == [GOOD.header.key]
+    assert [voice.header.key for voice in bundle.read(path)] == [GOOD.header.key]
     assert path.read_bytes() == written(tmp_path / "other", GOOD)
 
 
@@ -338,7 +339,7 @@ def test_a_hostile_bundle_is_refused_and_nothing_of_it_is_kept(name: str, path: 
     path.write_bytes(HOSTILE[name]())
     tier, settings = folder(tmp_path / "folder")
     with pytest.raises(BundleError) as refused:
-        bundles.take_in(path, tier, settings)
+        exchange.take_in(path, tier, settings)
     assert str(path) in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["voices.cbv"]
@@ -349,13 +350,13 @@ def test_every_cut_and_every_flipped_bit_is_refused(path: Path) -> None:
     for length in (*range(0, len(whole), 97), len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(BundleError):
-            list(bundles.read(path))
+            list(bundle.read(path))
     for place in range(0, len(whole), 41):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << place % 8
         path.write_bytes(flipped)
         with pytest.raises(BundleError):
-            list(bundles.read(path))
+            list(bundle.read(path))
 
 
 def test_a_good_voice_before_a_bad_one_is_not_kept_either(path: Path, tmp_path: Path) -> None:
@@ -363,7 +364,7 @@ def test_a_good_voice_before_a_bad_one_is_not_kept_either(path: Path, tmp_path: 
     path.write_bytes(whole[:-1])
     tier, settings = folder(tmp_path / "folder")
     with pytest.raises(BundleError):
-        bundles.take_in(path, tier, settings)
+        exchange.take_in(path, tier, settings)
     assert tier.keys() == []
 
 
@@ -372,18 +373,19 @@ READ = """
 import resource, sys
 from pathlib import Path
 import safetensors.torch, torch
-from chatterbox_cached import bundles
-from tests.unit.test_bundles import GOOD, written
+from chatterbox_cached.errors import BundleError
+from chatterbox_cached.voice import bundle
+from tests.unit.test_bundle import GOOD, written
 
 written(Path(sys.argv[1], "good"), GOOD)
-list(bundles.read(Path(sys.argv[1], "good")))  # whatever is loaded late is loaded now
+list(bundle.read(Path(sys.argv[1], "good")))  # whatever is loaded late is loaded now
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + {limit}, size + {limit}))
 for path in sorted(Path(sys.argv[1]).glob("*.cbv")):
     try:
-        list(bundles.read(path))
+        list(bundle.read(path))
         print(path.name, "read")
-    except bundles.BundleError as error:
+    except BundleError as error:
         cause = error
         while cause is not None:
             print(path.name, type(cause).__name__)

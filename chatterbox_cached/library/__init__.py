@@ -1,0 +1,1 @@
+"""Voices as a user deals with them: listed, found, prepared ahead, carried to another machine."""

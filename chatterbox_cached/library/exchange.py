@@ -1,0 +1,77 @@
+"""Voices between a cache folder and files that go from machine to machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import BundleError, EntryError
+from ..settings import Settings, folder_of
+from ..tiers.disk import DiskTier
+from ..voice import bundle, entry_format
+from ..voice.bundle import VoiceEntry
+
+
+def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> DiskTier:
+    """The entries on disk; ``was_set_aside`` is told when a malformed index was moved aside.
+
+    Raises NotCachedError where there is no cache folder, OSError where it can't be used.
+    """
+    root = folder_of(settings)
+    tier = DiskTier(root, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
+    if root.exists():
+        tier.open()
+    return tier
+
+
+def read_entry(tier: DiskTier, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
+    """The entry under ``key``, checked. Raises EntryError where it is not, or no longer, one of ours."""
+    entry = tier.get(key)
+    if entry is None:
+        raise EntryError("entry is gone")
+    header, payload = entry_format.opened(key, entry, signing_keys)
+    voice = VoiceEntry(header, bytes(payload))
+    bundle.check_entry(voice)
+    return voice
+
+
+def store_entry(tier: DiskTier, voice: VoiceEntry, signing_keys: Sequence[bytes]) -> bool:
+    """Store a voice, signed with one's own key; False where the same one is there already, which is left alone."""
+    with contextlib.suppress(EntryError):
+        read_entry(tier, voice.header.key, signing_keys)
+        return False
+    tier.put(voice.header.key, entry_format.seal(voice.header, voice.payload, signing_keys))
+    return True
+
+
+class TakenIn(NamedTuple):
+    """What came of an import: all voices of the bundle, without their tensors, and how many of them were new.
+
+    ``made_room`` is how many older entries had to go for them.
+    """
+
+    voices: list[VoiceEntry]
+    new: int
+    made_room: int
+
+
+def take_in(path: Path, tier: DiskTier, settings: Settings) -> TakenIn:
+    """Keep all voices of a bundle, once all of it has been checked. What is there already stays as it is.
+
+    Raises what ``bundle.read`` raises, BundleError when the bundle is larger than the folder may be, and OSError or
+    sqlite3.Error when the folder can't be written.
+    """
+    voices, size = [], 0
+    for voice in bundle.read(path):
+        size += len(entry_format.seal(voice.header, voice.payload))
+        voices.append(voice._replace(payload=b""))
+    if size > settings.size_limit:
+        raise BundleError(
+            f"{path} holds {size} bytes, and the cache folder may have {settings.size_limit}. Set a larger"
+            " CHATTERBOX_CACHED_SIZE_LIMIT."
+        )
+    before = tier.keys()
+    new = sum(store_entry(tier, voice, settings.signing_key) for voice in bundle.read(path))
+    return TakenIn(voices, new, len(set(before) - set(tier.keys())))
