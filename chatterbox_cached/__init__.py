@@ -3,7 +3,6 @@
 from . import autostart as _autostart
 from .activation import disable, enable, enabled, get_cache, is_enabled, stats
 from .cache import ConditionalCache
-from .calls import disabled
 from .errors import (
     CacheWarning,
     ChatterboxCachedError,
@@ -16,6 +15,7 @@ from .errors import (
 from .proxies import CachedMultilingualTTS, CachedTTS
 from .settings import Settings
 from .tiers.repair import CheckReport
+from .upstream.context import disabled
 from .verification import Verification
 
 __version__ = "0.1.0"

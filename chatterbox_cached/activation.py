@@ -19,13 +19,13 @@ import wrapt
 
 from . import interception
 from .cache import ConditionalCache
-from .calls import unproxied
 from .concurrency.forks import ForkSafeLock
 from .errors import SettingsError
-from .families import FAMILIES, Family
 from .notices import tell, without_us
 from .settings import with_user_folder
 from .shared import shared_cache
+from .upstream.calls import unproxied
+from .upstream.families import FAMILIES, Family
 
 _lock = ForkSafeLock()
 _in_use: ConditionalCache | None = None

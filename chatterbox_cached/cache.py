@@ -8,15 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import conditionals, guard
-from .audio import UNKNOWN_AUDIO
-from .calls import Preparation, Served, asked_for, doing, goes_round, is_doing, unproxied
 from .concurrency.one_by_one import one_by_one
 from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn, watch
 from .errors import NotCachedError, Unidentifiable
-from .families import family_of, overrides
-from .identity import Identity, Key
+from .identity.audio import UNKNOWN_AUDIO
+from .identity.key import Identity, Key
 from .ledger import Ledger
 from .reports import Reports
 from .settings import Settings, resolve, switched_off
@@ -24,6 +21,10 @@ from .stats import Stats, in_a_line
 from .store import Find, VoiceStore
 from .tiers.folder import entries_of, is_usable
 from .tiers.repair import CheckReport
+from .upstream import guard, slots
+from .upstream.calls import Preparation, Served, asked_for, unproxied
+from .upstream.context import doing, goes_round, is_doing
+from .upstream.families import FAMILIES, family_of, overrides
 from .verification import Verification, Verifier
 from .voice.key_format import voice_prefix
 from .voice.snapshot import Snapshot
@@ -89,8 +90,8 @@ class ConditionalCache:
         if family is None or overrides(model, family.prepare, family):
             self._stats.bypass("class is not cached" if family is None else "prepare method is overridden")
             returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
-            guard.remember(model.conds, exaggeration)
-            return Served("round the cache", returned, model.conds)
+            guard.remember(conditionals := slots.held(model, family or FAMILIES[0]), exaggeration)
+            return Served("round the cache", returned, conditionals)
         return self.prepare(asked_for(model, family, audio, exaggeration), refresh=refresh)
 
     def prepare(self, call: Preparation, *, refresh: bool = False) -> Served:
@@ -100,12 +101,12 @@ class ConditionalCache:
         """
         model = call.model
         if is_doing("prepare", model):  # this is upstream's own work on a miss, seen from below
-            return Served("upstream", call.upstream(), model.conds)
+            return Served("upstream", call.upstream(), slots.held(model, call.family))
         # In turn whatever the settings: another's conditionals on this model would be kept as this voice.
         with turn(model):
             served = self._serve(call, refresh)
-            guard.remember(model.conds, call.exaggeration)
-            served.conditionals = model.conds
+            served.conditionals = slots.held(model, call.family)
+            guard.remember(served.conditionals, call.exaggeration)
             return served
 
     def went_round(self, reason: str) -> None:
@@ -156,13 +157,13 @@ class ConditionalCache:
         try:
             if self.off or goes_round():
                 raise Unidentifiable("switched off" if self.off else "disabled")
-            emotion = conditionals.emotion_adv(call.exaggeration, call.model.device)
+            emotion = slots.emotion_adv(call.exaggeration, call.model.device)
             if refresh:
                 self._identity.forget(call.model, call.audio)
                 self._brought.pop(self._voice(call.audio), None)
             elif self._brought and (brought := self._brought.get(self._voice(call.audio))) is not None:
                 return Key("brought in", UNKNOWN_AUDIO), emotion, brought.to(call.model.device)
-            key = self._identity.key(call.model, call.family, call.audio, call.others)
+            key = self._identity.key(call.model, call.family, call.audio, call.key_arguments)
             return key, emotion, None if refresh else self._store.near(key.text, call.model.device)
         except Unidentifiable as doubt:
             if doubt.advice:
@@ -176,7 +177,7 @@ class ConditionalCache:
         self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
     ) -> bool:
         try:
-            call.model.conds = conditionals.revive(snapshot, call.family, emotion)
+            slots.hold(call.model, call.family, slots.revive(snapshot, call.family, emotion))
         except Exception as error:
             self._reports.failed("hit", error)
             return False
@@ -202,7 +203,7 @@ class ConditionalCache:
         seconds = time.perf_counter() - started
         self._stats.prepared(seconds)
         try:
-            snapshot = conditionals.take(call.model.conds, emotion, seconds)
+            snapshot = slots.take(slots.held(call.model, call.family), emotion, seconds)
             if not undisturbed():  # another generate() may have put the speaker of its own voice there
                 raise Unidentifiable("another call was on the model")
             if not key.audio.unchanged():
@@ -240,10 +241,10 @@ class ConditionalCache:
         snapshot = self._brought.get(voice) or self._store.latest(voice_prefix(voice))
         if snapshot is None:
             raise NotCachedError(f"Nothing is cached of {audio_path}. Call get_or_prepare() with it first.")
-        from . import voice_files
+        from .upstream import pt_file
 
         path = Path(filepath)
-        voice_files.write(path, snapshot.to("cpu"), exaggeration)
+        pt_file.write(path, snapshot.to("cpu"), exaggeration)
         return path
 
     def load(
@@ -255,9 +256,9 @@ class ConditionalCache:
         is what the file was saved with; it is not needed, since a voice serves every exaggeration.
         Raises OSError when the file can't be read, VoiceFileError when it holds no conditionals.
         """
-        from . import voice_files
+        from .upstream import pt_file
 
-        self._brought[self._voice(audio_path)] = voice_files.read(Path(filepath), device)
+        self._brought[self._voice(audio_path)] = pt_file.read(Path(filepath), device)
 
     def clear_memory(self) -> int:
         """Drop what is in memory, with all that ``load`` took in; says how many entries."""

@@ -23,7 +23,7 @@ from unittest import mock
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache, rehearsal
 from chatterbox_cached.errors import in_short
-from chatterbox_cached.families import Family, named
+from chatterbox_cached.upstream.families import Family, named
 
 TEXTS = ("Good morning, everyone.", "The kettle is on.", "Who left the door open?", "See you on Friday.")
 HUB_SECONDS = 10.0  # the longest that the hub may take to answer; a download may then take as long as it likes

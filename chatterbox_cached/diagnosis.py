@@ -17,14 +17,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import account, fit
+from . import account
 from .errors import ChatterboxCachedError
-from .families import FAMILIES
 from .settings import PREFIX, Settings, switched_off
 from .tiers import folder
 from .tiers.base import Tier
 from .tiers.disk import DiskTier
 from .tiers.memory import MemoryTier
+from .upstream import packages
+from .upstream.families import FAMILIES
 
 _NEEDED = ("torch", "wrapt", "diskcache", "safetensors", "xxhash")
 _IMPORT_SECONDS = 300.0
@@ -65,7 +66,7 @@ def _distribution(name: str) -> Finding:
 
 
 def _chatterbox() -> Iterator[Finding]:
-    version = fit.chatterbox()
+    version = packages.installed_chatterbox()
     if version is None:
         yield Finding("Chatterbox", "not installed", 'pip install "chatterbox-cached[chatterbox]"')
         return

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import guard
 from .cache import ConditionalCache
-from .calls import doing, goes_round, is_doing, preparation
 from .concurrency.turns import out_of_turn, turn
-from .families import Family, signature_of
+from .upstream import guard, slots
+from .upstream.calls import preparation
+from .upstream.context import doing, goes_round, is_doing
+from .upstream.families import Family
+from .upstream.signatures import signature_of
 
 Upstream = Callable[..., Any]
 
@@ -51,6 +53,6 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
     passed = signature.bind(args, kwargs)
     if passed is None or passed.get(family.prompt) or family.exaggeration not in signature.defaults:
         return kwargs  # upstream says what is wrong, or prepares with the exaggeration that it speaks with
-    conditionals, default = getattr(model, "conds", None), signature.defaults[family.exaggeration]
+    conditionals, default = slots.held(model, family), signature.defaults[family.exaggeration]
     use = guard.exaggeration_to_use(cache.settings.on_mismatch, conditionals, passed, default, cache.saw_mismatch)
     return kwargs if use is None else {**kwargs, family.exaggeration: use}

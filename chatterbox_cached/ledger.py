@@ -20,9 +20,9 @@ from typing import Any
 
 from . import account
 from .account import Batch, Totals, VoiceAccount
-from .audio import path_of
 from .concurrency.breaker import Breaker
 from .concurrency.forks import RenewedAfterFork, holding
+from .identity.audio import path_of
 from .reports import Reports
 from .settings import Settings, switched_off
 from .stats import Stats

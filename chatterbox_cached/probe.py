@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from . import activation
-from .families import FAMILIES, Family
+from .upstream.families import FAMILIES, Family
 
 
 def main() -> None:
@@ -39,9 +39,9 @@ def _state_of(family: Family) -> dict[str, Any]:
 
 def _devices() -> list[str]:
     try:
-        from . import fit
+        from .identity import compatibility
 
-        return list(fit.devices())
+        return list(compatibility.devices())
     except Exception:  # a PyTorch that can't be loaded, which its classes' errors tell of
         return []
 

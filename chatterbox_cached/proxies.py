@@ -12,10 +12,10 @@ import wrapt
 from . import interception
 from .activation import get_cache
 from .cache import ConditionalCache
-from .calls import unproxied
-from .families import Family, family_of, named, overrides
 from .settings import with_user_folder
 from .shared import shared_cache
+from .upstream.calls import unproxied
+from .upstream.families import Family, family_of, named, overrides
 
 
 class CachedModel(wrapt.BaseObjectProxy):  # type: ignore[type-arg]

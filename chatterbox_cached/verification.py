@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import conditionals
-from .audio import UNKNOWN_AUDIO
-from .calls import Preparation, asked_for, doing
 from .concurrency.turns import turn, watch
 from .errors import Unidentifiable
-from .families import family_of, overrides
-from .identity import Key
+from .identity.audio import UNKNOWN_AUDIO
+from .identity.key import Key
 from .reports import Reports
 from .settings import Settings
 from .stats import Stats
 from .store import VoiceStore
+from .upstream import slots
+from .upstream.calls import Preparation, asked_for
+from .upstream.context import doing
+from .upstream.families import family_of, overrides
 from .voice.snapshot import Snapshot, differing
 
 if TYPE_CHECKING:
@@ -79,11 +80,13 @@ class Verifier:
 
         if key.audio is UNKNOWN_AUDIO:
             return None  # the user vouches for this voice, and its audio need not be here
-        before, undisturbed, started = call.model.conds, watch(call.model), time.perf_counter()
+        before, undisturbed = slots.held(call.model, call.family), watch(call.model)
+        started = time.perf_counter()
         try:
             with doing("prepare", call.model), torch.no_grad():
                 call.upstream()
-            fresh = conditionals.take(call.model.conds, emotion, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            fresh = slots.take(slots.held(call.model, call.family), emotion, seconds)
             if not (undisturbed() and key.audio.unchanged()):
                 return None
             found = [differing(kept, fresh) for kept in (snapshot, *others)]
@@ -94,7 +97,7 @@ class Verifier:
         except Unidentifiable:
             return None  # upstream's conditionals are there, and they are the caller's
         except Exception as error:
-            call.model.conds = before
+            slots.hold(call.model, call.family, before)
             self._reports.failed("verification", error)
             return None
 
@@ -115,14 +118,14 @@ class Verifier:
             return None
         call = asked_for(model, family, audio, 0.5)
         with turn(model):
-            before = model.conds
+            before = slots.held(model, family)
             try:
                 if (found := known(call)) is None:
                     return None
                 key, emotion, kept = found
                 return self.differences(call, key, kept[0], emotion, *kept[1:]) if kept else None
             finally:
-                model.conds = before
+                slots.hold(model, family, before)
 
     def _replace(self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...]) -> None:
         self._stats.error("verify")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .cache import ConditionalCache
-from .calls import asked_for
 from .errors import in_short
-from .families import family_of
+from .upstream.calls import asked_for
+from .upstream.families import family_of
 
 PREPARED, THERE_ALREADY, FAILED = "prepared", "there already", "failed"
 _AUDIO = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".webm"})

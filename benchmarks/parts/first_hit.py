@@ -55,8 +55,8 @@ def _digests(stage: Stage) -> dict[str, Any]:
 
     import xxhash
 
-    from chatterbox_cached.families import named
-    from chatterbox_cached.fingerprint import Fingerprint
+    from chatterbox_cached.identity.weights import Fingerprint
+    from chatterbox_cached.upstream.families import named
 
     buffers = [tensor.contiguous().reshape(-1).numpy().data for tensor in _weights(stage.model)]
 

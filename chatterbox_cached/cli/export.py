@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import fit, voice_files
 from ..errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
 from ..library import exchange
 from ..settings import Settings
 from ..tiers.disk import DiskTier
+from ..upstream import pt_file
+from ..upstream.families import name_of
 from ..voice import bundle, entry_format
 from ..voice.bundle import VoiceEntry
 from ..voice.key_format import parsed, voice_prefix
@@ -80,7 +81,7 @@ def _refuse_impossible(output: Path) -> None:
 def _is_an_export(output: Path) -> bool:
     try:
         if output.suffix.lower() == _VOICE_FILE:
-            voice_files.read(output, "cpu")
+            pt_file.read(output, "cpu")
         else:
             next(bundle.read(output), None)
     except (OSError, BundleError, VoiceFileError):
@@ -107,7 +108,7 @@ def _found(
             except EntryError as error:
                 refused[key] = str(error)
                 continue
-            if model is None or fit.family_name(voice.made_by) == model.value:
+            if model is None or name_of(voice.made_by["class"]) == model.value:
                 found[key] = voice._replace(payload=b"")
         if not any(key in found for key in keys):
             by, option = (f" by {model.value}", f" --model {model.value}") if model else ("", "")
@@ -119,14 +120,14 @@ def _found(
 
 def _write_voice_file(tier: DiskTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
     """Write what was stored last, where it is one voice of one model."""
-    models = sorted({fit.family_name(voice.made_by) for voice in found})
+    models = sorted({name_of(voice.made_by["class"]) for voice in found})
     if len({voice.audio for voice in found}) > 1:
         raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
     if len(models) > 1:
         raise ChatterboxCachedError(f"This voice was prepared by {' and '.join(models)}. Say which with --model.")
     voice = exchange.read_entry(tier, found[-1].header.key, settings.signing_key)
     snapshot = entry_format.decode(voice.header.key, entry_format.seal(voice.header, voice.payload))
-    voice_files.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
+    pt_file.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
     return voice
 
 
@@ -135,7 +136,7 @@ def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as
         rows = [_row(voice) for voice in written]
         print_json({"file": str(output), "bytes": output.stat().st_size, "entries": rows, "refused": refused})
     else:
-        models = ", ".join(sorted({fit.family_name(voice.made_by) for voice in written}))
+        models = ", ".join(sorted({name_of(voice.made_by["class"]) for voice in written}))
         count = len({voice.audio for voice in written})
         size = output.stat().st_size / 1e6
         print(f"{output}: {count} voice{'s' * (count != 1)} for {models}, {size:.2f} MB")
@@ -146,7 +147,7 @@ def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as
 
 
 def _row(voice: VoiceEntry) -> dict[str, Any]:
-    return {"voice": voice.audio, "model": fit.family_name(voice.made_by), "made_by": voice.made_by}
+    return {"voice": voice.audio, "model": name_of(voice.made_by["class"]), "made_by": voice.made_by}
 
 
 def _audio_of(key: str) -> str:

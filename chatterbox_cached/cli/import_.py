@@ -9,16 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import account, fit, voice_files
+from .. import account
 from ..account import Batch, VoiceAccount
-from ..audio import AudioIndex
-from ..calls import asked_for
 from ..errors import BundleError, ChatterboxCachedError, Unidentifiable
-from ..families import FAMILIES, named
-from ..identity import Identity
+from ..identity import compatibility
+from ..identity.audio import AudioIndex
+from ..identity.key import Identity
 from ..library import exchange
 from ..library.exchange import TakenIn
 from ..settings import Settings, folder_of
+from ..upstream import pt_file
+from ..upstream.calls import asked_for
+from ..upstream.families import FAMILIES, name_of, named
 from ..voice import entry_format
 from ..voice.bundle import VoiceEntry
 from ..voice.key_format import is_sha256, key_of
@@ -84,7 +86,7 @@ def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[s
     """What ends the keys of all that this model makes, and its text."""
     with quietly():
         loaded, family = load(model, device, checkpoint), named(model.value)
-        return Identity().made_by(loaded, family, asked_for(loaded, family, "", 0.5).others)
+        return Identity().made_by(loaded, family, asked_for(loaded, family, "", 0.5).key_arguments)
 
 
 def _digest_of(audio: str) -> str:
@@ -100,7 +102,7 @@ def _digest_of(audio: str) -> str:
 def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
-    snapshot = voice_files.read(file, "cpu")  # before the model is loaded, which takes long
+    snapshot = pt_file.read(file, "cpu")  # before the model is loaded, which takes long
     tier = exchange.open_folder(settings, moved_aside)
     try:
         voice = _digest_of(audio)
@@ -151,19 +153,19 @@ def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_js
 
 def _rows(voices: list[VoiceEntry], makers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """A row for every voice and model: whether it is a hit here, and why not."""
-    here, by_audio = fit.here(), dict[str, list[VoiceEntry]]()
+    here, by_audio = compatibility.here(), dict[str, list[VoiceEntry]]()
     for voice in voices:
         by_audio.setdefault(voice.audio, []).append(voice)
     for audio, entries in by_audio.items():
         for entry in entries:
-            name, made_by = fit.family_name(entry.made_by), entry.made_by
-            why_not = fit.misfits(made_by, here)
+            name, made_by = name_of(entry.made_by["class"]), entry.made_by
+            why_not = compatibility.misfits(made_by, here)
             if name in makers and not why_not:
-                why_not = fit.misfits_of_model(made_by, makers[name])
+                why_not = compatibility.misfits_of_model(made_by, makers[name])
             hit = "no" if why_not else "a hit" if name in makers else "a hit, if the model's weights are the same"
             yield {"voice": audio, "model": name, "device": made_by["device"], "hit": hit, "why_not": why_not}
         for family in FAMILIES:
-            if family.name not in {fit.family_name(entry.made_by) for entry in entries}:
+            if family.name not in {name_of(entry.made_by["class"]) for entry in entries}:
                 yield {
                     "voice": audio, "model": family.name, "device": None, "hit": "no",
                     "why_not": ["the bundle has nothing that it made of this voice"],

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ChatterboxCachedError, in_short
-from ..families import named
+from ..upstream.families import named
 
 
 class ModelError(ChatterboxCachedError):
@@ -48,7 +48,7 @@ def load(model: Model, device: str | None, checkpoint: Path | None = None) -> An
 
     Raises ModelError where that fails, with upstream's reason.
     """
-    from ..fit import devices
+    from ..identity.compatibility import devices
 
     family = named(model.value)
     try:

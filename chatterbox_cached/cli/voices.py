@@ -17,13 +17,13 @@ from typing import Any
 
 from .. import account
 from ..account import Account, VoiceAccount
-from ..audio import AudioIndex
 from ..errors import ChatterboxCachedError, EntryError, NotCachedError, Unidentifiable
-from ..families import FAMILIES
+from ..identity.audio import AudioIndex
 from ..settings import folder_of
 from ..store import VoiceStore
 from ..tiers.disk import Stored
 from ..tiers.folder import refuse_strangers
+from ..upstream.families import FAMILIES
 from ..voice import key_format
 from .common import settings_for
 

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache, fit, voice_files
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.cli import import_
 from chatterbox_cached.cli.models import Model
-from chatterbox_cached.identity import numerics
+from chatterbox_cached.identity import compatibility
+from chatterbox_cached.identity.setup import numerics
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
+from chatterbox_cached.upstream import pt_file
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
@@ -31,7 +33,7 @@ Filled = Callable[..., Path]
 
 def made_here(name: str = "tts.ChatterboxTTS", **changes: Any) -> str:
     """What a model of this machine would say that it is."""
-    here = fit.here()
+    here = compatibility.here()
     everything = {
         "class": f"chatterbox.{name}", "chatterbox": here.chatterbox, "libraries": dict(here.libraries),
         "constants": [], "numerics": list(numerics()), "device": "cpu", "arguments": [], "weights": "ab" * 16,
@@ -121,7 +123,7 @@ def test_one_voice_goes_out_in_upstreams_format(cli: Cli, filled: Filled, tmp_pa
     cli("export", digest("anna"), "-o", "anna.pt", "--model", "multilingual", "--cache-dir", source)
     written = torch.load(tmp_path / "anna.pt", weights_only=True)
     assert torch.equal(written["t3"]["emotion_adv"], 0.5 * torch.ones(1, 1, 1))
-    assert equal(voice_files.read(tmp_path / "anna.pt", "cpu"), snapshot(seed=1))
+    assert equal(pt_file.read(tmp_path / "anna.pt", "cpu"), snapshot(seed=1))
 
 
 def test_what_can_not_be_exported_is_said_and_the_rest_is_exported(cli: Cli, filled: Filled) -> None:

@@ -23,11 +23,11 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from chatterbox_cached import voice_files
 from chatterbox_cached.errors import ChatterboxCachedError
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.upstream import pt_file
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of
 from tests.faults.readers import LOOKS, PREFIX, verb
@@ -254,8 +254,8 @@ def _occupied() -> int:
 def main(folder: Path) -> None:
     torch.save(torch.ones(1), io.BytesIO())  # whatever is loaded late is loaded now
     safetensors.torch.load(safetensors.torch.save({"a": torch.ones(1)}))
-    voice_files.write(folder / "good.pt", snapshot(), 0.5)
-    voice_files.read(folder / "good.pt", "cpu")
+    pt_file.write(folder / "good.pt", snapshot(), 0.5)
+    pt_file.read(folder / "good.pt", "cpu")
     told: list[str] = []
     store = VoiceStore(
         resolve({"cache_dir": folder / "cache"}), lambda where, error: told.append(f"{where}: {told_of(error)}")
@@ -272,7 +272,7 @@ def main(folder: Path) -> None:
         outcomes[name] = _within_limit(lambda number=number: store.far(key_of(number), "cpu"))
         outcomes[name]["told"] = list(told)
     for number, name in enumerate(VOICE_FILES):
-        outcomes[name] = _within_limit(lambda path=folder / f"{number}.pt": voice_files.read(path, "cpu"))
+        outcomes[name] = _within_limit(lambda path=folder / f"{number}.pt": pt_file.read(path, "cpu"))
     json.dump(outcomes, sys.stdout)
 
 

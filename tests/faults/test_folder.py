@@ -17,12 +17,12 @@ import platformdirs
 import pytest
 import torch
 
-from chatterbox_cached import conditionals
 from chatterbox_cached.settings import Settings, with_user_folder
 from chatterbox_cached.store import VoiceStore
 from chatterbox_cached.tiers import disk
 from chatterbox_cached.tiers.disk import DiskTier
 from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice.snapshot import Snapshot
 from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
 from tests.tally import tried
@@ -40,7 +40,7 @@ def upstream(key: str) -> Snapshot:
     seeded = torch.Generator().manual_seed(KEYS.index(key))
     voice = live()
     voice.t3.speaker_emb = torch.randn(1, 256, generator=seeded)
-    return conditionals.take(voice, voice.t3.emotion_adv, 0.1)
+    return slots.take(voice, voice.t3.emotion_adv, 0.1)
 
 
 class User:

@@ -14,7 +14,7 @@ import atheris
 
 with atheris.instrument_imports(include=["chatterbox_cached", "safetensors", "json"]):
     from chatterbox_cached.errors import EntryError, Unidentifiable
-    from chatterbox_cached.identity import Identity, _arguments
+    from chatterbox_cached.identity.key import Identity, _arguments
     from chatterbox_cached.voice import entry_format
     from chatterbox_cached.voice.fields import flaw
     from chatterbox_cached.voice.key_format import SCHEMA

@@ -22,8 +22,9 @@ import xxhash
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import chatterbox_cached
-from chatterbox_cached import CachedTTS, ConditionalCache, audio, fingerprint
+from chatterbox_cached import CachedTTS, ConditionalCache
 from chatterbox_cached.concurrency import one_by_one
+from chatterbox_cached.identity import audio, weights
 
 Prepare = Callable[[], object]
 
@@ -147,9 +148,9 @@ def test_a_memory_hit_computes_no_hash(hit: Prepare, monkeypatch: pytest.MonkeyP
     calls = counted(
         monkeypatch,
         (hashlib, "sha256"), (hashlib, "md5"), (hashlib, "new"), (xxhash, "xxh3_128"), (builtins, "open"), (io, "open"),
-        (fingerprint, "_digest"),
+        (weights, "_digest"),
     )  # fmt: skip
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)  # also where the weights are looked at in full
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 0.0)  # also where the weights are looked at in full
     hit()
     monkeypatch.undo()
     assert not calls
@@ -194,7 +195,7 @@ def test_no_hit_waits_while_another_thread_reads_audio_or_weights(
     cache: ConditionalCache, english: Any, settled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = list[tuple[str, bool]]()
-    for module, name in ((audio, "_digest"), (fingerprint, "_digest")):
+    for module, name in ((audio, "_digest"), (weights, "_digest")):
         real = getattr(module, name)
 
         def reading(*args: Any, name: str = module.__name__, real: Any = real) -> Any:
@@ -205,7 +206,7 @@ def test_no_hit_waits_while_another_thread_reads_audio_or_weights(
     cache.get_or_prepare(copy.copy(english), settled)
     with open(settled, "rb") as file:
         cache.get_or_prepare(english, file)
-    assert set(seen) == {("audio", True), ("fingerprint", True)}
+    assert set(seen) == {("audio", True), ("weights", True)}
 
 
 def test_a_memory_hit_is_not_held_up_by_another_voice(

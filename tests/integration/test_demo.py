@@ -17,8 +17,9 @@ import typer
 from huggingface_hub import constants
 
 import chatterbox_cached
-from chatterbox_cached import conditionals, demo
+from chatterbox_cached import demo
 from chatterbox_cached.cli.demo import command
+from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot
 from tests.unit.voices import with_field
@@ -64,14 +65,14 @@ def test_the_demo_runs_without_published_weights_and_says_so(voice: Path, tmp_pa
 def test_a_cache_that_changes_the_sound_fails_the_demo(
     run: Callable[..., int], english: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    revive = conditionals.revive
+    revive = slots.revive
 
     def spoilt(*args: Any) -> Any:
         live = revive(*args)
         live.gen["embedding"] = live.gen["embedding"] + 1
         return live
 
-    monkeypatch.setattr(conditionals, "revive", spoilt)
+    monkeypatch.setattr(slots, "revive", spoilt)
     assert run() == 1
     output = capsys.readouterr().out
     assert "THE SAMPLES DIFFER" in output

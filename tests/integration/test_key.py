@@ -15,8 +15,9 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import CacheWarning, ConditionalCache, identity, rehearsal
-from chatterbox_cached.audio import AudioIndex
+from chatterbox_cached import CacheWarning, ConditionalCache, rehearsal
+from chatterbox_cached.identity.audio import AudioIndex
+from chatterbox_cached.upstream import packages
 from tests.support import assert_same_conditionals
 
 
@@ -158,7 +159,7 @@ def another_prompt_length(model: Any) -> None:
 def test_after_this_change_the_model_does_not_get_the_old_voice(
     change: Callable[[Any], None], model: Any, voice: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatterbox_cached.fingerprint.FULL_LOOK_SECONDS", 0)
+    monkeypatch.setattr("chatterbox_cached.identity.weights.FULL_LOOK_SECONDS", 0)
     cache = ConditionalCache()
     assert prepare(model, voice, cache) == "miss"
     assert prepare(model, voice, cache) == "hit"
@@ -176,8 +177,8 @@ def test_another_package_version_is_another_entry(
 ) -> None:
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"
-    assert identity.chatterbox_version() == "chatterbox-tts 0.1.7"
-    monkeypatch.setattr(identity, "chatterbox_version", lambda: "chatterbox-tts 0.1.8")
+    assert packages.chatterbox_version() == "chatterbox-tts 0.1.7"
+    monkeypatch.setattr(packages, "chatterbox_version", lambda: "chatterbox-tts 0.1.8")
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
 
 
@@ -225,7 +226,7 @@ def test_weights_that_are_not_in_memory_go_round_the_cache_with_one_warning(
 
 
 def test_an_unchanged_file_is_not_read_again(english: Any, voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatterbox_cached.audio._CLOCK_GRAIN_NS", 0)
+    monkeypatch.setattr("chatterbox_cached.identity.audio._CLOCK_GRAIN_NS", 0)
     index, opened = AudioIndex(), []
     index.identify(voice)
     monkeypatch.setattr("builtins.open", lambda *args, **kwargs: opened.append(args))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from chatterbox_cached.families import Family
+from chatterbox_cached.upstream.families import Family
 
 FAMILY = Family("fake", "tests.unit.fake_chatterbox", "FakeTTS")
 

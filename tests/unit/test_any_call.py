@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatterbox_cached import identity
 from chatterbox_cached.errors import Unidentifiable
-from chatterbox_cached.identity import Identity
+from chatterbox_cached.identity import key
+from chatterbox_cached.identity.key import Identity
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 ODD = st.binary(max_size=5) | st.lists(PLAIN, max_size=3) | st.builds(object) | st.decimals() | st.complex_numbers()
@@ -19,7 +19,7 @@ ODD = st.binary(max_size=5) | st.lists(PLAIN, max_size=3) | st.builds(object) | 
 
 def arguments_text(others: dict[str, Any]) -> tuple[str, ...] | None:
     try:
-        return identity._arguments(others)
+        return key._arguments(others)
     except Unidentifiable:
         return None
 

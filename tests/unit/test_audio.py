@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached import audio
-from chatterbox_cached.audio import AudioIndex
 from chatterbox_cached.errors import Unidentifiable
+from chatterbox_cached.identity import audio
+from chatterbox_cached.identity.audio import AudioIndex
 
 CONTENT = b"RIFF" + bytes(range(256)) * 8
 OTHER = CONTENT[::-1]

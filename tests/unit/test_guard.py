@@ -15,9 +15,9 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import guard
 from chatterbox_cached.errors import CacheWarning, ExaggerationMismatchError, ExaggerationMismatchWarning
 from chatterbox_cached.notices import tell, warn_caller
+from chatterbox_cached.upstream import guard
 
 DEFAULT = 0.5
 

@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatterbox_cached.conditionals import emotion_adv, revive, take
 from chatterbox_cached.errors import Unidentifiable
+from chatterbox_cached.upstream.slots import emotion_adv, revive, take
 from chatterbox_cached.voice.snapshot import Snapshot, equal
 from tests.support import assert_same_conditionals
 from tests.unit.voices import EXAGGERATION, FAMILY, Conditionals, T3Cond, fake_module, live, snapshot, with_field

@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import torch
 
-from chatterbox_cached import conditionals
-from chatterbox_cached.families import Family
+from chatterbox_cached.upstream import slots
+from chatterbox_cached.upstream.families import Family
 from chatterbox_cached.voice.snapshot import Snapshot, copied
 
 FAMILY = Family("fake", "tests.unit.fake_chatterbox", "FakeTTS")
@@ -57,7 +57,7 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
 
 def snapshot(*, seed: int = 0, prepare_seconds: float = 1.5) -> Snapshot:
     """A snapshot of ``live()``."""
-    return conditionals.take(live(seed=seed), conditionals.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds)
+    return slots.take(live(seed=seed), slots.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds)
 
 
 def with_field(kept: Snapshot, name: str, value: torch.Tensor | None) -> Snapshot:

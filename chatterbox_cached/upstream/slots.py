@@ -13,10 +13,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import Unidentifiable
+from ..errors import Unidentifiable
+from ..voice.fields import FIELDS, flaw
+from ..voice.snapshot import Snapshot, copied, same_tensors, shared
 from .families import Family
-from .voice.fields import FIELDS, flaw
-from .voice.snapshot import Snapshot, copied, same_tensors, shared
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 _EMOTION = "emotion_adv"
 # Made by T3's prepare_conditioning with that one T3's weights and left in the T3Cond; never part of a voice.
 _DERIVED = "cond_prompt_speech_emb"
+
+
+def held(model: Any, family: Family) -> Any:
+    """The conditionals that ``model`` has now; None for none."""
+    return getattr(model, family.slot, None)
+
+
+def hold(model: Any, family: Family, conditionals: Any) -> None:
+    """Give ``model`` these conditionals, where upstream would have put its own."""
+    setattr(model, family.slot, conditionals)
 
 
 def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:

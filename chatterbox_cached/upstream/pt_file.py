@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import archives, conditionals
-from .errors import VoiceFileError
-from .voice.fields import FIELDS, flaw, flaw_of_form
-from .voice.snapshot import Snapshot, copied
+from ..errors import VoiceFileError
+from ..voice.fields import FIELDS, flaw, flaw_of_form
+from ..voice.snapshot import Snapshot, copied
+from . import pt_archive, slots
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
     """Write ``snapshot`` with ``exaggeration`` to ``path``, whole or not at all."""
     import torch
 
-    derived = {"cond_prompt_speech_emb": None, "emotion_adv": conditionals.emotion_adv(exaggeration, "cpu")}
+    derived = {"cond_prompt_speech_emb": None, "emotion_adv": slots.emotion_adv(exaggeration, "cpu")}
     t3 = {**snapshot.parts["t3"], **derived}
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
@@ -44,7 +44,7 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
     Raises OSError when it can't be read and VoiceFileError when it holds something else.
     """
     try:
-        content = _loaded(archives.read(path))
+        content = _loaded(pt_archive.read(path))
     except (OSError, VoiceFileError):
         raise
     except Exception as error:

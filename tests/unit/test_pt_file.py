@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import archives, voice_files
 from chatterbox_cached.errors import Unidentifiable, VoiceFileError
+from chatterbox_cached.upstream import pt_archive, pt_file
 from chatterbox_cached.voice.snapshot import equal
 from tests.unit.voices import EXAGGERATION, T3Cond, live, snapshot
 
@@ -32,7 +32,7 @@ def content() -> dict[str, Any]:
 
 
 def test_a_written_file_has_upstreams_structure(path: Path) -> None:
-    voice_files.write(path, snapshot(), EXAGGERATION)
+    pt_file.write(path, snapshot(), EXAGGERATION)
     written, upstreams = torch.load(path, weights_only=True), content()
     assert written.keys() == upstreams.keys()
     for part, fields in upstreams.items():
@@ -44,13 +44,13 @@ def test_a_written_file_has_upstreams_structure(path: Path) -> None:
 
 
 def test_a_written_file_comes_back_the_same(path: Path) -> None:
-    voice_files.write(path, snapshot(), EXAGGERATION)
-    assert equal(voice_files.read(path, "cpu"), snapshot())
+    pt_file.write(path, snapshot(), EXAGGERATION)
+    assert equal(pt_file.read(path, "cpu"), snapshot())
 
 
 def test_upstreams_own_file_is_read(path: Path) -> None:
     torch.save(content(), path)
-    assert equal(voice_files.read(path, "cpu"), snapshot())
+    assert equal(pt_file.read(path, "cpu"), snapshot())
 
 
 def test_a_file_that_was_saved_after_a_generation_is_restored(path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_file_that_was_saved_after_a_generation_is_restored(path: Path) -> Non
     used["t3"]["cond_prompt_speech_emb"] = torch.randn(1, 5, 16)
     used["gen"] = {name: value.float() if value is not None else None for name, value in used["gen"].items()}
     torch.save(used, path)
-    restored = voice_files.read(path, "cpu")
+    restored = pt_file.read(path, "cpu")
     assert equal(restored, snapshot())
     assert "t3.cond_prompt_speech_emb" not in restored.names()
     assert restored.tensors()["gen.prompt_token"].dtype == torch.int64
@@ -68,18 +68,18 @@ def test_a_file_with_a_graphs_leaf_is_read_detached(path: Path) -> None:
     saved = content()
     saved["gen"]["embedding"].requires_grad_()
     torch.save(saved, path)
-    assert not voice_files.read(path, "cpu").tensors()["gen.embedding"].requires_grad
+    assert not pt_file.read(path, "cpu").tensors()["gen.embedding"].requires_grad
 
 
 def test_a_file_is_replaced_as_a_whole(path: Path) -> None:
-    voice_files.write(path, snapshot(seed=1), EXAGGERATION)
-    voice_files.write(path, snapshot(seed=2), EXAGGERATION)
-    assert equal(voice_files.read(path, "cpu"), snapshot(seed=2))
+    pt_file.write(path, snapshot(seed=1), EXAGGERATION)
+    pt_file.write(path, snapshot(seed=2), EXAGGERATION)
+    assert equal(pt_file.read(path, "cpu"), snapshot(seed=2))
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    voice_files.write(path, snapshot(), EXAGGERATION)
+    pt_file.write(path, snapshot(), EXAGGERATION)
 
     def full(what: object, where: Path) -> None:
         where.write_bytes(b"half")
@@ -87,26 +87,26 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path: Path, monkeyp
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="No space"):
-        voice_files.write(path, snapshot(seed=1), EXAGGERATION)
+        pt_file.write(path, snapshot(seed=1), EXAGGERATION)
     monkeypatch.undo()
-    assert equal(voice_files.read(path, "cpu"), snapshot())
+    assert equal(pt_file.read(path, "cpu"), snapshot())
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_an_exaggeration_that_is_no_number_writes_nothing(path: Path) -> None:
     with pytest.raises(Unidentifiable):
-        voice_files.write(path, snapshot(), "loud")
+        pt_file.write(path, snapshot(), "loud")
     assert not path.exists()
 
 
 def test_threads_that_write_the_same_file_do_not_disturb_each_other(path: Path) -> None:
     def write(_: int) -> None:
         for _ in range(10):
-            voice_files.write(path, snapshot(), EXAGGERATION)
+            pt_file.write(path, snapshot(), EXAGGERATION)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
-    assert equal(voice_files.read(path, "cpu"), snapshot())
+    assert equal(pt_file.read(path, "cpu"), snapshot())
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -117,15 +117,15 @@ def test_pytorch_is_given_nothing_but_what_was_looked_at(path: Path) -> None:
         archive.writestr("voice/DATA.PKL", b"not looked at")
         archive.writestr("voice/constants.pkl", b"not looked at")
     path.write_bytes(b"before the archive" + path.read_bytes())
-    assert equal(voice_files.read(path, "cpu"), snapshot())
-    given = archives.read(path)
+    assert equal(pt_file.read(path, "cpu"), snapshot())
+    given = pt_archive.read(path)
     assert b"not looked at" not in given
     assert b"before the archive" not in given
 
 
 def test_pytorch_is_given_tensors_that_begin_where_they_may(path: Path) -> None:
     torch.save(content(), path)
-    given = archives.read(path)
+    given = pt_archive.read(path)
     with zipfile.ZipFile(io.BytesIO(given)) as archive:
         for part in archive.infolist():
             assert given.index(archive.read(part), part.header_offset) % 64 == 0
@@ -133,21 +133,21 @@ def test_pytorch_is_given_tensors_that_begin_where_they_may(path: Path) -> None:
 
 def test_a_missing_file_is_an_os_error(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        voice_files.read(path, "cpu")
+        pt_file.read(path, "cpu")
 
 
 def test_a_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
-        voice_files.read(tmp_path, "cpu")
+        pt_file.read(tmp_path, "cpu")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_truncated_file_is_a_voice_file_error(path: Path, share: float) -> None:
-    voice_files.write(path, snapshot(), EXAGGERATION)
+    pt_file.write(path, snapshot(), EXAGGERATION)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(VoiceFileError, match=r"voice\.pt"):
-        voice_files.read(path, "cpu")
+        pt_file.read(path, "cpu")
 
 
 class Booby:
@@ -167,7 +167,7 @@ def test_code_in_a_file_is_not_run(path: Path, tmp_path: Path, old_format: bool)
     saved["gen"]["embedding"] = Booby(marker)
     torch.save(saved, path, _use_new_zipfile_serialization=not old_format)
     with pytest.raises(VoiceFileError):
-        voice_files.read(path, "cpu")
+        pt_file.read(path, "cpu")
     assert not marker.exists()
     torch.load(path, weights_only=False)
     assert marker.exists()  # so it was armed
@@ -176,7 +176,7 @@ def test_code_in_a_file_is_not_run(path: Path, tmp_path: Path, old_format: bool)
 def test_a_plain_pickle_is_not_run(path: Path, tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(Booby(tmp_path / "ran")))
     with pytest.raises(VoiceFileError):
-        voice_files.read(path, "cpu")
+        pt_file.read(path, "cpu")
     assert not (tmp_path / "ran").exists()
 
 
@@ -224,13 +224,13 @@ def replaced(part: str, name: str, value: Any) -> Callable[[], Any]:
 def test_what_holds_no_conditionals_is_a_voice_file_error(path: Path, wrong: Callable[[], Any]) -> None:
     torch.save(wrong(), path)
     with pytest.raises(VoiceFileError, match=r"voice\.pt"):
-        voice_files.read(path, "cpu")
+        pt_file.read(path, "cpu")
 
 
 def test_fields_that_upstream_leaves_empty_may_be_missing(path: Path) -> None:
     saved = content()
     del saved["t3"]["clap_emb"], saved["t3"]["cond_prompt_speech_emb"], saved["gen"]["prompt_feat_len"]
     torch.save(saved, path)
-    restored = voice_files.read(path, "cpu")
+    restored = pt_file.read(path, "cpu")
     assert equal(restored, snapshot())
     assert restored.names() == snapshot().names()  # for upstream asks for them all

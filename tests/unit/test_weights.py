@@ -18,27 +18,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from chatterbox_cached import fingerprint
 from chatterbox_cached.errors import Unidentifiable
-from chatterbox_cached.fingerprint import Fingerprints
+from chatterbox_cached.identity import weights
+from chatterbox_cached.identity.weights import Fingerprints
 from tests.unit.models import ENCODERS, FAMILY, Encoder, FakeTTS
 
-USERS_SECONDS = fingerprint.FULL_LOOK_SECONDS
+USERS_SECONDS = weights.FULL_LOOK_SECONDS
 
 
 @pytest.fixture(autouse=True)
 def _every_look_is_a_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 0.0)
 
 
 @pytest.fixture
 def _looks_as_users_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", USERS_SECONDS)
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", USERS_SECONDS)
 
 
 @pytest.fixture
 def _only_quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 1e9)
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 1e9)
 
 
 @pytest.fixture
@@ -129,14 +129,14 @@ def test_weights_that_make_no_conditionals_do_not_count() -> None:
 def test_the_weights_are_read_once(fingerprints: Fingerprints, monkeypatch: pytest.MonkeyPatch) -> None:
     model = FakeTTS()
     first = fingerprints.of(model, FAMILY)
-    monkeypatch.setattr(fingerprint, "_digest", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(weights, "_digest", lambda *_: pytest.fail("read again"))
     assert fingerprints.of(model, FAMILY) is first
 
 
 def test_a_full_look_reads_no_weights(fingerprints: Fingerprints, monkeypatch: pytest.MonkeyPatch) -> None:
     model = FakeTTS()
     first = fingerprints.of(model, FAMILY)
-    monkeypatch.setattr(fingerprint, "_digest", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(weights, "_digest", lambda *_: pytest.fail("read again"))
     assert fingerprints.of(model, FAMILY) is first
 
 
@@ -331,12 +331,12 @@ def test_a_change_is_noticed_however_soon_the_next_question_comes(
 
 
 def test_a_look_that_saw_a_change_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 0.0)
     model = FakeTTS()
     known = Fingerprints().of(model, FAMILY)
     edit_in_place(model)
     assert not known.holds(model)
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 1e9)
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 1e9)
     assert not known.holds(model)
 
 
@@ -477,7 +477,7 @@ def test_another_model_at_the_same_address_is_another_model(fingerprints: Finger
 def test_threads_that_ask_at_once_read_the_weights_once(
     fingerprints: Fingerprints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, together, read, digest = FakeTTS(), threading.Barrier(6), [], fingerprint._digest
+    model, together, read, digest = FakeTTS(), threading.Barrier(6), [], weights._digest
 
     def counting(*args: Any) -> str:
         read.append(args)
@@ -487,7 +487,7 @@ def test_threads_that_ask_at_once_read_the_weights_once(
         together.wait()
         return fingerprints.of(model, FAMILY)
 
-    monkeypatch.setattr(fingerprint, "_digest", counting)
+    monkeypatch.setattr(weights, "_digest", counting)
     with ThreadPoolExecutor(6) as pool:
         assert len(set(pool.map(ask, range(6)))) == 1
     assert len(read) == 1

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
 
-from .concurrency.one_by_one import one_by_one
-from .errors import Unidentifiable
+from ..concurrency.one_by_one import one_by_one
+from ..errors import Unidentifiable
 
 # Two writes within one tick of a file system's clock can leave size and times alike, so a file that was touched this
 # shortly before it was read is read again the next time (git's index has the same rule). 2 s is FAT's tick, the

@@ -19,10 +19,10 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
-from .concurrency.forks import RenewedAfterFork
-from .concurrency.one_by_one import one_by_one
-from .errors import Unidentifiable
-from .families import Family
+from ..concurrency.forks import RenewedAfterFork
+from ..concurrency.one_by_one import one_by_one
+from ..errors import Unidentifiable
+from ..upstream.families import Family
 
 if TYPE_CHECKING:
     import torch

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from chatterbox_cached import fingerprint, identity
 from chatterbox_cached.errors import Unidentifiable
-from chatterbox_cached.identity import Identity, chatterbox_version
+from chatterbox_cached.identity import weights
+from chatterbox_cached.identity.key import Identity
+from chatterbox_cached.upstream import packages
+from chatterbox_cached.upstream.packages import chatterbox_version
 from chatterbox_cached.voice.key_format import SCHEMA, voice_prefix
+from tests.unit.distributions import source_tree, version_of
 from tests.unit.models import FAMILY, FakeTTS
-
-
-def install(site: Path, distribution: str, version: str, *, code: str = "x = 1\n") -> Path:
-    """A distribution that owns a package ``chatterbox`` in the folder ``site``."""
-    package, info = site / "chatterbox", site / f"{distribution.replace('-', '_')}-{version}.dist-info"
-    package.mkdir(parents=True, exist_ok=True)
-    (package / "__init__.py").write_text(code)
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-    (info / "top_level.txt").write_text("chatterbox\n")
-    (info / "RECORD").write_text("chatterbox/__init__.py,,\n")
-    return package
-
-
-def source_tree(folder: Path, code: str = "x = 1\n") -> Path:
-    """A package ``chatterbox`` that no distribution owns."""
-    package = folder / "chatterbox"
-    (package / "models").mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "models" / "t3.py").write_text(code)
-    return package
-
-
-def version_of(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What is said of ``package`` when it is the chatterbox that was imported."""
-    monkeypatch.setitem(sys.modules, "chatterbox", SimpleNamespace(__file__=str(package / "__init__.py")))
-    chatterbox_version.cache_clear()
-    return chatterbox_version()
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +111,7 @@ def other_chatterbox(_: Any, patch: pytest.MonkeyPatch) -> None:
 
 
 def other_library(_: Any, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(identity, "_version", lambda name: "99" if name == "librosa" else "1")
+    patch.setattr(packages, "_version", lambda name: "99" if name == "librosa" else "1")
 
 
 CHANGES = (
@@ -170,7 +143,7 @@ def test_what_decides_the_bits_is_in_the_key(
 def test_what_changes_while_it_runs_is_noticed(
     change: Callable[[Any, pytest.MonkeyPatch], None], clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fingerprint, "FULL_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 0.0)
     known, model = Identity(), FakeTTS()
     before = known.key(model, FAMILY, clip, {}).text
     change(model, monkeypatch)
@@ -259,42 +232,3 @@ def test_after_forget_model_and_audio_are_read_again(clip: Path, monkeypatch: py
     model.ve.inner.weight.data.fill_(2)  # leaves no trace
     known.forget(model, clip)
     assert known.key(model, FAMILY, clip, {}).text == key_of(model, clip) != before
-
-
-def test_a_distribution_is_named_with_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = install(tmp_path / "site", "chatterbox-streaming", "0.1.2")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    assert version_of(package, monkeypatch) == "chatterbox-streaming 0.1.2"
-
-
-def test_an_unknown_distribution_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = install(tmp_path / "site", "my-chatterbox", "3.0")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    assert version_of(package, monkeypatch) == "my-chatterbox 3.0"
-
-
-def test_a_distribution_elsewhere_is_not_taken_for_the_source_that_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(tmp_path / "site", "chatterbox-streaming", "0.1.2")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    said = version_of(source_tree(tmp_path / "checkout"), monkeypatch)
-    assert said.startswith("source ")
-
-
-def test_two_distributions_in_one_place_are_told_by_their_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path / "site", "chatterbox-streaming", "0.1.2")
-    package = install(tmp_path / "site", "chatterbox-light", "0.1.0")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    assert version_of(package, monkeypatch).startswith("source ")
-
-
-def test_a_source_tree_is_named_by_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = version_of(source_tree(tmp_path / "one"), monkeypatch)
-    two = version_of(source_tree(tmp_path / "two"), monkeypatch)
-    other = version_of(source_tree(tmp_path / "three", code="x = 2\n"), monkeypatch)
-    moved_tree = source_tree(tmp_path / "four")
-    os.rename(moved_tree / "models" / "t3.py", moved_tree / "models" / "t4.py")
-    moved = version_of(moved_tree, monkeypatch)
-    assert one == two
-    assert len({one, other, moved}) == 3

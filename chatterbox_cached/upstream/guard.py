@@ -11,8 +11,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import ExaggerationMismatchError, ExaggerationMismatchWarning
-from .notices import warn_caller
+from ..errors import ExaggerationMismatchError, ExaggerationMismatchWarning
+from ..notices import warn_caller
 
 _prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from . import identity
-from .families import FAMILIES
+from ..upstream import packages
+from . import setup
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,7 @@ class Here:
 
 def here() -> Here:
     """Looks at what is installed. It loads PyTorch, which knows the devices, and not Chatterbox."""
-    return Here(chatterbox(), identity.library_versions(), identity.numerics(), devices())
-
-
-def chatterbox() -> str | None:
-    """Distribution and version of the installed package ``chatterbox``; None where there is none."""
-    spec = importlib.util.find_spec("chatterbox")
-    return None if spec is None or not spec.origin else identity.version_of_package(Path(spec.origin).parent)
+    return Here(packages.installed_chatterbox(), packages.library_versions(), setup.numerics(), devices())
 
 
 def devices() -> tuple[str, ...]:
@@ -40,12 +32,6 @@ def devices() -> tuple[str, ...]:
 
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     return tuple(device for device, is_there in found.items() if is_there)
-
-
-def family_name(made_by: Mapping[str, Any]) -> str:
-    """``english`` or ``multilingual``; for any other class its own name."""
-    names = {f"{family.module}.{family.class_name}": family.name for family in FAMILIES}
-    return names.get(made_by["class"], str(made_by["class"]))
 
 
 def misfits(made_by: Mapping[str, Any], here: Here) -> list[str]:

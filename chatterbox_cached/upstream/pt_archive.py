@@ -15,8 +15,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import VoiceFileError
-from .voice.entry_format import MOST_BYTES
+from ..errors import VoiceFileError
+from ..voice.entry_format import MOST_BYTES
 
 # A voice has some ten parts, and under 2 kB of pickle that says which is which.
 _MOST_PARTS, _MOST_PICKLED = 200, 2**16

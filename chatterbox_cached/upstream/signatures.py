@@ -1,81 +1,12 @@
-"""The Chatterbox classes that are cached: their methods, and which arguments decide the conditionals.
-
-One row per class. Classes are known by module and name, so that nothing of Chatterbox is imported here and
-the forks, which install under the same import name, are found too.
-"""
+"""Binds the arguments of upstream's methods by name: their order differs between classes, versions and forks."""
 
 from __future__ import annotations
 
 import dis
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-
-
-@dataclass(frozen=True)
-class Family:
-    """One Chatterbox class and how it makes and uses conditionals.
-
-    ``audio`` and ``prompt`` name the reference audio in ``prepare`` and in ``generate``. Every other argument of
-    ``prepare`` except ``exaggeration`` is part of the key. ``constants`` are read from the model, dots allowed.
-    """
-
-    name: str
-    module: str
-    class_name: str
-    prepare: str = "prepare_conditionals"
-    generate: str = "generate"
-    audio: str = "wav_fpath"
-    prompt: str = "audio_prompt_path"
-    exaggeration: str = "exaggeration"
-    constants: tuple[str, ...] = ("ENC_COND_LEN", "DEC_COND_LEN", "t3.hp.speech_cond_prompt_len")
-    # The parts of a model whose weights make conditionals. T3 is not among them: of it, a preparation reads only
-    # speech_cond_prompt_len.
-    encoders: tuple[str, ...] = ("ve", "s3gen.tokenizer", "s3gen.speaker_encoder")
-    # The part whose dtype the mel features of the reference are cast to.
-    caster: str = "s3gen.flow"
-
-    def types(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """The family's own ``Conditionals`` and ``T3Cond`` (each module has its own ``Conditionals``)."""
-        module = sys.modules[self.module]
-        return module.Conditionals, module.T3Cond
-
-
-FAMILIES: tuple[Family, ...] = (
-    Family("english", "chatterbox.tts", "ChatterboxTTS"),
-    Family("multilingual", "chatterbox.mtl_tts", "ChatterboxMultilingualTTS"),
-)
-
-
-def named(name: str) -> Family:
-    """The family called ``name``."""
-    return next(family for family in FAMILIES if family.name == name)
-
-
-def family_of(model: object) -> Family | None:
-    """The family that a model's class or one of its bases belongs to; None for a class that is not cached."""
-    kind: Any = type(model)
-    return _family_of_class(kind)
-
-
-@lru_cache(maxsize=256)
-def _family_of_class(kind: type) -> Family | None:
-    for base in kind.__mro__:
-        for family in FAMILIES:
-            if (base.__module__, base.__qualname__) == (family.module, family.class_name):
-                return family
-    return None
-
-
-def overrides(model: object, method: str, family: Family) -> bool:
-    """Whether a subclass, or the instance itself, has a ``method`` of its own in place of the family's."""
-    if method in vars(model):
-        return True
-    owner = next(base for base in type(model).__mro__ if method in vars(base))
-    return (owner.__module__, owner.__qualname__) != (family.module, family.class_name)
 
 
 class Signature:

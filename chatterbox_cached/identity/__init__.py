@@ -1,0 +1,1 @@
+"""Which audio, which model, which circumstances: everything that decides a key."""

@@ -1,0 +1,1 @@
+"""Everything that knows what Chatterbox looks like: its classes, methods, objects and files."""
