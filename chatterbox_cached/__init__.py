@@ -14,7 +14,7 @@ from .errors import (
 )
 from .proxies import CachedMultilingualTTS, CachedTTS
 from .settings import Settings
-from .tiers.repair import CheckReport
+from .tiers.disk.repair import CheckReport
 from .upstream.context import disabled
 from .verification import Verification
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 
+from .accounting.stats import listen
+from .accounting.tally import REPORT, Tally
 from .activation import enable
-from .report import REPORT, Tally
 from .settings import switched_on
-from .stats import listen
 
 problem = ""  # why the environment's wish could not be met
 

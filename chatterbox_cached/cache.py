@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .accounting.failures import Failures
+from .accounting.ledger import Ledger
+from .accounting.stats import Stats, in_a_line
 from .concurrency.one_by_one import one_by_one
 from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn, watch
 from .errors import NotCachedError, Unidentifiable
 from .identity.audio import UNKNOWN_AUDIO
 from .identity.key import Identity, Key
-from .ledger import Ledger
-from .reports import Reports
 from .settings import Settings, resolve, switched_off
-from .stats import Stats, in_a_line
-from .store import Find, VoiceStore
-from .tiers.folder import entries_of, is_usable
-from .tiers.repair import CheckReport
+from .tiers.disk.folder import entries_of, is_usable
+from .tiers.disk.repair import CheckReport
+from .tiers.store import Find, VoiceStore
 from .upstream import guard, slots
 from .upstream.calls import Preparation, Served, asked_for, unproxied
 from .upstream.context import doing, goes_round, is_doing
@@ -52,11 +52,11 @@ class ConditionalCache:
         self.settings, self.off = settings, switched_off()
         self._identity, self._stats = Identity(), Stats()
         self._voice = self._identity.audio.name_of
-        self._reports = Reports(self._stats, settings.cache_dir)
-        self._account = Ledger(settings, self._stats, self._reports)
-        self._store = VoiceStore(settings, self._reports.failed)
+        self._failures = Failures(self._stats, settings.cache_dir)
+        self._ledger = Ledger(settings, self._stats, self._failures)
+        self._store = VoiceStore(settings, self._failures.report)
         self._flights = _flights_of(settings)
-        self._verifier = Verifier(settings, self._store, self._stats, self._reports)
+        self._verifier = Verifier(settings, self._store, self._stats, self._failures)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self._brought: dict[str, Snapshot] = {}
 
@@ -127,10 +127,13 @@ class ConditionalCache:
         key, emotion, snapshot = identified
         if snapshot is not None:
             return self._served("memory", call, key, snapshot, emotion)
-        if not refresh and (served := self._below(self._store.far, call, key, emotion, started)) is not None:
+        if (
+            not refresh
+            and (served := self._below(self._store.from_lower_tiers, call, key, emotion, started)) is not None
+        ):
             return served
         if self.settings.auto_save:
-            self._store.stores.open()  # the first of several processes makes the folder that they meet in
+            self._store.lower.open()  # the first of several processes makes the folder that they meet in
         with self._flights.flight(key.text):
             # Whoever was in flight before may have prepared it.
             if not refresh and (served := self._below(self._store.find, call, key, emotion, started)) is not None:
@@ -164,13 +167,13 @@ class ConditionalCache:
             elif self._brought and (brought := self._brought.get(self._voice(call.audio))) is not None:
                 return Key("brought in", UNKNOWN_AUDIO), emotion, brought.to(call.model.device)
             key = self._identity.key(call.model, call.family, call.audio, call.key_arguments)
-            return key, emotion, None if refresh else self._store.near(key.text, call.model.device)
+            return key, emotion, None if refresh else self._store.from_memory(key.text, call.model.device)
         except Unidentifiable as doubt:
             if doubt.advice:
-                self._reports.once(doubt.reason, doubt.advice)
+                self._failures.warn_once(doubt.reason, doubt.advice)
             return doubt.reason
         except Exception as error:
-            self._reports.failed("identity", error)
+            self._failures.report("identity", error)
             return "cache failed"
 
     def _hit(
@@ -179,10 +182,10 @@ class ConditionalCache:
         try:
             slots.hold(call.model, call.family, slots.revive(snapshot, call.family, emotion))
         except Exception as error:
-            self._reports.failed("hit", error)
+            self._failures.report("hit", error)
             return False
         saved = self._stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
-        self._account.used(key.audio.digest, call.audio, saved)
+        self._ledger.used(key.audio.digest, call.audio, saved)
         return True
 
     def _served(self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor) -> Served:
@@ -195,7 +198,7 @@ class ConditionalCache:
         import torch
 
         self._stats.miss()
-        self._account.used(key.audio.digest, call.audio, None)
+        self._ledger.used(key.audio.digest, call.audio, None)
         undisturbed, started = watch(call.model), time.perf_counter()
         # Upstream prepares with gradients on, and 290 MB of graph would stay alive with each voice.
         with doing("prepare", call.model), torch.no_grad():
@@ -213,7 +216,7 @@ class ConditionalCache:
         except Unidentifiable as doubt:
             self._stats.not_stored(doubt.reason)
         except Exception as error:
-            self._reports.failed("store", error)
+            self._failures.report("store", error)
         return Served("upstream", returned)
 
     def verify(self, model: Any, audio_paths: Iterable[Any]) -> Verification:
@@ -228,7 +231,9 @@ class ConditionalCache:
         if isinstance(identified := self._identify(call, refresh=False), str):
             return None
         key, emotion, near = identified
-        found = self._store.below(key.text, call.model.device)  # the next process has what is there, not what is near
+        found = self._store.peek_lower_tiers(
+            key.text, call.model.device
+        )  # the next process has what is there, not what is near
         return key, emotion, [*([] if near is None else [near]), *([] if found is None else [found[1]])]
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
@@ -268,8 +273,8 @@ class ConditionalCache:
 
     def clear_disk(self) -> int:
         """Drop what is on disk; says how many entries."""
-        self._account.clear()
-        return self._store.stores.clear()
+        self._ledger.clear()
+        return self._store.clear_disk()
 
     def clear_all(self) -> int:
         """Drop everything; says how many entries, each once for every tier that had it."""
@@ -279,7 +284,7 @@ class ConditionalCache:
         """Drop everything that was ever made of the voice in ``audio_path``, in all tiers; says how many entries."""
         voice = self._voice(audio_path)
         brought = self._brought.pop(voice, None)
-        self._account.forget(voice)
+        self._ledger.forget(voice)
         return self._store.forget(voice_prefix(voice)) + (brought is not None)
 
     def check(self, fix: bool = True) -> CheckReport:
@@ -297,8 +302,8 @@ class ConditionalCache:
 
     def close(self) -> None:
         """Let go of files and connections; the next call opens them again."""
-        self._account.flush()
-        self._store.stores.close()
+        self._ledger.flush()
+        self._store.lower.close()
 
     def __repr__(self) -> str:
         return f"<ConditionalCache: {in_a_line(self.get_cache_stats())}>"

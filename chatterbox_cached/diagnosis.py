@@ -17,12 +17,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import account
+from .accounting import account
 from .errors import ChatterboxCachedError
 from .settings import PREFIX, Settings, switched_off
-from .tiers import folder
 from .tiers.base import Tier
-from .tiers.disk import DiskTier
+from .tiers.disk import folder
+from .tiers.disk.tier import DiskTier
 from .tiers.memory import MemoryTier
 from .upstream import packages
 from .upstream.families import FAMILIES

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .accounting.failures import Failures
+from .accounting.stats import Stats
 from .concurrency.turns import turn, watch
 from .errors import Unidentifiable
 from .identity.audio import UNKNOWN_AUDIO
 from .identity.key import Key
-from .reports import Reports
 from .settings import Settings
-from .stats import Stats
-from .store import VoiceStore
+from .tiers.store import VoiceStore
 from .upstream import slots
 from .upstream.calls import Preparation, asked_for
 from .upstream.context import doing
@@ -53,10 +53,10 @@ class Verifier:
     first such hit is another one in each process, or processes with few hits would never compare.
     """
 
-    def __init__(self, settings: Settings, store: VoiceStore, stats: Stats, reports: Reports) -> None:
+    def __init__(self, settings: Settings, store: VoiceStore, stats: Stats, failures: Failures) -> None:
         self._every = round(1 / settings.verify) if settings.verify else 0
         self._process, self._hits = 0, itertools.count()
-        self._store, self._stats, self._reports = store, stats, reports
+        self._store, self._stats, self._failures = store, stats, failures
         self._durable = settings.auto_save
 
     def due(self) -> bool:
@@ -98,7 +98,7 @@ class Verifier:
             return None  # upstream's conditionals are there, and they are the caller's
         except Exception as error:
             slots.hold(call.model, call.family, before)
-            self._reports.failed("verification", error)
+            self._failures.report("verification", error)
             return None
 
     def compare(self, model: Any, audio_paths: Iterable[Any], known: Known) -> Verification:
@@ -129,12 +129,12 @@ class Verifier:
 
     def _replace(self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...]) -> None:
         self._stats.error("verify")
-        self._reports.once(
+        self._failures.warn_once(
             f"verify {key.text}",
             f"The cached voice of {call.audio} is not what upstream makes of it now: {', '.join(fields)} differ."
             " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"
             " differences; otherwise somebody has changed the entry.",
         )
         if not self._durable:
-            self._store.stores.delete(key.text)
+            self._store.lower.delete(key.text)
         self._store.keep(key.text, call.model.device, fresh, durable=self._durable, made_by=key.made_by)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
 
 from .. import clock, ways
@@ -29,8 +29,8 @@ def _growth(stage: Stage) -> dict[str, Any]:
     folder, clip = stage.new_folder(), str(stage.clips[10])
     cache = ConditionalCache(folder, size_limit=_LIMIT)
     cache.get_or_prepare(stage.model, clip)
-    (key,) = cache._store.stores.keys()
-    snapshot = entry_format.decode(key, cache._store.stores.get(key)[1])
+    (key,) = cache._store.lower.keys()
+    snapshot = entry_format.decode(key, cache._store.lower.get(key)[1])
     cache.close()
     keys, folders = [key], {}
     for size in sizes:
@@ -65,7 +65,7 @@ def _measured(stage: Stage, folders: dict[int, Path], keys: list[str], clip: str
         hits[f"hit, {size} voices"] = way.on, lambda way=way: way.prepare(clip), way.forget
         hits[f"any voice of {size}"] = (
             way.on,
-            lambda store=way.cache._store, size=size: store.far(keys[chance.randrange(size)], "cpu"),
+            lambda store=way.cache._store, size=size: store.from_lower_tiers(keys[chance.randrange(size)], "cpu"),
             way.forget,
         )
     figures = clock.singles(hits, rounds=stage.times(30, 10), scale=1e6, calls=10)

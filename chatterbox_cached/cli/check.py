@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..tiers.repair import CheckReport
+from ..tiers.disk.repair import CheckReport
 from .app import AMISS
 from .common import CacheDir, Json, print_json
 from .figures import counted

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import account
+from ..accounting import account
 from ..errors import ChatterboxCachedError
 from .app import AMISS, INTERRUPTED
 from .common import CacheDir, Json, print_json
@@ -30,7 +30,7 @@ def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) ->
         what = f"{counted(len(entries), 'entry', 'entries')}, {size(nbytes)}"
         if entries and not yes:
             _ask(f"Remove {what} from {folder.root}?")
-        folder.store.stores.clear()
+        folder.store.clear_disk()
         account.clear(folder.root, trusted=folder.trusted)
     if json:
         print_json({"entries": len(entries), "bytes": nbytes})

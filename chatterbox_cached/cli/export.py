@@ -11,7 +11,7 @@ import typer
 from ..errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
 from ..library import exchange
 from ..settings import Settings
-from ..tiers.disk import DiskTier
+from ..tiers.disk.tier import DiskTier
 from ..upstream import pt_file
 from ..upstream.families import name_of
 from ..voice import bundle, entry_format

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import account
-from ..account import Batch, VoiceAccount
+from ..accounting import account
+from ..accounting.account import Batch, VoiceAccount
 from ..errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ..identity import compatibility
 from ..identity.audio import AudioIndex

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..tiers.disk import Stored
+from ..tiers.disk.tier import Stored
 from .common import CacheDir, Json, print_json
 from .figures import counted, parse_age, parse_size, size
 from .voices import Voice, opened

@@ -19,8 +19,8 @@ from typing import Annotated
 
 import typer
 
+from ..accounting.tally import REPORT, Report
 from ..errors import ChatterboxCachedError, SettingsError
-from ..report import REPORT, Report
 from ..settings import SWITCH, resolve, variable_of
 from .attend import attend, end_as
 from .common import CacheDir, settings_for

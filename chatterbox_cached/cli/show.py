@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..tiers.disk import Stored
+from ..tiers.disk.tier import Stored
 from ..voice import key_format
 from .common import CacheDir, Json, print_json, print_table
 from .figures import counted, length, moment, size, span

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import account
-from ..account import Account
+from ..accounting import account
+from ..accounting.account import Account
 from ..settings import folder_of
 from ..voice import key_format
 from .common import CacheDir, Json, print_json, print_table, settings_for
@@ -35,9 +35,9 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
 
 
 def _kept(folder: Folder) -> dict[str, int]:
-    keys = folder.store.stores.keys()
+    keys = folder.store.lower.keys()
     voices = len({key_format.prefix_of(key) for key in keys})
-    return {"voices": voices, "entries": len(keys), "bytes": folder.store.stores.nbytes()}
+    return {"voices": voices, "entries": len(keys), "bytes": folder.store.on_disk()[1]}
 
 
 def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:

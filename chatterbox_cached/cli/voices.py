@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import account
-from ..account import Account, VoiceAccount
+from ..accounting import account
+from ..accounting.account import Account, VoiceAccount
 from ..errors import ChatterboxCachedError, EntryError, NotCachedError, Unidentifiable
 from ..identity.audio import AudioIndex
 from ..settings import folder_of
-from ..store import VoiceStore
-from ..tiers.disk import Stored
-from ..tiers.folder import refuse_strangers
+from ..tiers.disk.folder import refuse_strangers
+from ..tiers.disk.tier import Stored
+from ..tiers.store import VoiceStore
 from ..upstream.families import FAMILIES
 from ..voice import key_format
 from .common import settings_for
@@ -106,7 +106,7 @@ class Folder:
         """Drop these entries of these voices, and what is known of a voice that has no other."""
         for voice in voices:
             for entry in voice.entries:
-                self.store.stores.delete(entry.key)
+                self.store.lower.delete(entry.key)
         left = {voice.digest for voice in self.voices()}
         gone = [voice.digest for voice in voices if voice.digest not in left]
         account.forget(self.root, gone, trusted=self.trusted)
@@ -126,7 +126,7 @@ def opened(cache_dir: Path | None) -> Iterator[Folder]:
         store = VoiceStore(replace(settings, size_limit=_NO_LIMIT), _failed)
         trusted = settings.trust_cache_dir
         yield Folder(root, store, _account(root, trusted), trusted)
-        store.stores.close()
+        store.lower.close()
     except PermissionError as error:
         raise ChatterboxCachedError(
             f"The cache folder {root} can't be used ({error.strerror}). Do this as its owner, or give another folder"

@@ -55,15 +55,3 @@ class Breaker(RenewedAfterFork):
         if self._pause:
             with self._lock:
                 self._pause = 0.0
-
-
-class Breakers:
-    """One tier's: a full disk still gives what it holds, but what can't be read can't be written either."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.reading, self.writing = Breaker(clock), Breaker(clock)
-
-    def mended(self) -> None:
-        """Try everything again at once."""
-        self.reading.worked()
-        self.writing.worked()

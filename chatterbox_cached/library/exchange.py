@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import BundleError, EntryError
 from ..settings import Settings, folder_of
-from ..tiers.disk import DiskTier
+from ..tiers.disk.tier import DiskTier
 from ..voice import bundle, entry_format
 from ..voice.bundle import VoiceEntry
 

@@ -1,1 +1,1 @@
-"""Where entries are kept, nearest first: memory, disk, and whatever shared store speaks the same small protocol."""
+"""Where voices are kept: memory, and the tiers below it as bytes."""

@@ -7,11 +7,11 @@ import json
 import time
 from pathlib import Path
 
-from chatterbox_cached import account
-from chatterbox_cached.account import Batch, VoiceAccount
+from chatterbox_cached.accounting import account
+from chatterbox_cached.accounting.account import Batch, VoiceAccount
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.store import VoiceStore
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
+from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from tests.unit.voices import snapshot
 
@@ -50,7 +50,7 @@ def fill(root: Path, *voices: bytes, models: tuple[str, ...] = (ENGLISH,)) -> li
         for model in models:
             keys.append(voice_prefix(digest(voice)) + digest_of(made_by(model)))
             store.keep(keys[-1], "cpu", snapshot(), durable=True, made_by=made_by(model))
-    store.stores.close()
+    store.lower.close()
     return keys
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
-from chatterbox_cached.tiers.folder import file_system
+from chatterbox_cached.tiers.disk.folder import file_system
 from chatterbox_cached.voice import entry_format
 from tests.unit.voices import snapshot
 

@@ -22,7 +22,7 @@ import pytest
 import soundfile
 
 from chatterbox_cached import rehearsal
-from chatterbox_cached.report import REPORT, Report
+from chatterbox_cached.accounting.tally import REPORT, Report
 
 from .conftest import COMMAND, REPOSITORY
 

@@ -13,7 +13,7 @@ import typer
 
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.cli import verify
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
 
 

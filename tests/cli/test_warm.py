@@ -19,7 +19,7 @@ from chatterbox_cached import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import equal
 from tests.unit.voices import snapshot

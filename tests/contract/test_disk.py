@@ -18,9 +18,9 @@ import diskcache
 import pytest
 
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
-from chatterbox_cached.tiers.strict_disk import StrictDisk
+from chatterbox_cached.tiers.disk.files import StrictDisk
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice.entry_format import MOST_BYTES
 from tests.unit.forks import in_a_fork
 
@@ -54,7 +54,7 @@ def run(code: str, *arguments: object) -> subprocess.Popen[str]:
     prelude = f"""
 import sys
 from pathlib import Path
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 KEY, root = {KEY!r}, Path(sys.argv[1])
 """
     command = [sys.executable, "-c", prelude + code, *map(str, arguments)]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from chatterbox_cached.tiers.base import Tier
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.tiers.memory import MemoryTier
 
 Make = Callable[[Path, int], Tier[bytes]]

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import SCHEMA
 from tests.faults.locks import locked_database

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import filelock
 
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers.bounded import BoundedCache
-from chatterbox_cached.tiers.strict_disk import StrictDisk
+from chatterbox_cached.tiers.disk.files import StrictDisk
+from chatterbox_cached.tiers.disk.index import BoundedCache
 from tests.tally import tried
 
 KEYS = [f"v1/{number}/rest" for number in range(8)]

@@ -25,8 +25,8 @@ import torch
 
 from chatterbox_cached.errors import ChatterboxCachedError
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.store import VoiceStore
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
+from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.upstream import pt_file
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of
@@ -260,7 +260,7 @@ def main(folder: Path) -> None:
     store = VoiceStore(
         resolve({"cache_dir": folder / "cache"}), lambda where, error: told.append(f"{where}: {told_of(error)}")
     )
-    store.stores.open()
+    store.lower.open()
     for look in LOOKS.values():
         _within_limit(lambda look=look: look(folder / "nothing"))
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -269,7 +269,7 @@ def main(folder: Path) -> None:
     outcomes["check"] = _within_limit(lambda: verb("check")(folder / "mended"))
     for number, name in enumerate(ENTRIES):
         told.clear()
-        outcomes[name] = _within_limit(lambda number=number: store.far(key_of(number), "cpu"))
+        outcomes[name] = _within_limit(lambda number=number: store.from_lower_tiers(key_of(number), "cpu"))
         outcomes[name]["told"] = list(told)
     for number, name in enumerate(VOICE_FILES):
         outcomes[name] = _within_limit(lambda path=folder / f"{number}.pt": pt_file.read(path, "cpu"))

@@ -12,7 +12,7 @@ from chatterbox_cached.cli.app import app
 from chatterbox_cached.errors import EntryError
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.store import VoiceStore
+from chatterbox_cached.tiers.store import VoiceStore
 
 DIGEST = "ab" * 32  # of the audio of which everything was planted
 PREFIX = f"v1/{DIGEST}/"
@@ -31,7 +31,7 @@ def _each(read: Callable[[VoiceStore, str], object]) -> Callable[[Path], str]:
 
     def read_all(folder: Path) -> str:
         store = store_of(folder)
-        with contextlib.closing(store.stores):
+        with contextlib.closing(store.lower):
             return "\n".join(or_why_not(store, stored.key) for stored in store.listing())
 
     return read_all

@@ -116,7 +116,7 @@ def what_is_held(cache: Any, model: Any) -> list[str]:
     import filelock
 
     from chatterbox_cached.concurrency.turns import turn
-    from chatterbox_cached.tiers.folder import entries_of
+    from chatterbox_cached.tiers.disk.folder import entries_of
 
     held = [f"flight of {key}" for key in cache._flights._flights]
     if at_once(lambda _: _take_and_release(turn(model)), 1) != [True]:

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached import ConditionalCache, account, ledger
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.accounting import account, ledger
+from chatterbox_cached.accounting.failures import Failures
+from chatterbox_cached.accounting.ledger import Ledger
+from chatterbox_cached.accounting.stats import Stats
 from chatterbox_cached.errors import CacheWarning
-from chatterbox_cached.ledger import Ledger
-from chatterbox_cached.reports import Reports
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.stats import Stats
 from tests.faults.children import all_done, started
 from tests.faults.locks import locked_database
 from tests.faults.scenery import ended_well, forked, until, voices
@@ -37,7 +38,7 @@ class Desk:
 
     def __init__(self, root: Path) -> None:
         self.stats = Stats()
-        self.ledger = Ledger(resolve({"cache_dir": root}), self.stats, Reports(self.stats, root))
+        self.ledger = Ledger(resolve({"cache_dir": root}), self.stats, Failures(self.stats, root))
 
     def hit(self, digest: str = DIGEST) -> None:
         self.ledger.used(digest, "/voice.wav", self.stats.hit("memory", 1.0, 0.0))

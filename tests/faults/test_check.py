@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers import repair
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
-from chatterbox_cached.tiers.repair import CheckReport
-from chatterbox_cached.tiers.strict_disk import StrictDisk
+from chatterbox_cached.tiers.disk.files import StrictDisk
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.repair import CheckReport
+from chatterbox_cached.tiers.disk.tier import DiskTier, repair
 from tests.unit.forks import in_a_fork
 
 KEYS = [f"v1/{voice}/rest" for voice in range(6)]
@@ -245,7 +244,7 @@ def test_sums_that_are_wrong_evict_nothing(tier: DiskTier, root: Path) -> None:
 
 
 def test_a_block_that_can_not_be_read_costs_its_entry_only(tier: DiskTier, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chatterbox_cached.tiers.strict_disk import StrictDisk
+    from chatterbox_cached.tiers.disk.files import StrictDisk
 
     real, bad = StrictDisk.fetch, tier.keys()[2]
 

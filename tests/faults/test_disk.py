@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chatterbox_cached import CacheWarning, CheckReport, ConditionalCache
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
 from tests.faults.breakages import BREAKAGES
 from tests.support import assert_same_conditionals
 from tests.tally import tried

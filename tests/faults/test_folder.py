@@ -18,10 +18,9 @@ import pytest
 import torch
 
 from chatterbox_cached.settings import Settings, with_user_folder
-from chatterbox_cached.store import VoiceStore
-from chatterbox_cached.tiers import disk
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.tier import DiskTier, tier
+from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice.snapshot import Snapshot
 from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
@@ -54,10 +53,10 @@ class User:
 
     def wants(self, key: str) -> str:
         """Who gave it."""
-        found = self.store.far(key, "cpu")
+        found = self.store.from_lower_tiers(key, "cpu")
         self.store.memory.clear()
         if found is None:
-            self.store.stores.open()
+            self.store.lower.open()
             self.store.keep(key, "cpu", upstream(key), durable=True)
             self.store.memory.clear()
             return "upstream"
@@ -81,7 +80,7 @@ def user(root: Path) -> Iterator[User]:
     assert made.wants_all() == {"upstream"}
     assert made.wants_all() == {"disk"}
     yield made
-    made.store.stores.close()
+    made.store.lower.close()
 
 
 def without(*suffixes: str) -> Callable[[Path], None]:
@@ -142,7 +141,7 @@ def assert_all_is_well(root: Path) -> None:
     newcomer.wants_all()
     assert newcomer.wants_all() == {"disk"}, newcomer.errors
     assert newcomer.store.check(fix=True)._replace(empty_folders=0).sound
-    newcomer.store.stores.close()
+    newcomer.store.lower.close()
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -151,7 +150,7 @@ def test_damage_while_the_folder_is_open(user: User, root: Path, damage: Callabl
     def go_on() -> None:
         for _ in range(5):
             user.wants_all()
-            user.store.stores.try_again()
+            user.store.lower.tiers[0].try_again()
 
     tried("ways to break the folder")
     damage(root)
@@ -171,8 +170,8 @@ def test_a_log_that_is_cut_while_it_is_open(user: User, root: Path) -> None:
     for _ in range(3):
         user.wants_all()
         newcomer.wants_all()
-    user.store.stores.close()
-    newcomer.store.stores.close()
+    user.store.lower.close()
+    newcomer.store.lower.close()
     assert_all_is_well(root)
 
 
@@ -223,7 +222,7 @@ def test_a_folder_without_permission(open_to_all: Path, folders: int, files: int
     root = open_to_all / "voices"
     before = User(root)
     before.wants_all()
-    before.store.stores.close()
+    before.store.lower.close()
     given_away(root)
     inside = [path for path in (root, *root.rglob("*"))]  # noqa: C416
     modes = [(path, path.stat().st_mode, folders if path.is_dir() else files) for path in inside]
@@ -276,11 +275,11 @@ def test_no_file_descriptor_left(user: User, root: Path, opened: bool) -> None:
             assert user.wants_all() == {"upstream"}
         for descriptor in taken:
             os.close(descriptor)
-        user.store.stores.try_again()
+        user.store.lower.tiers[0].try_again()
         user.wants_all()
         assert user.wants_all() == {"disk"}, user.errors
 
-    user.store.stores.close()
+    user.store.lower.close()
     assert in_a_fork(use, 30) == "done"
     assert_all_is_well(root)
 
@@ -387,7 +386,7 @@ def test_clearing_and_forgetting_while_others_read_and_write(root: Path) -> None
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits long enough for a machine on which everything is slow, where what matters is that all of it is right."""
     for bound in ("TIMEOUT_SECONDS", "OPEN_SECONDS"):
-        monkeypatch.setattr(disk, bound, 60.0)
+        monkeypatch.setattr(tier, bound, 60.0)
 
 
 @pytest.mark.usefixtures("patient")

@@ -14,8 +14,8 @@ import pytest
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.errors import UntrustedFolder
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.store import VoiceStore
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.voice.snapshot import equal
 from tests.support import assert_same_conditionals
 from tests.unit.voices import snapshot

@@ -289,7 +289,7 @@ def a_server_that_preloads(folder: Path) -> Any:
         assert now["memory_hits"] + now["disk_hits"] >= 4 * 12 - 6, now
 
     assert ended_well(*[forked(work) for _ in range(3)])
-    return _prepared(folder), len(cache._store.stores)
+    return _prepared(folder), cache._store.figures()["disk_cached_items"]
 
 
 def test_the_workers_of_a_server_that_preloads_prepare_only_what_is_new_and_once(stage: Stage, tmp_path: Path) -> None:

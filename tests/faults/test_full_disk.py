@@ -40,7 +40,7 @@ def test_a_write_that_fails_at_any_size_of_a_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
         for _ in range(2):
             user.wants_all()
-        user.store.stores.close()
+        user.store.lower.close()
 
     failed = 0
     for limit in LIMITS:
@@ -59,14 +59,14 @@ def test_a_disk_that_is_full(file_system: Path, kilobytes: int) -> None:
     user = User(file_system / "voices")
     for _ in range(3):
         user.wants_all()
-        user.store.stores.try_again()
+        user.store.lower.tiers[0].try_again()
     assert user.errors, "there was room for everything"
     assert {error.partition(" ")[0] for error in user.errors} == {"disk"}
     breakages.enlarged(file_system, "10m")
-    user.store.stores.try_again()
+    user.store.lower.tiers[0].try_again()
     user.wants_all()
     assert user.wants_all() == {"disk"}, user.errors
-    user.store.stores.close()
+    user.store.lower.close()
     assert_all_is_well(file_system / "voices")
     tried("writes refused for want of room")
 
@@ -78,12 +78,12 @@ def test_a_file_system_that_can_only_be_read(file_system: Path, filled: bool) ->
     if filled:
         before = User(root)
         before.wants_all()
-        before.store.stores.close()
+        before.store.lower.close()
     breakages.read_only(file_system)
     user = User(root)
     for _ in range(3):
         user.wants_all()
-    user.store.stores.close()
+    user.store.lower.close()
     assert user.errors
     subprocess.run(["mount", "-o", "remount,rw", str(file_system)], check=True)
     assert_all_is_well(root)

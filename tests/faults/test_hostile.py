@@ -20,8 +20,8 @@ import pytest
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.errors import NotCachedError
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.store import VoiceStore
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.store import VoiceStore
 from tests.faults import hostile, readers
 from tests.tally import tried
 from tests.unit.voices import snapshot
@@ -101,7 +101,7 @@ def planted(tmp_path: Path) -> tuple[Path, Path]:
     folder, marker = tmp_path / "voices", tmp_path / "ran"
     store = VoiceStore(resolve({"cache_dir": folder}), lambda *_: None)
     store.keep(OTHER, "cpu", snapshot(), durable=True)
-    store.stores.close()
+    store.lower.close()
     with diskcache.Cache(str(entries_of(folder)), disk_min_file_size=0) as plain:
         plain.set(KEY, Booby(marker), tag=hostile.PREFIX)
         plain.set(Booby(marker), b"value", tag=hostile.PREFIX)
@@ -118,20 +118,20 @@ def planted(tmp_path: Path) -> tuple[Path, Path]:
 def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path, Path], tmp_path: Path) -> None:
     folder, marker = planted
     ways: dict[str, Callable[[VoiceStore], object]] = {
-        "far": lambda store: [store.far(key, "cpu") for key in KEYS],
+        "far": lambda store: [store.from_lower_tiers(key, "cpu") for key in KEYS],
         "latest": lambda store: store.latest(hostile.PREFIX),
-        "keys": lambda store: store.stores.keys(),
-        "size": lambda store: (len(store.stores), store.stores.nbytes()),
+        "keys": lambda store: store.lower.keys(),
+        "size": lambda store: store.figures(),
         "keep": lambda store: [store.keep(key, "cpu", snapshot(), durable=True) for key in KEYS],
         "forget": lambda store: store.forget(hostile.PREFIX),
-        "clear": lambda store: store.stores.clear(),
+        "clear": lambda store: store.clear_disk(),
         "check": lambda store: store.check(fix=True),
     }
     for name, read in ways.items():
         tried("planted files", len(KEYS))
         store = readers.store_of(Path(shutil.copytree(folder, tmp_path / name)))
         read(store)
-        store.stores.close()
+        store.lower.close()
         assert not marker.exists(), name
     for name, look in readers.LOOKS.items():
         tried("ways to look at planted files")
@@ -151,9 +151,9 @@ def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path,
 def test_planted_pickles_are_misses_and_hide_no_voice(planted: tuple[Path, Path]) -> None:
     told: list[str] = []
     store = VoiceStore(resolve({"cache_dir": planted[0]}), lambda where, _: told.append(where))
-    assert [store.far(key, "cpu") for key in KEYS] == [None] * 7
+    assert [store.from_lower_tiers(key, "cpu") for key in KEYS] == [None] * 7
     assert told
-    assert store.far(OTHER, "cpu") is not None
+    assert store.from_lower_tiers(OTHER, "cpu") is not None
     assert store.latest(hostile.PREFIX) is not None
 
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached import ConditionalCache, account, ledger
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.accounting import account, ledger
 from chatterbox_cached.errors import CacheWarning, ChatterboxCachedError
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.store import VoiceStore
-from chatterbox_cached.tiers.database import PARTS
+from chatterbox_cached.tiers.disk.database import PARTS
+from chatterbox_cached.tiers.store import VoiceStore
 from tests.faults.scenery import another_holds, ended_well, forked, voices
 from tests.faults.stage import Stage
 from tests.faults.test_account import DIGEST, Desk

@@ -15,10 +15,9 @@ import diskcache
 import pytest
 
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers import bounded, disk
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
-from chatterbox_cached.tiers.repair import CheckReport
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.repair import CheckReport
+from chatterbox_cached.tiers.disk.tier import DiskTier, index, tier
 from tests.tally import tried
 from tests.unit.forks import in_a_fork
 
@@ -163,7 +162,7 @@ def make_endless(index: Path, table: str = "Cache") -> None:
 
 @pytest.mark.timeout(60)
 def test_an_index_with_an_endless_table_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "OPEN_SECONDS", 0.5)
+    monkeypatch.setattr(tier, "OPEN_SECONDS", 0.5)
     make_endless(watched.index)
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
         watched.tier.get(KEYS[0])
@@ -363,7 +362,7 @@ def test_an_error_that_is_not_the_indexs_costs_no_entry(
 
     watched.tier.open()
     with monkeypatch.context() as patched:
-        patched.setattr(bounded.BoundedCache, "value_of", fails)
+        patched.setattr(index.BoundedCache, "value_of", fails)
         with pytest.raises(error):
             watched.tier.get(KEYS[0])
     watched.assert_untroubled()

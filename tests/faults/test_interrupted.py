@@ -13,8 +13,8 @@ import pytest
 
 from chatterbox_cached.errors import EntryError
 from chatterbox_cached.tiers.chain import TierChain
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.faults.locks import locked_database
 from tests.faults.scenery import until
 from tests.unit.forks import in_a_fork

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.faults.children import KEYS, assert_whole, child, value_of
 
 KILLS = 180

@@ -41,14 +41,14 @@ class Clock:
 
 
 class Caller:
-    """Somebody who wants two voices, one of them known to the folder, and whose clock is turned by hand."""
+    """A program that wants two voices, one of them known to the folder, and whose clock is turned by hand."""
 
     def __init__(self, root: Path, paths: list[Path]) -> None:
         from chatterbox.tts import ChatterboxTTS
 
         self.cache, self.model, self.paths, self.clock = ConditionalCache(root), ChatterboxTTS(), paths, Clock()
-        for _, breakers in self.cache._store.stores._tiers:
-            breakers.reading._clock = breakers.writing._clock = self.clock
+        for tier in self.cache._store.lower.tiers:
+            tier._reading._clock = tier._writing._clock = self.clock
 
     def wants(self, path: Path) -> None:
         from chatterbox.tts import voice_of

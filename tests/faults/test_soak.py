@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 import chatterbox_cached
-from chatterbox_cached.tiers import strict_disk
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.tier import files
 from tests.faults.scenery import at_once, calls_counted, voices
 from tests.faults.stage import Stage
 from tests.tally import tried
@@ -34,13 +34,13 @@ class Faults:
     """Something breaks: when, is for who calls to say; what, comes in turn, so that all of it does."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._refusals, self._plain = folder, list[None](), strict_disk._created
+        self._folder, self._refusals, self._plain = folder, list[None](), files._created
         self.happened: Counter[str] = Counter()
         # A refused store is rare, since nothing is stored for a second after it.
         kinds = [self._unlink, self._truncate, self._flip, self._lock] * 5 + [self._refuse]
         random.Random(0).shuffle(kinds)
         self._kinds = itertools.cycle(kinds)
-        strict_disk._created = self._created
+        files._created = self._created
 
     def happen(self, chance: random.Random) -> None:
         kind = next(self._kinds)

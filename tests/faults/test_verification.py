@@ -54,7 +54,7 @@ def make_wrong(cache: ConditionalCache, where: str = "everywhere") -> None:
     wrong = with_field(kept, "gen.embedding", embedding)
     key, _, device = found.rpartition("@")
     if where == "on disk":
-        store.stores.put(key, entry_format.encode(key, wrong))
+        store.lower.put(key, entry_format.encode(key, wrong))
     else:
         store.keep(key, device, wrong, durable=where == "everywhere")
 

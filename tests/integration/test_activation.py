@@ -11,7 +11,7 @@ import pytest
 
 import chatterbox_cached
 from chatterbox_cached import CachedTTS, ConditionalCache, SettingsError
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
 
 MISSING = "/no/such/voice.wav"
 

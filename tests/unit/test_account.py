@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached import ConditionalCache, account
-from chatterbox_cached.account import Batch, VoiceAccount
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.accounting import account
+from chatterbox_cached.accounting.account import Batch, VoiceAccount
+from chatterbox_cached.accounting.failures import Failures
+from chatterbox_cached.accounting.ledger import Ledger
+from chatterbox_cached.accounting.stats import Stats
 from chatterbox_cached.errors import ChatterboxCachedError
-from chatterbox_cached.ledger import Ledger
-from chatterbox_cached.reports import Reports
 from chatterbox_cached.settings import resolve
-from chatterbox_cached.stats import Stats
 
 DIGEST = "a" * 64
 
 
 def _ledger(root: Path, **settings: Any) -> tuple[Ledger, Stats]:
     stats = Stats()
-    return Ledger(resolve({"cache_dir": root, **settings}), stats, Reports(stats, root)), stats
+    return Ledger(resolve({"cache_dir": root, **settings}), stats, Failures(stats, root)), stats
 
 
 @pytest.fixture

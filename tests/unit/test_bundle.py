@@ -22,7 +22,7 @@ import safetensors.torch
 from chatterbox_cached.errors import BundleError, EntryError
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
-from chatterbox_cached.tiers.disk import DiskTier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix

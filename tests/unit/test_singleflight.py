@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from chatterbox_cached.concurrency.singleflight import SingleFlight
-from chatterbox_cached.tiers.disk import DiskTier
-from chatterbox_cached.tiers.folder import entries_of
+from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.unit.forks import become_nobody, in_a_fork
 
 PATIENCE = 60.0

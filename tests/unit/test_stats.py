@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatterbox_cached.stats import Count, Stats, listen
+from chatterbox_cached.accounting.stats import Count, Stats, listen
 
 NOTHING = {
     "memory_hits": 0,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import EntryError
+from ...errors import EntryError
 from .database import MalformedError
 
 SWEEP_EVERY_SECONDS = 86_400.0

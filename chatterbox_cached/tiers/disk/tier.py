@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..concurrency.forks import RenewedAfterFork, holding, unforked
-from ..errors import EntryError
-from ..voice.key_format import prefix_of
+from ...concurrency.forks import RenewedAfterFork, holding, unforked
+from ...errors import EntryError
+from ...voice.key_format import prefix_of
 from . import folder, repair
 from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
 
@@ -238,8 +238,8 @@ class DiskTier(RenewedAfterFork):
         return cache
 
     def _connect(self, deadline: float) -> diskcache.Cache:
-        from .bounded import BoundedCache
-        from .strict_disk import StrictDisk
+        from .files import StrictDisk
+        from .index import BoundedCache
 
         return BoundedCache(
             str(self._entries),

@@ -17,8 +17,8 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, ENOVAL, METADATA
 
-from .blueprint import refuse_other_contents
 from .database import STEPS, refuse_other_files, text_or_bytes
+from .schema import refuse_other_contents
 
 
 class StillLockedError(sqlite3.OperationalError):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .concurrency.forks import RenewedAfterFork
+from ..concurrency.forks import RenewedAfterFork
 from .stats import Count
 
 REPORT = "CHATTERBOX_CACHED_REPORT"  # the variable that names the folder

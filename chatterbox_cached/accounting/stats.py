@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .concurrency.forks import RenewedAfterFork
+from ..concurrency.forks import RenewedAfterFork
 
 Count = tuple[str, str]  # what is counted, and by which tier, reason or place
 Listener = Callable[[Mapping[Count, float]], None]

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import diskcache
 from diskcache.core import MODE_BINARY, UNKNOWN
 
-from ..errors import EntryError
-from ..voice.entry_format import MOST_BYTES
+from ...errors import EntryError
+from ...voice.entry_format import MOST_BYTES
 
 # Neither through a link nor waiting for whoever writes to a pipe.
 _READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))

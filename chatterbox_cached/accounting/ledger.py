@@ -18,15 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..concurrency.breaker import Breaker
+from ..concurrency.forks import RenewedAfterFork, holding
+from ..identity.audio import path_of
+from ..settings import Settings, switched_off
+from ..tiers.disk.folder import is_usable
 from . import account
 from .account import Batch, Totals, VoiceAccount
-from .concurrency.breaker import Breaker
-from .concurrency.forks import RenewedAfterFork, holding
-from .identity.audio import path_of
-from .reports import Reports
-from .settings import Settings, switched_off
+from .failures import Failures
 from .stats import Stats
-from .tiers.folder import is_usable
 
 DELAY_SECONDS = 2.0
 _MEASURED = 4096  # voices whose duration was looked for already
@@ -44,9 +44,9 @@ class Ledger(RenewedAfterFork):
     Nothing is written without a cache folder, or where voices would not be written either.
     """
 
-    def __init__(self, settings: Settings, stats: Stats, reports: Reports) -> None:
+    def __init__(self, settings: Settings, stats: Stats, failures: Failures) -> None:
         self._root, self._trusted = settings.cache_dir, settings.trust_cache_dir
-        self._stats, self._reports, self._breaker = stats, reports, Breaker()
+        self._stats, self._failures, self._breaker = stats, failures, Breaker()
         self._on = self._root is not None and settings.auto_save and not switched_off()
         self._measured: set[str] = set()
         super().__init__()
@@ -149,7 +149,7 @@ class Ledger(RenewedAfterFork):
         return self._root
 
     def _failed(self, error: Exception) -> None:
-        self._reports.failed("disk account", error)  # one disk, one warning
+        self._failures.report("disk account", error)  # one disk, one warning
 
     def _gather(self) -> None:
         """Add up what was noted per voice."""

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from .concurrency.forks import unforked
-from .errors import ChatterboxCachedError
+from ..concurrency.forks import unforked
+from ..errors import ChatterboxCachedError
+from ..tiers.disk import database as files
+from ..tiers.disk.database import MalformedError, is_malformed
+from ..tiers.disk.folder import entries_of, refuse_strangers
 from .stats import Stats
-from .tiers import database as files
-from .tiers.database import MalformedError, is_malformed
-from .tiers.folder import entries_of, refuse_strangers
 
 TIMEOUT_SECONDS = 2.0
 WORK_SECONDS = 4.0

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import NetworkFolder, UntrustedFolder
+from ...errors import NetworkFolder, UntrustedFolder
 
 # https://bford.info/cachedir/ : backup programs leave a folder with this tag out.
 _TAG = """Signature: 8a477f597d28d172789f06886806bc55

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import account
-from .errors import ChatterboxCachedError, EntryError, SignatureError
-from .settings import Settings
-from .tiers.base import Tier
-from .tiers.chain import Failed, TierChain
-from .tiers.disk import DiskTier, Stored
-from .tiers.memory import MemoryTier
-from .tiers.repair import CheckReport
-from .voice import entry_format
-from .voice.fields import flaw
-from .voice.key_format import is_of_another_schema
-from .voice.snapshot import Snapshot
+from ..accounting import account
+from ..errors import ChatterboxCachedError, EntryError, SignatureError
+from ..settings import Settings
+from ..voice import entry_format
+from ..voice.fields import flaw
+from ..voice.key_format import is_of_another_schema
+from ..voice.snapshot import Snapshot
+from .base import Tier
+from .chain import TierChain
+from .disk.repair import CheckReport
+from .disk.tier import DiskTier, Stored
+from .guarded import Failed, GuardedTier
+from .memory import MemoryTier
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ class VoiceStore:
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
-        stores: list[Tier[bytes]] = []
+        lower: list[Tier[bytes]] = []
         self._disk: DiskTier | None = None
         if settings.cache_dir is not None:
             self._disk = DiskTier(
@@ -43,35 +44,35 @@ class VoiceStore:
                 lambda error: failed("disk index moved aside", error),
                 trusted=settings.trust_cache_dir,
             )
-            stores.append(self._disk)
-        self.stores = TierChain(stores, failed)
+            lower.append(self._disk)
+        self.lower = TierChain(lower, failed)
 
-    def near(self, key: str, device: str | torch.device) -> Snapshot | None:
+    def from_memory(self, key: str, device: str | torch.device) -> Snapshot | None:
         """The snapshot from memory, its tensors on ``device``."""
         return self.memory.get(_in_memory(key, device))
 
     def find(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier that has it, with that tier's name."""
-        snapshot = self.near(key, device)
-        return ("memory", snapshot) if snapshot is not None else self.far(key, device)
+        snapshot = self.from_memory(key, device)
+        return ("memory", snapshot) if snapshot is not None else self.from_lower_tiers(key, device)
 
-    def far(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
+    def from_lower_tiers(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier below memory that has it, with that tier's name. Memory keeps it too."""
-        found = self.below(key, device)
+        found = self.peek_lower_tiers(key, device)
         if found is not None:
             self.memory.put(_in_memory(key, device), found[1])
         return found
 
-    def below(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
-        """``far``, but memory stays as it is."""
-        found = self.stores.get(key)
+    def peek_lower_tiers(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
+        """``from_lower_tiers``, but memory stays as it is."""
+        found = self.lower.get(key)
         if found is None:
             return None
         try:
             return found[0], self._decoded(key, found[1]).to(device)
         except EntryError as error:
             self._failed("signature" if isinstance(error, SignatureError) else "entry", error)
-            self.stores.delete(key)
+            self.lower.delete(key)
             return None
         except Exception as error:  # no memory left on the device, for one
             self._failed("device", error)
@@ -94,27 +95,36 @@ class VoiceStore:
         """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key)."""
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
-            self.stores.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
+            self.lower.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
 
     def latest(self, prefix: str) -> Snapshot | None:
         """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""
         for key in reversed(self.memory.keys(prefix)):
             if (snapshot := self.memory.get(key)) is not None:
                 return snapshot
-        for key in reversed(self.stores.keys(prefix)):
-            if (found := self.far(key, "cpu")) is not None:
+        for key in reversed(self.lower.keys(prefix)):
+            if (found := self.from_lower_tiers(key, "cpu")) is not None:
                 return found[1]
         return None
 
     def figures(self) -> dict[str, Any]:
         """How much is kept and where, by the names that it has in the statistics."""
+        entries, nbytes = self.on_disk()
         return {
             "memory_cached_items": len(self.memory),
             "memory_size_mb": self.memory.nbytes() / 1e6,
-            "disk_cached_items": len(self.stores),
-            "disk_cache_size_mb": self.stores.nbytes() / 1e6,
+            "disk_cached_items": entries,
+            "disk_cache_size_mb": nbytes / 1e6,
             "cache_dir": None if self._root is None else str(self._root),
         }
+
+    def on_disk(self) -> tuple[int, int]:
+        """How many entries the disk tier has, and how many bytes they take."""
+        return sum(map(len, self._disk_tiers())), sum([tier.nbytes() for tier in self._disk_tiers()])
+
+    def clear_disk(self) -> int:
+        """Drop everything from this machine's disk; says how many entries."""
+        return sum([tier.clear() for tier in self._disk_tiers()])
 
     def listing(self) -> list[Stored]:
         """Every entry on disk, those stored longest ago first. Raises what keeps the folder from being read."""
@@ -136,15 +146,19 @@ class VoiceStore:
         except Exception as error:
             self._failed("disk check", error)
             return CheckReport(error=f"{type(error).__name__}: {error}")
-        self.stores.try_again()
+        for tier in self._disk_tiers():
+            tier.try_again()
         try:
             return report._replace(account=int(account.check(self._root, fix, trusted=self._trusted)))
         except ChatterboxCachedError as error:
             return report._replace(error=f"the account can't be looked at ({error.__cause__})")
 
+    def _disk_tiers(self) -> list[GuardedTier]:
+        return [tier for tier in self.lower.tiers if tier.tier is self._disk]
+
     def forget(self, prefix: str) -> int:
         """Drop everything that was made of one voice; says how many entries it was."""
-        return max(self.memory.delete_voice(prefix), self.stores.delete_voice(prefix))
+        return max(self.memory.delete_voice(prefix), self.lower.delete_voice(prefix))
 
 
 def _in_memory(key: str, device: str | torch.device) -> str:

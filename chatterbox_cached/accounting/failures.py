@@ -1,36 +1,36 @@
-"""What went wrong in one cache: counted each time, and said once."""
+"""What went wrong in one cache: counted each time, and warned of once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import UntrustedFolder
-from .notices import tell
+from ..errors import UntrustedFolder
+from ..notices import tell
 from .stats import Stats
 
 
-class Reports:
+class Failures:
     """Takes the failures that the caller must not notice."""
 
     def __init__(self, stats: Stats, folder: Path | None) -> None:
         self._stats, self._folder = stats, folder
         self._said: set[str] = set()
 
-    def failed(self, place: str, error: Exception) -> None:
+    def report(self, place: str, error: Exception) -> None:
         """Count a failure at ``place``, such as "disk put", and warn of the first with the same first word."""
         if isinstance(error, UntrustedFolder):  # whatever was to be done there
             self._stats.error("untrusted folder")
-            self.once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
+            self.warn_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
             return
         self._stats.error(place)
-        self.once(
+        self.warn_once(
             place.partition(" ")[0],  # a disk that fails is told of once, whatever was wanted of it
             f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"
             f" cache can't give, upstream prepares. Check the cache folder {self._folder}; every failure is counted in"
             " get_cache_stats()['errors'], and others of this kind are not warned of again.",
         )
 
-    def once(self, subject: str, message: str) -> None:
+    def warn_once(self, subject: str, message: str) -> None:
         """Warn with this ``message``, unless something was said of this ``subject`` before."""
         if subject not in self._said:
             self._said.add(subject)

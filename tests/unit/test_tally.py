@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from chatterbox_cached.report import Report, Tally
+from chatterbox_cached.accounting.tally import Report, Tally
 
 
 def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
