@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .accounting.failures import Failures
 from .accounting.stats import Stats
-from .concurrency.turns import turn, watch
+from .concurrency.turns import turn
 from .errors import Unidentifiable
 from .identity.audio import UNKNOWN_AUDIO
 from .identity.key import Key
@@ -19,8 +19,8 @@ from .settings import Settings
 from .tiers.store import VoiceStore
 from .upstream import slots
 from .upstream.calls import Preparation, asked_for
-from .upstream.context import doing
 from .upstream.families import family_of, overrides
+from .upstream.run import run
 from .voice.snapshot import Snapshot, differing
 
 if TYPE_CHECKING:
@@ -76,19 +76,11 @@ class Verifier:
         Leaves upstream's conditionals on the model, or what was there where upstream fails. An entry that differs is
         replaced.
         """
-        import torch
-
         if key.audio is UNKNOWN_AUDIO:
             return None  # the user vouches for this voice, and its audio need not be here
-        before, undisturbed = slots.held(call.model, call.family), watch(call.model)
-        started = time.perf_counter()
+        before = slots.held(call.model, call.family)
         try:
-            with doing("prepare", call.model), torch.no_grad():
-                call.upstream()
-            seconds = time.perf_counter() - started
-            fresh = slots.take(slots.held(call.model, call.family), emotion, seconds)
-            if not (undisturbed() and key.audio.unchanged()):
-                return None
+            fresh = run(call).snapshot(emotion, key.audio.unchanged)
             found = [differing(kept, fresh) for kept in (snapshot, *others)]
             fields = tuple(dict.fromkeys(itertools.chain(*found)))
             if fields:
@@ -133,7 +125,7 @@ class Verifier:
             f"verify {key.text}",
             f"The cached voice of {call.audio} is not what upstream makes of it now: {', '.join(fields)} differ."
             " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"
-            " differences; otherwise somebody has changed the entry.",
+            " differences; otherwise the entry was changed.",
         )
         if not self._durable:
             self._store.lower.delete(key.text)

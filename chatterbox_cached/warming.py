@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 from .cache import ConditionalCache
 from .errors import in_short
-from .upstream.calls import asked_for
-from .upstream.families import family_of
 
 PREPARED, THERE_ALREADY, FAILED = "prepared", "there already", "failed"
 _AUDIO = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".webm"})
@@ -58,7 +56,7 @@ def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:
 
     Of all that goes wrong with it, only an interruption is raised.
     """
-    if _is_there(cache, model, path):
+    if cache.has(model, path):
         return Outcome(path, THERE_ALREADY)
     before = cache.get_cache_stats()
     try:
@@ -69,14 +67,8 @@ def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:
     for reasons in ("bypasses", "not_stored", "errors"):
         if (why := _grown(before[reasons], after[reasons])) is not None:
             return Outcome(path, FAILED, f"prepared, but not kept: {why}")
-    # Somebody else may have prepared it just then.
+    # Another process may have prepared it just then.
     return Outcome(path, THERE_ALREADY if after["misses"] == before["misses"] else PREPARED)
-
-
-def _is_there(cache: ConditionalCache, model: Any, path: Path) -> bool:
-    family = family_of(model)
-    known = None if family is None else cache.known(asked_for(model, family, path, 0.5))
-    return known is not None and bool(known[2])
 
 
 def _why(error: Exception) -> str:

@@ -45,8 +45,8 @@ def preparation(
 
 
 @dataclass(slots=True)
-class Served:
-    """How a call was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``.
+class Prepared:
+    """How a preparation was served: from ``memory``, ``disk``, by ``upstream``, or ``round the cache``.
 
     ``returned`` is what upstream's method returned, ``conditionals`` what the model had at the end of its turn.
     """

@@ -78,7 +78,8 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     import chatterbox.tts  # noqa: F401
-    import chatterbox_cached.tiers.disk.tier.files  # noqa: F401
     import xxhash  # noqa: F401
+
+    import chatterbox_cached.tiers.disk.files  # noqa: F401
 
     _serve()

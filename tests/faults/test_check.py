@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from chatterbox_cached.errors import EntryError
+from chatterbox_cached.tiers.disk import repair
 from chatterbox_cached.tiers.disk.files import StrictDisk
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.repair import CheckReport
-from chatterbox_cached.tiers.disk.tier import DiskTier, repair
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.unit.forks import in_a_fork
 
 KEYS = [f"v1/{voice}/rest" for voice in range(6)]

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 
+import chatterbox_cached
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import forks
 from tests.faults.scenery import SECONDS, at_once, ended_well, forked, voices
 from tests.faults.stage import Stage
 from tests.tally import tried
 
-PACKAGE = str(Path(forks.__file__).parent)
+PACKAGE = str(Path(chatterbox_cached.__file__).parent)
 # Where Python looks for signals in a call: at the beginning of a function, and after one that is written in C.
 MOMENTS = ("call", "c_return")
 MOST = 1500
@@ -79,8 +80,8 @@ def ctrl_c(folder: Path, kind: str) -> Any:
         more = interrupted(act, times + 1)
         times += more
 
-    owners = list(forks._renewing)
-    flights = list(cache._flights._flights.values())
+    owners = list(forks._renewed)
+    flights = list(cache._serving.flights._flights.values())
     locks = [turn(model), *(flight.lock for flight in flights), *(owner._lock for owner in owners)]  # type: ignore[attr-defined]
     names = ["turn", *(["flight"] * len(flights)), *(type(owner).__name__ for owner in owners)]
     free = at_once(lambda _: [_free(lock) for lock in locks], 1)[0]

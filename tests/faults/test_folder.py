@@ -18,8 +18,9 @@ import pytest
 import torch
 
 from chatterbox_cached.settings import Settings, with_user_folder
+from chatterbox_cached.tiers.disk import tier
 from chatterbox_cached.tiers.disk.folder import entries_of
-from chatterbox_cached.tiers.disk.tier import DiskTier, tier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice.snapshot import Snapshot

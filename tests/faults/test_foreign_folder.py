@@ -51,15 +51,15 @@ def assert_not_believed(folder: Path, says: str) -> None:
     before = listed(folder)
     told: list[Exception] = []
     distrusting = store(folder, lambda _, error: told.append(error))
-    assert distrusting.far(KEY, "cpu") is None
+    assert distrusting.from_lower_tiers(KEY, "cpu") is None
     distrusting.keep(KEY, "cpu", snapshot(seed=1), durable=True)
-    assert distrusting.near(KEY, "cpu") is not None
+    assert distrusting.from_memory(KEY, "cpu") is not None
     assert distrusting.forget("v1/") == 1  # the one in memory
     assert listed(folder) == before
     assert {type(error) for error in told} == {UntrustedFolder}
     assert all(says in str(error) and "trust_cache_dir=True" in str(error) for error in told)
     trusting = store(folder, trust_cache_dir=True)
-    found = trusting.far(KEY, "cpu")
+    found = trusting.from_lower_tiers(KEY, "cpu")
     assert found is not None
     assert equal(found[1], snapshot())
 
@@ -71,7 +71,7 @@ def test_what_others_can_write_to_is_not_believed(root: Path, which: str, mode: 
     path.chmod(mode)
     assert_not_believed(root, f"chmod go-w '{path}'")
     path.chmod(mode & ~0o022)
-    assert store(root).far(KEY, "cpu") is not None
+    assert store(root).from_lower_tiers(KEY, "cpu") is not None
 
 
 @AS_ROOT
@@ -81,14 +81,14 @@ def test_what_belongs_to_somebody_else_is_not_believed(root: Path, which: str) -
     os.chown(path, STRANGER, STRANGER)
     assert_not_believed(root, "belongs to another user")
     os.chown(path, os.geteuid(), os.getegid())
-    assert store(root).far(KEY, "cpu") is not None
+    assert store(root).from_lower_tiers(KEY, "cpu") is not None
 
 
 @AS_ROOT
 def test_somebody_elses_link_to_a_folder_of_ours_is_not_believed(root: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(root)
-    assert store(link).far(KEY, "cpu") is not None
+    assert store(link).from_lower_tiers(KEY, "cpu") is not None
     os.chown(link, STRANGER, STRANGER, follow_symlinks=False)
     assert_not_believed(link, "belongs to another user")
 
@@ -110,7 +110,7 @@ def test_a_folder_of_ours_in_one_that_everybody_writes_to_is_fine(tmp_path: Path
     (tmp_path / "shared").chmod(0o1777)
     for folder in (tmp_path / "shared" / "voices", tmp_path / "shared"):
         store(folder).keep(KEY, "cpu", snapshot(), durable=True)
-        assert store(folder).far(KEY, "cpu") is not None
+        assert store(folder).from_lower_tiers(KEY, "cpu") is not None
 
 
 @pytest.mark.parametrize("umask", [0, 0o002])
@@ -118,7 +118,7 @@ def test_a_new_folder_is_believed_whatever_the_umask(tmp_path: Path, umask: int)
     before = os.umask(umask)
     try:
         store(tmp_path / "new").keep(KEY, "cpu", snapshot(), durable=True)
-        assert store(tmp_path / "new").far(KEY, "cpu") is not None
+        assert store(tmp_path / "new").from_lower_tiers(KEY, "cpu") is not None
     finally:
         os.umask(before)
 

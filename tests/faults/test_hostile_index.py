@@ -15,9 +15,10 @@ import diskcache
 import pytest
 
 from chatterbox_cached.errors import EntryError
+from chatterbox_cached.tiers.disk import index, tier
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.repair import CheckReport
-from chatterbox_cached.tiers.disk.tier import DiskTier, index, tier
+from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.tally import tried
 from tests.unit.forks import in_a_fork
 

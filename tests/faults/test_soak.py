@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 import chatterbox_cached
+from chatterbox_cached.tiers.disk import files
 from chatterbox_cached.tiers.disk.folder import entries_of
-from chatterbox_cached.tiers.disk.tier import files
 from tests.faults.scenery import at_once, calls_counted, voices
 from tests.faults.stage import Stage
 from tests.tally import tried
@@ -151,7 +151,7 @@ def a_long_day(folder: Path) -> Any:
         "failed": sum(failed),
         "counted": calls_counted(now),
         "grown": resident[-1] - resident[len(resident) // 4],
-        "flights": len(cache._flights._flights),
+        "flights": len(cache._serving.flights._flights),
         "seconds": time.monotonic() - started,
         "faults": faults.happened,
         **now,

@@ -1,0 +1,170 @@
+"""One call served: from memory, from the tiers below it, or by upstream, whose work is then kept."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .accounting.failures import Failures
+from .accounting.ledger import Ledger
+from .accounting.stats import Stats
+from .concurrency.one_by_one import one_by_one
+from .concurrency.singleflight import SingleFlight
+from .concurrency.turns import turn
+from .errors import Unidentifiable
+from .identity.audio import UNKNOWN_AUDIO
+from .identity.key import Identity, Key
+from .settings import Settings, switched_off
+from .tiers.disk.folder import entries_of, is_usable
+from .tiers.store import Find, VoiceStore
+from .upstream import guard, slots
+from .upstream.calls import Preparation, Prepared
+from .upstream.context import doing, goes_round, is_doing
+from .upstream.run import run
+from .verification import Verifier
+from .voice.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import torch
+
+    # The key of a call, its emotion_adv, and what memory has under the key.
+    Identified = tuple[Key, torch.Tensor, Snapshot | None]
+
+
+class Serving:
+    """Serves the calls of one cache with these settings; ``off`` is whether they all go to upstream."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.off = settings, switched_off()
+        self.identity, self.stats = Identity(), Stats()
+        self.name_of = self.identity.audio.name_of
+        self.failures = Failures(self.stats, settings.cache_dir)
+        self.ledger = Ledger(settings, self.stats, self.failures)
+        self.store = VoiceStore(settings, self.failures.report)
+        self.flights = _flights_of(settings)
+        self.verifier = Verifier(settings, self.store, self.stats, self.failures)
+        # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
+        self.brought: dict[str, Snapshot] = {}
+
+    def serve(self, call: Preparation, refresh: bool = False) -> Prepared:
+        """Set the model's conditionals as upstream would have; ``refresh`` has upstream prepare them anew.
+
+        Raises upstream's own errors, unchanged, and none of the cache's.
+        """
+        model = call.model
+        if is_doing("prepare", model):  # this is upstream's own work on a miss, seen from below
+            return Prepared("upstream", call.upstream(), slots.held(model, call.family))
+        # In turn whatever the settings: another's conditionals on this model would be kept as this voice.
+        with turn(model):
+            prepared = self._in_turn(call, refresh)
+            prepared.conditionals = slots.held(model, call.family)
+            guard.remember(prepared.conditionals, call.exaggeration)
+            return prepared
+
+    def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
+        """What is kept for this call, in memory and below it; not counted as a hit. None where that can't be known."""
+        try:
+            key, emotion, in_memory = self._identify(call, refresh=False)
+        except Unidentifiable:
+            return None
+        below = self.store.peek_lower_tiers(key.text, call.model.device)  # the next process will not have memory
+        return key, emotion, [snapshot for snapshot in (in_memory, below and below[1]) if snapshot is not None]
+
+    def _in_turn(self, call: Preparation, refresh: bool) -> Prepared:
+        started = time.perf_counter()
+        try:
+            key, emotion, snapshot = one_by_one.run(lambda: self._from_memory(call, refresh, started))
+        except Unidentifiable as doubt:
+            return self._round_the_cache(call, doubt)
+        if snapshot is not None:
+            return self._verified("memory", call, key, snapshot, emotion)
+        from_lower_tiers, find = self.store.from_lower_tiers, self.store.find
+        if not refresh and (prepared := self._found(from_lower_tiers, call, key, emotion, started)) is not None:
+            return prepared
+        if self.settings.auto_save:
+            self.store.lower.open()  # the first of several processes makes the folder that they meet in
+        with self.flights.flight(key.text):
+            # The caller that was in flight before may have prepared it.
+            if not refresh and (prepared := self._found(find, call, key, emotion, started)) is not None:
+                return prepared
+            return self._miss(call, key, emotion)
+
+    def _round_the_cache(self, call: Preparation, doubt: Unidentifiable) -> Prepared:
+        if doubt.advice:
+            self.failures.warn_once(doubt.reason, doubt.advice)
+        self.stats.bypass(doubt.reason)
+        with doing("prepare", call.model):
+            return Prepared("round the cache", call.upstream())
+
+    def _found(self, find: Find, call: Preparation, key: Key, emotion: torch.Tensor, started: float) -> Prepared | None:
+        found = find(key.text, call.model.device)
+        if found is None or not self._hit(found[0], call, key, found[1], emotion, started):
+            return None
+        return self._verified(found[0], call, key, found[1], emotion)
+
+    def _from_memory(self, call: Preparation, refresh: bool, started: float) -> Identified:
+        """As ``_identify``; where there is a snapshot, the model has been given it."""
+        identified = self._identify(call, refresh)
+        key, emotion, snapshot = identified
+        given = snapshot is not None and self._hit("memory", call, key, snapshot, emotion, started)
+        return identified if given else (key, emotion, None)
+
+    def _identify(self, call: Preparation, refresh: bool) -> Identified:
+        """Raises Unidentifiable for a call that goes round the cache."""
+        try:
+            if self.off or goes_round():
+                raise Unidentifiable("switched off" if self.off else "disabled")
+            emotion = slots.emotion_adv(call.exaggeration, call.model.device)
+            if refresh:
+                self.identity.forget(call.model, call.audio)
+                self.brought.pop(self.name_of(call.audio), None)
+            elif self.brought and (brought := self.brought.get(self.name_of(call.audio))) is not None:
+                return Key("brought in", UNKNOWN_AUDIO), emotion, brought.to(call.model.device)
+            key = self.identity.key(call.model, call.family, call.audio, call.key_arguments)
+            return key, emotion, None if refresh else self.store.from_memory(key.text, call.model.device)
+        except Unidentifiable:
+            raise
+        except Exception as error:
+            self.failures.report("identity", error)
+            raise Unidentifiable("cache failed") from error
+
+    def _hit(
+        self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
+    ) -> bool:
+        try:
+            slots.hold(call.model, call.family, slots.revive(snapshot, call.family, emotion))
+        except Exception as error:
+            self.failures.report("hit", error)
+            return False
+        saved = self.stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
+        self.ledger.used(key.audio.digest, call.audio, saved)
+        return True
+
+    def _verified(self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor) -> Prepared:
+        """A hit from ``tier``, compared with upstream's where it is this one's turn."""
+        if self.verifier.due():
+            self.verifier.differences(call, key, snapshot, emotion)
+        return Prepared(tier)
+
+    def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor) -> Prepared:
+        self.stats.miss()
+        self.ledger.used(key.audio.digest, call.audio, None)
+        done = run(call)
+        self.stats.prepared(done.seconds)
+        try:
+            snapshot = done.snapshot(emotion, key.audio.unchanged)
+            durable, device = self.settings.auto_save, call.model.device
+            self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
+        except Unidentifiable as doubt:
+            self.stats.not_stored(doubt.reason)
+        except Exception as error:
+            self.failures.report("store", error)
+        return Prepared("upstream", done.returned)
+
+
+def _flights_of(settings: Settings) -> SingleFlight:
+    """Single flight among all threads and processes that use the cache folder of these settings."""
+    root, trusted = settings.cache_dir, settings.trust_cache_dir
+    if root is None:
+        return SingleFlight(None, settings.wait_seconds)
+    return SingleFlight(entries_of(root), settings.wait_seconds, lambda _: is_usable(root, trusted=trusted))
