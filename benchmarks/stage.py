@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 
 CLIP_SECONDS = (6, 10, 30, 120)
 

@@ -1,7 +1,5 @@
 """Works out each reference voice of Chatterbox TTS once, ever: ``chatterbox_cached.enable()``."""
 
-from . import autostart as _autostart
-from .activation import disable, enable, enabled, get_cache, is_enabled, stats
 from .cache import ConditionalCache
 from .errors import (
     CacheWarning,
@@ -12,7 +10,9 @@ from .errors import (
     SettingsError,
     VoiceFileError,
 )
-from .proxies import CachedMultilingualTTS, CachedTTS
+from .patching import autostart as _autostart
+from .patching.activation import disable, enable, enabled, get_cache, is_enabled, stats
+from .patching.proxies import CachedMultilingualTTS, CachedTTS
 from .settings import Settings
 from .tiers.disk.repair import CheckReport
 from .upstream.context import disabled

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .accounting import account
 from .accounting.stats import in_a_line
 from .errors import NotCachedError
 from .serving import Serving
@@ -149,7 +150,8 @@ class ConditionalCache:
 
         It reads every entry. ``fix=False`` only looks. What kept it from being done is in the report's ``error``.
         """
-        return self._serving.store.check(fix)
+        root, trusted = self.settings.cache_dir, self.settings.trust_cache_dir
+        return account.also_checked(self._serving.store.check(fix), root, fix, trusted=trusted)
 
     def get_cache_stats(self) -> dict[str, Any]:
         """What is kept and what was done so far; the keys are listed in the README."""

@@ -137,7 +137,8 @@ class Serving:
             self.failures.report("hit", error)
             return False
         saved = self.stats.hit(tier, snapshot.prepare_seconds, time.perf_counter() - started)
-        self.ledger.used(key.audio.digest, call.audio, saved)
+        audio = key.audio
+        self.ledger.used(audio.digest, audio.path, audio.name, saved)
         return True
 
     def _verified(self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor) -> Prepared:
@@ -148,11 +149,12 @@ class Serving:
 
     def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor) -> Prepared:
         self.stats.miss()
-        self.ledger.used(key.audio.digest, call.audio, None)
+        audio = key.audio
+        self.ledger.used(audio.digest, audio.path, audio.name, None)
         done = run(call)
         self.stats.prepared(done.seconds)
         try:
-            snapshot = done.snapshot(emotion, key.audio.unchanged)
+            snapshot = done.snapshot(emotion, audio.unchanged)
             durable, device = self.settings.auto_save, call.model.device
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
         except Unidentifiable as doubt:

@@ -19,7 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis.configuration
 import pytest
 
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
+from chatterbox_cached.demo.hub import hub_folder
 from tests import tally
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and so would the programs be that tests start.
@@ -64,8 +65,8 @@ def other_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Iterator[Path]:
-    """A hub cache from which an unmodified ``from_pretrained`` of both classes loads; see rehearsal.hub_folder."""
-    folder = rehearsal.hub_folder(tmp_path_factory.mktemp("hub"), models=("english", "multilingual"), parts=parts)
+    """A hub cache from which an unmodified ``from_pretrained`` of both classes loads; see hub.hub_folder."""
+    folder = hub_folder(tmp_path_factory.mktemp("hub"), models=("english", "multilingual"), parts=parts)
     yield folder
     shutil.rmtree(folder)  # over 2 GB, which pytest would keep for three runs
 

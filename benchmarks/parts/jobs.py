@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from chatterbox_cached import rehearsal
 from chatterbox_cached.cli.workers import Order, Worker
+from chatterbox_cached.demo import rehearsal
 
 from .. import clock, ways
 from ..stage import Stage, in_child
@@ -38,8 +38,8 @@ def jobs(stage: Stage) -> dict[str, Any]:
 
 def _jobs(stage: Stage) -> dict[str, Any]:
     hub, path = stage.new_folder(), stage.new_folder()
-    rehearsal.hub_folder(hub, parts=rehearsal.Parts(stage.model.ve, stage.model.s3gen))
-    (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
+    hub.hub_folder(hub, parts=rehearsal.Parts(stage.model.ve, stage.model.s3gen))
+    (path / "sitecustomize.py").write_text("from chatterbox_cached.demo import shortening\nshortening.shorten()\n")
     os.environ.update(HF_HUB_CACHE=str(hub), HF_HUB_OFFLINE="1", PYTHONPATH=f"{path}{os.pathsep}{os.getcwd()}")
     clips = [stage.clip("jobs", seed) for seed in range(stage.times(12, 4))]
     taken: dict[str, list[float]] = {}

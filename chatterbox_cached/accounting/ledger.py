@@ -20,7 +20,6 @@ from typing import Any
 
 from ..concurrency.breaker import Breaker
 from ..concurrency.forks import RenewedAfterFork, holding
-from ..identity.audio import path_of
 from ..settings import Settings, switched_off
 from ..tiers.disk.folder import is_usable
 from . import account
@@ -61,14 +60,13 @@ class Ledger(RenewedAfterFork):
         self._voices: dict[str, VoiceAccount] = {}
         self._began: float | None = None
 
-    def used(self, digest: str, audio: object, saved: float | None) -> None:
-        """The voice of this audio was served from the cache, which ``saved`` so many seconds, or was prepared."""
+    def used(self, digest: str, path: str, name: str, saved: float | None) -> None:
+        """The voice of this audio was served from the cache, which ``saved`` so many seconds, or was prepared.
+
+        ``digest``, ``path`` and ``name`` as in identity.Audio; audio without a digest is of no account.
+        """
         if self._on and digest:
-            path = path_of(audio)
-            name = path or getattr(audio, "name", "")
-            if path and not os.path.isabs(path):
-                path = os.path.abspath(path)  # now, for the program may change its folder
-            self._uses.append((digest, path, name if isinstance(name, str) else "", time.time(), saved))
+            self._uses.append((digest, path, name, time.time(), saved))
             self.noticed()
 
     def noticed(self) -> None:
@@ -165,7 +163,7 @@ class Ledger(RenewedAfterFork):
             duration = voice.duration if digest in self._measured else self._duration(digest, path)
             self._voices[digest] = VoiceAccount(
                 digest,
-                name=os.path.basename(name) or None,
+                name=name or None,
                 path=path or None,
                 duration=duration,
                 last_used=when,

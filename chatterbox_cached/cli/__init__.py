@@ -1,1 +1,4 @@
-"""The command ``chatterbox-cached``: one small file per verb, loaded when that verb is called."""
+"""The command ``chatterbox-cached``."""
+
+# The face of this room: the modules that other rooms may import.
+__all__ = ["app"]

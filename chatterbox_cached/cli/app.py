@@ -28,7 +28,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 
 class Verb(NamedTuple):
-    """A verb, implemented by the function ``command`` of the module ``module`` in this folder."""
+    """A verb, implemented by the function ``command`` of the module ``module`` in ``verbs``."""
 
     module: str
     summary: str
@@ -72,7 +72,7 @@ class LazyVerbs(TyperGroup):
 def load(name: str) -> Any:
     """The command of one verb."""
     verb = VERBS[name]
-    module = import_module(f"{__package__}.{verb.module}")
+    module = import_module(f"{__package__}.verbs.{verb.module}")
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name, **verb.settings)(module.command)
     return typer.main.get_command(single)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..library import voices
+from ..library.voices import Folder
 from ..settings import Settings, with_user_folder
 
 
@@ -33,6 +37,23 @@ def settings_for(cache_dir: Path | None) -> Settings:
     Raises SettingsError for an impossible setting, in a variable for instance.
     """
     return with_user_folder({"cache_dir": cache_dir})
+
+
+@contextmanager
+def opened(cache_dir: Path | None) -> Iterator[Folder]:
+    """The cache folder, for as long as it is looked at; see library.voices."""
+    with voices.opened(settings_for(cache_dir), to_stderr) as folder:
+        yield folder
+
+
+def to_stderr(sentence: str) -> None:
+    """Say something that is no part of what was asked for."""
+    print(sentence, file=sys.stderr)
+
+
+def moved_aside(error: Exception) -> None:
+    """Say that the index had to be begun anew, whatever was to be done with the folder."""
+    to_stderr(voices.moved_aside(error))
 
 
 def print_json(data: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
-from ..warming import Outcome
+from ..library.warming import Outcome
 from .models import ModelError
 from .workers import Lost, Order, Worker
 

@@ -13,8 +13,8 @@ import typer
 from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
 from ..library.exchange import open_folder
+from ..library.warming import audio_files
 from ..settings import Settings
-from ..warming import audio_files
 
 AudioFiles = Annotated[
     list[Path],

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..errors import ChatterboxCachedError
-from ..warming import Outcome, warm
+from ..library.warming import Outcome, warm
 from .common import settings_for
 from .models import Model, ModelError, load, quietly
 from .preparing import cache_for

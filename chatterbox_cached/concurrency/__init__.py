@@ -1,1 +1,4 @@
-"""Locks, turns and forks: what several threads and processes need to share; knows nothing of voices."""
+"""Locks, turns and forks: what several threads and processes share. Knows nothing of voices."""
+
+# The face of this room: the modules that other rooms may import.
+__all__ = ["breaker", "forks", "one_by_one", "singleflight", "turns"]

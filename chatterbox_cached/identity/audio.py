@@ -40,16 +40,18 @@ class Audio(NamedTuple):
     """Reference audio that was identified.
 
     ``digest`` is the SHA-256 of the content in hex; ``unchanged()`` reads the audio again and says whether it is still
-    the same, which a preparation asks before it is stored; ``name`` is for people.
+    the same, which a preparation asks before it is stored. ``path`` is absolute, and empty for a file object; ``name``
+    is the file's own, and empty where it has none.
     """
 
     digest: str
+    path: str
     name: str
     unchanged: Callable[[], bool]
 
 
 # Of audio that was never read nothing can be known, so nothing that is made of it is stored.
-UNKNOWN_AUDIO = Audio("", "", lambda: False)
+UNKNOWN_AUDIO = Audio("", "", "", lambda: False)
 
 
 class AudioIndex:
@@ -104,7 +106,8 @@ class AudioIndex:
         if state != before:
             raise Unidentifiable("audio changes while it is read")
         settled = max(state.modified_ns, state.changed_ns) + _CLOCK_GRAIN_NS < looked
-        audio = Audio(digest, path, lambda: _unchanged(path, state, digest))
+        absolute = os.path.abspath(path)  # now, for the program may change its folder
+        audio = Audio(digest, absolute, os.path.basename(path), lambda: _unchanged(path, state, digest))
         self._seen[path] = (state if settled else None, audio)
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
@@ -174,7 +177,8 @@ def _of_file_object(file: Any) -> Audio:
         except (OSError, ValueError):
             return False
 
-    return Audio(digest, str(getattr(file, "name", "file object")), unchanged)
+    name = getattr(file, "name", "")
+    return Audio(digest, "", os.path.basename(name) if isinstance(name, str) else "", unchanged)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..accounting import account
-from ..errors import ChatterboxCachedError, EntryError, SignatureError
+from ..errors import EntryError, SignatureError
 from ..settings import Settings
 from ..voice import entry_format
 from ..voice.fields import flaw
@@ -31,7 +30,7 @@ class VoiceStore:
 
     def __init__(self, settings: Settings, failed: Failed) -> None:
         self._failed, self._signing_keys = failed, settings.signing_key
-        self._root, self._trusted = settings.cache_dir, settings.trust_cache_dir
+        self._root = settings.cache_dir
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
@@ -138,8 +137,8 @@ class VoiceStore:
         return entry_format.header_of(key, entry, self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
-        """Look through the disk tier and the account and, with ``fix``, repair them; a pause of the tier's ends."""
-        if self._disk is None or self._root is None:
+        """Look through the disk tier and, with ``fix``, repair it; a pause of the tier's ends."""
+        if self._disk is None:
             return CheckReport()
         try:
             report = self._disk.check(self._judged, fix)
@@ -148,10 +147,7 @@ class VoiceStore:
             return CheckReport(error=f"{type(error).__name__}: {error}")
         for tier in self._disk_tiers():
             tier.try_again()
-        try:
-            return report._replace(account=int(account.check(self._root, fix, trusted=self._trusted)))
-        except ChatterboxCachedError as error:
-            return report._replace(error=f"the account can't be looked at ({error.__cause__})")
+        return report
 
     def _disk_tiers(self) -> list[GuardedTier]:
         return [tier for tier in self.lower.tiers if tier.tier is self._disk]

@@ -24,7 +24,7 @@ class ChatterboxTTS:
     def generate(self, text, audio_prompt_path=None, exaggeration=0.5): ...
 
 def is_cached():
-    return type(vars(ChatterboxTTS)["generate"]).__module__ == "chatterbox_cached.activation"
+    return type(vars(ChatterboxTTS)["generate"]).__module__ == "chatterbox_cached.patching.activation"
 """
 
 
@@ -121,5 +121,5 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> dict[str, str]:
     """The environment in which a process finds a short Chatterbox with random weights."""
     path = tmp_path_factory.mktemp("path")
-    (path / "sitecustomize.py").write_text("from chatterbox_cached import rehearsal\nrehearsal.shorten()\n")
+    (path / "sitecustomize.py").write_text("from chatterbox_cached.demo import shortening\nshortening.shorten()\n")
     return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}

@@ -161,7 +161,7 @@ def test_ones_own_sitecustomize_runs_as_by_itself(start: Start, write: Write, tm
 
 def test_python_starts_where_only_the_line_was_left_behind(start: Start, bare: Path, tmp_path: Path) -> None:
     site = next(bare.parents[1].glob("lib/*/site-packages"))
-    line = REPOSITORY / "chatterbox_cached" / "startup" / "chatterbox_cached.pth"
+    line = REPOSITORY / "chatterbox_cached" / "patching" / "startup" / "chatterbox_cached.pth"
     (site / line.name).write_bytes(line.read_bytes())
     try:
         run = start([str(bare), "-c", "print('runs')"], CHATTERBOX_CACHED="1", PYTHONPATH="")

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.cli import import_
 from chatterbox_cached.cli.models import Model
+from chatterbox_cached.cli.verbs import import_
 from chatterbox_cached.identity import compatibility
 from chatterbox_cached.identity.setup import numerics
 from chatterbox_cached.library import exchange

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 
 from .conftest import REPOSITORY, Cli
 from .entries import ENGLISH

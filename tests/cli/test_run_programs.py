@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from chatterbox_cached import rehearsal
 from chatterbox_cached.accounting.tally import REPORT, Report
+from chatterbox_cached.demo import shortening
 
 from .conftest import COMMAND, REPOSITORY
 
@@ -34,7 +34,7 @@ PATIENCE = 300.0  # seconds
 SHORTEN = f"""
 from importlib.util import module_from_spec, spec_from_file_location
 
-spec = spec_from_file_location("rehearsal", {rehearsal.__file__!r})
+spec = spec_from_file_location("shortening", {shortening.__file__!r})
 module = module_from_spec(spec)
 spec.loader.exec_module(module)
 module.shorten()

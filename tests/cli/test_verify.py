@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.cli import verify
+from chatterbox_cached.cli.verbs import verify
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import equal
 

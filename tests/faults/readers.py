@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.cli.app import app
 from chatterbox_cached.errors import EntryError
 from chatterbox_cached.library import exchange
@@ -56,7 +57,7 @@ def _kept(store: VoiceStore, key: str) -> Any:
 
 
 LOOKS: dict[str, Callable[[Path], str]] = {
-    "check(fix=False)": lambda folder: str(store_of(folder).check(fix=False)),
+    "check(fix=False)": lambda folder: str(ConditionalCache(folder).check(fix=False)),
     "header()": _each(lambda store, key: store.header(key)),
     "what goes into a bundle": _each(_kept),
     **{

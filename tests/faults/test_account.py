@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.accounting import account, ledger
+from chatterbox_cached.accounting import account, account_file, ledger
 from chatterbox_cached.accounting.failures import Failures
 from chatterbox_cached.accounting.ledger import Ledger
 from chatterbox_cached.accounting.stats import Stats
@@ -41,7 +41,7 @@ class Desk:
         self.ledger = Ledger(resolve({"cache_dir": root}), self.stats, Failures(self.stats, root))
 
     def hit(self, digest: str = DIGEST) -> None:
-        self.ledger.used(digest, "/voice.wav", self.stats.hit("memory", 1.0, 0.0))
+        self.ledger.used(digest, "/voice.wav", "voice.wav", self.stats.hit("memory", 1.0, 0.0))
 
     @property
     def errors(self) -> Any:
@@ -172,7 +172,7 @@ def test_a_killed_writer_loses_only_what_was_not_written_and_harms_nothing(root:
 
 
 def test_a_locked_account_is_warned_of_once_and_written_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(account_file, "TIMEOUT_SECONDS", 0.1)
     Desk(root).ledger.flush()
     desk = Desk(root)
     with warnings.catch_warnings(record=True) as warned:

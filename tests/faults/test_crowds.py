@@ -20,8 +20,9 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import turns
+from chatterbox_cached.demo import rehearsal
 from tests.faults.scenery import (
     SECONDS,
     at_once,

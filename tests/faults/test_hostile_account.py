@@ -17,11 +17,9 @@ from typing import Any
 import pytest
 
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.accounting import account, ledger
+from chatterbox_cached.accounting import account, account_file, ledger
 from chatterbox_cached.errors import CacheWarning, ChatterboxCachedError
-from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.database import PARTS
-from chatterbox_cached.tiers.store import VoiceStore
 from tests.faults.scenery import another_holds, ended_well, forked, voices
 from tests.faults.stage import Stage
 from tests.faults.test_account import DIGEST, Desk
@@ -166,11 +164,11 @@ def test_nothing_is_dropped_from_what_is_no_account(scene: Scene, attack: str) -
 @every_attack
 def test_a_check_finds_what_is_no_account_and_moves_it_aside(scene: Scene, attack: str) -> None:
     def check() -> None:
-        store = VoiceStore(resolve({"cache_dir": scene.root}), lambda *_: None)
-        assert store.check(fix=False) == store.check(fix=False)
-        found = [store.check(fix).account for fix in (False, True, True)]
+        cache = ConditionalCache(scene.root)
+        assert cache.check(fix=False) == cache.check(fix=False)
+        found = [cache.check(fix).account for fix in (False, True, True)]
         assert found == [1, 1, 0]
-        assert store.check(fix=True).sound
+        assert cache.check(fix=True).sound
 
     scene.plant(attack)
     scene.play(check)
@@ -226,7 +224,7 @@ def test_no_method_of_a_cache_touches_another_programs_database(stage: Stage, tm
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("table", ["began", "totals", "voices"])
 def test_a_table_that_has_no_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
-    monkeypatch.setattr(account, "WORK_SECONDS", 0.5)
+    monkeypatch.setattr(account_file, "WORK_SECONDS", 0.5)
     make_endless(scene.account, table)
 
     def use() -> None:
@@ -323,7 +321,7 @@ def test_a_name_that_is_no_text_loses_no_count(scene: Scene, name: bytes) -> Non
     path = scene.root / os.fsdecode(name)
     path.touch()
     desk = Desk(scene.root)
-    desk.ledger.used("b" * 64, path, desk.stats.hit("memory", 2.0, 0.0))
+    desk.ledger.used("b" * 64, str(path), path.name, desk.stats.hit("memory", 2.0, 0.0))
     desk.hit()
     assert not desk.ledger.flush()
     assert desk.errors == {}
@@ -341,12 +339,9 @@ def test_a_name_that_is_no_text_loses_no_count(scene: Scene, name: bytes) -> Non
 
 
 def test_an_audio_whose_name_is_no_text_loses_no_count(scene: Scene) -> None:
-    class Audio:
-        name = "half \ud800"
-
     desk = Desk(scene.root)
     started = time.time()
-    desk.ledger.used(DIGEST, Audio(), desk.stats.hit("memory", 1.0, 0.0))
+    desk.ledger.used(DIGEST, "", "half \ud800", desk.stats.hit("memory", 1.0, 0.0))
     assert not desk.ledger.flush()
     seen = account.read(scene.root).voices[DIGEST]
     assert (seen.hits, seen.last_used >= started) == (2, True)

@@ -17,8 +17,8 @@ import typer
 from huggingface_hub import constants
 
 import chatterbox_cached
-from chatterbox_cached import demo
-from chatterbox_cached.cli.demo import command
+from chatterbox_cached.cli.verbs.demo import command
+from chatterbox_cached.demo import comparison, loading
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot
@@ -30,8 +30,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The demo in this process, with a model that is there already; gives its exit code."""
-    monkeypatch.setattr(demo, "load", lambda name, device: (english, False))
-    monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:2])
+    monkeypatch.setattr(loading, "load", lambda name, device: (english, False))
+    monkeypatch.setattr(comparison, "TEXTS", comparison.TEXTS[:2])
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
 
     def run(reference: Path | None = voice, as_json: bool = False) -> int:
@@ -54,11 +54,11 @@ def test_the_demo_runs_without_published_weights_and_says_so(voice: Path, tmp_pa
     assert "noise, not speech" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
-    rows = [line for line in done.stdout.splitlines() if line.startswith(demo.TEXTS)]
+    rows = [line for line in done.stdout.splitlines() if line.startswith(comparison.TEXTS)]
     assert [row.split()[-2:] for row in rows] == [["upstream", "yes"], *[["memory", "yes"]] * 3]
     assert "voice comes from disk" in " ".join(done.stdout.split())
     written = [Path(line.strip()) for line in done.stdout.splitlines() if line.startswith("  out")]
-    assert len(written) == 2 * len(demo.TEXTS)
+    assert len(written) == 2 * len(comparison.TEXTS)
     assert all(path.name.startswith("noise-") and (tmp_path / path).stat().st_size > 1000 for path in written)
 
 
@@ -77,7 +77,7 @@ def test_a_cache_that_changes_the_sound_fails_the_demo(
     output = capsys.readouterr().out
     assert "THE SAMPLES DIFFER" in output
     assert "All samples are equal" not in output
-    rows = [line for line in output.splitlines() if line.startswith(demo.TEXTS)]
+    rows = [line for line in output.splitlines() if line.startswith(comparison.TEXTS)]
     assert [row.split()[-1] for row in rows] == ["yes", "NO"]  # the miss is upstream's own
 
     assert not chatterbox_cached.is_enabled()
@@ -95,14 +95,14 @@ def test_a_disk_tier_that_changes_the_sound_fails_the_demo(
         return with_field(snapshot, "gen.embedding", torch.zeros(1, 192))
 
     monkeypatch.setattr(entry_format, "decode", spoilt)
-    monkeypatch.setattr(demo, "TEXTS", demo.TEXTS[:1])
+    monkeypatch.setattr(comparison, "TEXTS", comparison.TEXTS[:1])
     assert run(None) == 1
     output = capsys.readouterr().out
     made_up = tmp_path / "out" / "reference.wav"
     assert f"Referencevoice:{made_up}(synthetic;" in "".join(output.split())  # a long path is broken up
     assert made_up.stat().st_size == 44 + 2 * 10 * 24_000
     assert "NOT THE SAME" in output
-    assert [row.split()[-1] for row in output.splitlines() if row.startswith(demo.TEXTS)] == ["yes"]
+    assert [row.split()[-1] for row in output.splitlines() if row.startswith(comparison.TEXTS)] == ["yes"]
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -121,7 +121,7 @@ def test_a_hub_that_does_not_answer_is_not_asked_for_a_download(
 
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", asked)
     monkeypatch.setattr(type(english), "from_pretrained", from_pretrained)
-    assert demo.load("english", "cpu") == (english, True)
+    assert loading.load("english", "cpu") == (english, True)
     assert offline == [not answers]
     assert not constants.HF_HUB_OFFLINE
 
@@ -133,7 +133,7 @@ def test_json_is_what_the_tables_say_and_all_there_is_on_stdout(
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     assert (found["same"], found["published_weights"], found["voice"]) == (True, False, str(voice))
-    assert [each["text"] for each in found["texts"]] == list(demo.TEXTS)
+    assert [each["text"] for each in found["texts"]] == list(comparison.TEXTS)
     assert [each["with_cache"]["voice_from"] for each in found["texts"]] == ["upstream", "memory"]
     assert found["after_a_new_start"]["voice_from"] == "disk"
     assert (

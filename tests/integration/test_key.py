@@ -15,7 +15,8 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import CacheWarning, ConditionalCache, rehearsal
+from chatterbox_cached import CacheWarning, ConditionalCache
+from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.upstream import packages
 from tests.support import assert_same_conditionals

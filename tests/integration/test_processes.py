@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 # Says that it is ready, waits for the word to go, and says how it was served.
 PREPARE = """
 import sys
-from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.demo import rehearsal, shortening
 
 model = rehearsal.english()
 cache = ConditionalCache(sys.argv[2])
@@ -36,9 +37,9 @@ print(now["misses"], now["disk_hits"], sum(now["bypasses"].values()), sum(now["e
 LOAD = """
 import sys
 import chatterbox_cached
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 
-rehearsal.shorten()
+shortening.shorten()
 import torch
 from tests.support import speak
 

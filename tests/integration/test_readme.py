@@ -7,16 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 
 ROOT = Path(__file__).parents[2]
 
 RUN = """
 import re, sys, warnings
 from pathlib import Path
-from chatterbox_cached import CacheWarning, ExaggerationMismatchWarning, rehearsal
+from chatterbox_cached import CacheWarning, ExaggerationMismatchWarning
+from chatterbox_cached.demo import rehearsal, shortening
 
-rehearsal.shorten()
+shortening.shorten()
 for ours in (CacheWarning, ExaggerationMismatchWarning):
     warnings.simplefilter("error", ours)
 blocks = re.findall(r"```python\\n(.*?)```", Path(sys.argv[1]).read_text(encoding="utf-8"), re.DOTALL)

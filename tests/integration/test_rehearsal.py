@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 from tests.support import assert_same_conditionals, speak
 
 KINDS = ("english", "multilingual")
@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[2]
 LOAD_AND_SPEAK = """
 import sys
 from importlib import import_module
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal, shortening
 
-rehearsal.shorten()
+shortening.shorten()
 import torch
 from tests.support import speak
 

@@ -113,7 +113,7 @@ def test_the_samples_are_upstreams(
 
 NEW_PROCESS = """
 import sys, torch, chatterbox_cached
-from chatterbox_cached import rehearsal
+from chatterbox_cached.demo import rehearsal
 from tests.support import speak
 
 kind, voice, exaggeration, folder, target = sys.argv[1:]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from chatterbox_cached import ConditionalCache, rehearsal
+from chatterbox_cached import ConditionalCache
+from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.voice.snapshot import Snapshot
 from tests.support import assert_same_conditionals, speak
 from tests.unit.voices import copy_of

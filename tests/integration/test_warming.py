@@ -9,7 +9,7 @@ import pytest
 
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.errors import CacheWarning
-from chatterbox_cached.warming import FAILED, PREPARED, THERE_ALREADY, Outcome, warm
+from chatterbox_cached.library.warming import FAILED, PREPARED, THERE_ALREADY, Outcome, warm
 
 
 def test_a_voice_that_is_there_is_no_hit_and_a_damaged_one_is_made_anew(

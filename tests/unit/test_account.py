@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import stat
 from pathlib import Path
 from typing import Any
@@ -61,10 +60,10 @@ def test_every_counter_is_added_up_over_flushes_and_writers(root: Path) -> None:
 
 def test_a_voice_has_the_name_and_path_it_was_last_seen_under(root: Path, voice: Path) -> None:
     ledger, _ = _ledger(root)
-    ledger.used(DIGEST, "/elsewhere/old.wav", None)
+    ledger.used(DIGEST, "/elsewhere/old.wav", "old.wav", None)
     ledger.flush()
-    ledger.used(DIGEST, voice, 2.0)
-    ledger.used(DIGEST, voice, 3.0)
+    ledger.used(DIGEST, str(voice), voice.name, 2.0)
+    ledger.used(DIGEST, str(voice), voice.name, 3.0)
     ledger.flush()
     seen = account.read(root).voices[DIGEST]
     assert (seen.name, seen.path, seen.hits, seen.saved_seconds) == (voice.name, str(voice), 2, 5.0)
@@ -73,9 +72,9 @@ def test_a_voice_has_the_name_and_path_it_was_last_seen_under(root: Path, voice:
 def test_the_duration_is_that_of_the_audio_or_unknown(root: Path, voice: Path, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no audio")
     ledger, _ = _ledger(root)
-    ledger.used(DIGEST, voice, 1.0)
-    ledger.used("b" * 64, tmp_path / "text.wav", 1.0)
-    ledger.used("c" * 64, io.BytesIO(), 1.0)
+    ledger.used(DIGEST, str(voice), voice.name, 1.0)
+    ledger.used("b" * 64, str(tmp_path / "text.wav"), "text.wav", 1.0)
+    ledger.used("c" * 64, "", "", 1.0)
     ledger.flush()
     seen = account.read(root).voices
     assert seen[DIGEST].duration == pytest.approx(3, abs=0.1)
@@ -108,7 +107,7 @@ def test_nothing_is_written_where_voices_would_not_be(root: Path, monkeypatch: p
         monkeypatch.setenv("CHATTERBOX_CACHED_DISABLE", "1")
     ledger, stats = _ledger(root, auto_save=why != "auto_save off")
     stats.miss()
-    ledger.used(DIGEST, "/voice.wav", None)
+    ledger.used(DIGEST, "/voice.wav", "voice.wav", None)
     assert not ledger.flush()
     assert not (root / "account.db").exists()
     assert stats.snapshot()["errors"] == {}
@@ -116,10 +115,10 @@ def test_nothing_is_written_where_voices_would_not_be(root: Path, monkeypatch: p
 
 def test_a_forgotten_voice_leaves_no_row_and_no_trace_of_its_name(root: Path) -> None:
     ledger, _ = _ledger(root)
-    ledger.used(DIGEST, "/people/annabel.wav", 1.0)
-    ledger.used("b" * 64, "/people/bertram.wav", 1.0)
+    ledger.used(DIGEST, "/people/annabel.wav", "annabel.wav", 1.0)
+    ledger.used("b" * 64, "/people/bertram.wav", "bertram.wav", 1.0)
     ledger.flush()
-    ledger.used(DIGEST, "/people/annabel.wav", 1.0)  # noted and not yet written
+    ledger.used(DIGEST, "/people/annabel.wav", "annabel.wav", 1.0)  # noted and not yet written
     ledger.forget(DIGEST)
     ledger.flush()
     assert list(account.read(root).voices) == ["b" * 64]

@@ -323,3 +323,22 @@ def test_many_threads_agree(index: AudioIndex, tmp_path: Path, monkeypatch: pyte
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(identify, range(8)))
+
+
+class Upload(io.BytesIO):
+    def __init__(self, name: object) -> None:
+        super().__init__(CONTENT)
+        self.name = name
+
+
+@pytest.mark.parametrize(("name", "known"), [("/tmp/x/anna.wav", "anna.wav"), (7, ""), (None, "")])
+def test_a_file_object_has_no_path_and_its_own_name(index: AudioIndex, name: object, known: str) -> None:
+    audio = index.identify(Upload(name))
+    assert (audio.path, audio.name) == ("", known)
+    assert index.identify(io.BytesIO(CONTENT)).name == ""
+
+
+def test_a_path_is_told_as_an_absolute_one(index: AudioIndex, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clip.parent)
+    audio = index.identify(clip.name)
+    assert (audio.path, audio.name) == (str(clip), clip.name)

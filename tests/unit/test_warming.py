@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.warming import audio_files
+from chatterbox_cached.library.warming import audio_files
 
 
 def touch(*paths: Path) -> list[Path]:

@@ -1,1 +1,4 @@
-"""The disk tier: an index in SQLite and one file per entry, by diskcache, and nothing believed that it finds there."""
+"""The disk tier: an index in SQLite and one file per entry, by diskcache; nothing that it finds there is believed."""
+
+# The face of this room: the modules that other rooms may import.
+__all__ = ["database", "folder", "repair", "tier"]

@@ -1,0 +1,198 @@
+"""Whether everything is in order for the cache to work, and what to do where it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..accounting import account
+from ..errors import ChatterboxCachedError
+from ..settings import PREFIX, Settings, switched_off
+from ..tiers.base import Tier
+from ..tiers.disk import folder
+from ..tiers.disk.tier import DiskTier
+from ..tiers.memory import MemoryTier
+from ..upstream import packages
+from ..upstream.families import FAMILIES
+
+_NEEDED = ("torch", "wrapt", "diskcache", "safetensors", "xxhash")
+_IMPORT_SECONDS = 300.0
+_A_VOICE = 170_000  # bytes
+_LEAST_FREE = 100 * _A_VOICE
+_NO_LIMIT = 2**63 - 1
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; ``advice`` says what to do where it is not in order."""
+
+    what: str
+    found: str
+    advice: str = ""
+
+
+def diagnose(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one thing after the other; importing Chatterbox takes seconds."""
+    yield from _software()
+    yield from _chatterbox()
+    yield from _environment()
+    yield from _folder(settings)
+    yield _tried("memory round trip", MemoryTier[bytes](1, 2 * _A_VOICE, size_of=len))
+    if settings.cache_dir is not None:
+        yield from _disk(settings, settings.cache_dir)
+
+
+def _software() -> Iterator[Finding]:
+    yield Finding("Python", platform.python_version())
+    yield from map(_distribution, _NEEDED)
+
+
+def _distribution(name: str) -> Finding:
+    try:
+        return Finding(name, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(name, "not installed", f"pip install {name}")
+
+
+def _chatterbox() -> Iterator[Finding]:
+    version = packages.installed_chatterbox()
+    if version is None:
+        yield Finding("Chatterbox", "not installed", 'pip install "chatterbox-cached[chatterbox]"')
+        return
+    is_original = version.startswith("chatterbox-tts ")
+    yield Finding("Chatterbox", version if is_original else f"{version} (a fork, or a tree of sources)")
+    try:
+        report = _imported()
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        yield Finding("import", str(error), "Mend that first: without Chatterbox there is nothing to cache.")
+        return
+    yield Finding("devices", ", ".join(report["devices"]) or "unknown")
+    for family in FAMILIES:
+        yield _class(family.class_name, report["classes"][family.name])
+    if not report["watermarker"]:
+        yield Finding(
+            "watermarker",
+            "resemble-perth has none, so no model can be built",
+            'pip install "setuptools<82" (resemble-perth imports its pkg_resources)',
+        )
+
+
+def _imported() -> dict[str, Any]:
+    """What came of the import. Raises ValueError where the import took the process with it."""
+    command = [sys.executable, "-m", "chatterbox_cached.cli.import_check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_IMPORT_SECONDS, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        last = next(iter(done.stderr.strip().splitlines()[-1:]), "no message")
+        raise ValueError(f"ended with {done.returncode}: {last}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _class(name: str, state: dict[str, Any]) -> Finding:
+    if not state["found"]:
+        said = " ".join(str(state["error"]).split())
+        return Finding(name, said, f"Mend the import of {name}: {said}")
+    if state["patched"]:
+        return Finding(name, "found, and patched by enable()")
+    why = "the cache is switched off" if switched_off() else "another form than is known"
+    advice = "" if switched_off() else f"{name} is not as expected, so its voices are not cached. Please report this."
+    return Finding(name, f"found, not patched: {why}", advice)
+
+
+def _environment() -> Iterator[Finding]:
+    names = sorted(name for name in os.environ if name.startswith(PREFIX.rstrip("_")))
+    shown = [f"{name}={'(not shown)' if 'KEY' in name else os.environ[name]}" for name in names]
+    off = f"Unset {PREFIX}DISABLE: with it every call goes to upstream." if switched_off() else ""
+    yield Finding("environment", ", ".join(shown) or f"no {PREFIX}* set", off)
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    root = settings.cache_dir
+    if root is None:
+        yield Finding("cache folder", "none: no home folder", "Name one: CHATTERBOX_CACHED_DIR=/some/folder")
+        return
+    yield Finding("cache folder", str(root) if root.exists() else f"{root}, to be made with the first voice")
+    yield Finding("file system", folder.file_system(root) or "unknown")
+    if root.exists():
+        rights = _rights(root, settings.trust_cache_dir)
+        yield rights
+        if not rights.advice:
+            yield _account(root, settings.trust_cache_dir)
+    free = shutil.disk_usage(_nearest(root)).free
+    short = "" if free > _LEAST_FREE else f"Make room on the disk of {root}, or name another folder."
+    yield Finding("space", f"{free / 1e9:.1f} GB free; the cache may use {settings.size_limit / 1e9:.1f} GB", short)
+
+
+def _rights(root: Path, trusted: bool) -> Finding:
+    status = root.stat()
+    owner = f"owner {status.st_uid}, " if hasattr(os, "geteuid") else ""
+    try:
+        folder.refuse_strangers(root)
+    except OSError as error:
+        return Finding(
+            "rights", "trusted by a setting" if trusted else "not ours alone", "" if trusted else f"{error}."
+        )
+    return Finding("rights", f"{owner}mode {stat.S_IMODE(status.st_mode):04o}")
+
+
+def _account(root: Path, trusted: bool) -> Finding:
+    try:
+        malformed = account.check(root, fix=False, trusted=trusted)
+    except ChatterboxCachedError as error:
+        return Finding("account", "can't be looked at", str(error))
+    return Finding("account", *(("malformed", "Run: chatterbox-cached check") if malformed else ("in order",)))
+
+
+def _disk(settings: Settings, root: Path) -> Iterator[Finding]:
+    malformed: list[Exception] = []
+    yield _disk_round_trip(settings, root, malformed.append)
+    for error in malformed:
+        yield Finding("index", f"malformed ({error}); it was moved aside and a new one begun")
+
+
+def _disk_round_trip(settings: Settings, root: Path, was_set_aside: Callable[[Exception], None]) -> Finding:
+    """In the real folder, without a limit, so that no entry makes room; beside it, where it is not there yet."""
+    if root.exists():
+        return _tried("disk round trip", DiskTier(root, _NO_LIMIT, was_set_aside, trusted=settings.trust_cache_dir))
+    try:
+        with tempfile.TemporaryDirectory(prefix=".chatterbox-cached-", dir=_nearest(root)) as scratch:
+            return _tried("disk round trip", DiskTier(Path(scratch, "cache"), _NO_LIMIT))
+    except OSError as error:
+        return Finding("disk round trip", str(error), "Name a folder that you can write to: CHATTERBOX_CACHED_DIR=...")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself or, where it is not there, the nearest folder above it that is."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _tried(what: str, tier: Tier[bytes]) -> Finding:
+    """Keep a scratch entry of a voice's size in a tier, read it and remove it."""
+    key, value = f"doctor/{uuid.uuid4().hex}/scratch", os.urandom(_A_VOICE)
+    try:
+        tier.open()
+        started = time.perf_counter()
+        try:
+            tier.put(key, value)
+            same = tier.get(key) == value
+        finally:
+            tier.delete(key)
+        took = time.perf_counter() - started
+    except Exception as error:  # whatever a store out of order raises
+        advice = str(error) if isinstance(error, OSError) else "Run: chatterbox-cached check"
+        return Finding(what, f"{type(error).__name__}: {error}", advice)
+    finally:
+        tier.close()
+    return Finding(
+        what, f"{took * 1000:.2f} ms" if same else "something else came back", "" if same else "Check the disk."
+    )

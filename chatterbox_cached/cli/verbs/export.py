@@ -1,0 +1,156 @@
+"""``chatterbox-cached export``: voices in one file, for another machine or for upstream."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
+from ...library import exchange
+from ...library.voices import find
+from ...settings import Settings
+from ...tiers.disk.tier import DiskTier
+from ...upstream import pt_file
+from ...upstream.families import name_of
+from ...voice import bundle, entry_format
+from ...voice.bundle import VoiceEntry
+from ...voice.key_format import parsed, voice_prefix
+from ..app import AMISS
+from ..common import CacheDir, Json, moved_aside, opened, print_json, settings_for
+from ..models import Model
+
+_BUNDLE, _VOICE_FILE = ".cbv", ".pt"
+Voices = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="VOICE", help="Audio files, names from ls, or beginnings of digests."),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: voices.cbv, or one voice.pt.")]
+Everything = Annotated[bool, typer.Option("--all", help="All voices of the folder.")]
+OnlyModel = Annotated[Model | None, typer.Option("--model", help="Only what this model has prepared.")]
+
+
+def command(
+    output: Output,
+    voices: Voices = None,
+    everything: Everything = False,
+    model: OnlyModel = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write voices to a bundle (voices.cbv), or one voice to a file that Chatterbox reads (voice.pt).
+
+    The reference audio is not in it, nor its name; but whoever has the file can speak with these voices. An earlier
+    export of that name is replaced, and no other file.
+
+    Example: chatterbox-cached export anna.wav ben.wav -o voices.cbv
+    """
+    if everything == bool(voices):
+        raise typer.BadParameter("give the voices to export, or --all")
+    _refuse_impossible(output)
+    settings = settings_for(cache_dir)
+    with opened(cache_dir) as folder:
+        digests = {voice: find(folder, voice).digest for voice in voices or []}
+    tier = exchange.open_folder(settings, moved_aside)
+    try:
+        found, refused = _found(tier, settings, digests, model)
+        if output.suffix.lower() == _VOICE_FILE:
+            written = [_write_voice_file(tier, settings, found, output)]
+        else:
+            keys = [voice.header.key for voice in found]
+            written = bundle.write(output, keys, lambda key: exchange.read_entry(tier, key, settings.signing_key))
+    finally:
+        tier.close()
+    _report(output, written, refused, as_json)
+
+
+def _refuse_impossible(output: Path) -> None:
+    """Raise what keeps this from being written, before anything else is done."""
+    if output.suffix.lower() not in (_BUNDLE, _VOICE_FILE):
+        raise typer.BadParameter(f"{output} must end with {_BUNDLE} for a bundle, or with {_VOICE_FILE} for one voice")
+    if not output.parent.is_dir():
+        raise ChatterboxCachedError(f"There is no folder {output.parent}. Make it first, or give another.")
+    if output.exists() and not (output.is_file() and _is_an_export(output)):
+        raise ChatterboxCachedError(
+            f"{output} is there and is not such a file, so it was left alone. Give another name, or remove it first."
+        )
+
+
+def _is_an_export(output: Path) -> bool:
+    try:
+        if output.suffix.lower() == _VOICE_FILE:
+            pt_file.read(output, "cpu")
+        else:
+            next(bundle.read(output), None)
+    except (OSError, BundleError, VoiceFileError):
+        return False
+    return True
+
+
+def _found(
+    tier: DiskTier, settings: Settings, digests: dict[str, str], model: Model | None
+) -> tuple[list[VoiceEntry], dict[str, str]]:
+    """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why.
+
+    ``digests``: of the audio, by what the user calls it; of none, everything.
+    """
+    found, refused = dict[str, VoiceEntry](), dict[str, str]()
+    wanted: dict[str, str | None] = {**digests} or {f"the folder {settings.cache_dir}": None}
+    for name, digest in wanted.items():
+        keys = tier.keys("" if digest is None else voice_prefix(digest))
+        if not keys and digest is None:
+            raise NotCachedError(f"The folder {settings.cache_dir} has no voices.")
+        for key in keys:
+            try:
+                voice = exchange.read_entry(tier, key, settings.signing_key)
+            except EntryError as error:
+                refused[key] = str(error)
+                continue
+            if model is None or name_of(voice.made_by["class"]) == model.value:
+                found[key] = voice._replace(payload=b"")
+        if not any(key in found for key in keys):
+            by, option = (f" by {model.value}", f" --model {model.value}") if model else ("", "")
+            reason = next((f" that can be exported ({refused[key]})" for key in keys if key in refused), "")
+            advice = f"Prepare it first: chatterbox-cached warm{option}"
+            raise NotCachedError(f"Nothing{by} is kept of {name}{reason}. {advice}")
+    return list(found.values()), refused
+
+
+def _write_voice_file(tier: DiskTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
+    """Write what was stored last, where it is one voice of one model."""
+    models = sorted({name_of(voice.made_by["class"]) for voice in found})
+    if len({voice.audio for voice in found}) > 1:
+        raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
+    if len(models) > 1:
+        raise ChatterboxCachedError(f"This voice was prepared by {' and '.join(models)}. Say which with --model.")
+    voice = exchange.read_entry(tier, found[-1].header.key, settings.signing_key)
+    snapshot = entry_format.decode(voice.header.key, entry_format.seal(voice.header, voice.payload))
+    pt_file.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
+    return voice
+
+
+def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        rows = [_row(voice) for voice in written]
+        print_json({"file": str(output), "bytes": output.stat().st_size, "entries": rows, "refused": refused})
+    else:
+        models = ", ".join(sorted({name_of(voice.made_by["class"]) for voice in written}))
+        count = len({voice.audio for voice in written})
+        size = output.stat().st_size / 1e6
+        print(f"{output}: {count} voice{'s' * (count != 1)} for {models}, {size:.2f} MB")
+    for key, reason in refused.items():
+        print(f"not exported: {_audio_of(key)[:12]}: {reason}. Run: chatterbox-cached check", file=sys.stderr)
+    if refused:
+        raise typer.Exit(AMISS)
+
+
+def _row(voice: VoiceEntry) -> dict[str, Any]:
+    return {"voice": voice.audio, "model": name_of(voice.made_by["class"]), "made_by": voice.made_by}
+
+
+def _audio_of(key: str) -> str:
+    """The digest of the audio in a key; for one that is none, the key itself."""
+    parts = parsed(key)
+    return key if parts is None else parts.audio

@@ -1,0 +1,106 @@
+"""``chatterbox-cached ls``: a row per voice."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ...library.voices import Folder, Voice, plain
+from ..common import CacheDir, Json, opened, print_json, print_table
+from ..figures import counted, length, size, span
+
+_UNKNOWN = "-"
+_GAP = 2
+_NARROW, _MODELS_WIDTH = 24, 12
+
+
+def command(cache_dir: CacheDir = None, json: Json = False) -> None:
+    """List the voices that are cached, the one used last first.
+
+    A voice is shown by the name and path it was last seen under, or else by the beginning of its digest. Age is the
+    time since it was last stored. Hits and seconds saved are those of all programs that used this folder.
+
+    Example: chatterbox-cached ls --json | jq '.voices[].name'
+    """
+    with opened(cache_dir) as folder:
+        rows = [_row(folder, voice) for voice in folder.voices()]
+    if json:
+        print_json({"folder": str(folder.root), "voices": rows})
+    elif rows:
+        _print(rows)
+    else:
+        print(f"No voices are cached in {folder.root}.")
+
+
+def _row(folder: Folder, voice: Voice) -> dict[str, Any]:
+    known = voice.known
+    return {
+        "digest": voice.digest,
+        "name": known and known.name,
+        "path": known and known.path,
+        "duration": known and known.duration,
+        "models": sorted({folder.made(entry).model for entry in voice.entries}),
+        "entries": len(voice.entries),
+        "bytes": voice.nbytes,
+        "stored": voice.stored,
+        "last_used": voice.last_used,
+        "hits": known and known.hits,
+        "saved_seconds": known and known.saved_seconds,
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console, now = Console(highlight=False), time.time()
+    figures = [_figures(row, now) for row in rows]
+    heads = ("Length", "Models", "Size", "Age", "Hits", "Saved")
+    widths = [max(len(head), *map(len, cells)) for head, cells in zip(heads, zip(*figures, strict=True), strict=True)]
+    room = console.width - sum(widths) - _GAP * len(heads)
+    if room < min(_NARROW, max(len(row["path"] or row["digest"][:12]) for row in rows)):  # two models on two lines
+        room += max(0, widths[1] - _MODELS_WIDTH)
+        widths[1] = min(widths[1], _MODELS_WIDTH)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    table.add_column("Voice", no_wrap=True)
+    for head, width in zip(heads, widths, strict=True):
+        left = head == "Models"
+        table.add_column(head, justify="left" if left else "right", width=width, no_wrap=not left)
+    for row, cells in zip(rows, figures, strict=True):
+        table.add_row(_voice(row, max(room, 8)), *cells)
+    print_table(console, table)
+    print(_sum(rows))
+
+
+def _figures(row: dict[str, Any], now: float) -> tuple[str, ...]:
+    return (
+        _UNKNOWN if row["duration"] is None else length(row["duration"]),
+        ", ".join(row["models"]),
+        size(row["bytes"]),
+        span(now - row["stored"]),
+        _UNKNOWN if row["hits"] is None else f"{row['hits']:,}",
+        _UNKNOWN if row["saved_seconds"] is None else span(row["saved_seconds"]),
+    )
+
+
+def _voice(row: dict[str, Any], room: int) -> Any:
+    """The path with the name at its end, cut at the front where it is too long; the digest where neither is known."""
+    from rich.text import Text
+
+    name = plain(row["name"] or row["digest"][:12])
+    path = plain(row["path"] or name)
+    folder = path[: -len(name)] if path.endswith(name) else ""
+    shown = Text(folder).append(name, "bold" if row["name"] else "default")
+    while shown.cell_len > room:
+        shown = Text("…").append_text(shown[max(2, shown.cell_len - room + 1) :])
+    return shown
+
+
+def _sum(rows: list[dict[str, Any]]) -> str:
+    parts = [
+        f"{counted(len(rows), 'voice', 'voices')} in {counted(sum(r['entries'] for r in rows), 'entry', 'entries')}",
+        size(sum(row["bytes"] for row in rows)),
+        counted(sum(row["hits"] or 0 for row in rows), "hit", "hits"),
+        f"{span(sum(row['saved_seconds'] or 0.0 for row in rows))} saved",
+    ]
+    return ", ".join(parts)

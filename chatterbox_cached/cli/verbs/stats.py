@@ -1,0 +1,79 @@
+"""``chatterbox-cached stats``: what all processes did with this folder, and what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...accounting import account
+from ...accounting.account import Account
+from ...library.voices import Folder
+from ...settings import folder_of
+from ...voice import key_format
+from ..common import CacheDir, Json, opened, print_json, print_table, settings_for
+from ..figures import moment
+
+_Rows = list[tuple[str, str]]
+
+
+def command(cache_dir: CacheDir = None, json: Json = False) -> None:
+    """Show what the cache did, in all processes that used this folder, and what is in it.
+
+    A process tells what it did within seconds, and when it ends.
+
+    Example: chatterbox-cached stats --json
+    """
+    settings = settings_for(cache_dir)
+    root = folder_of(settings)
+    counted = account.read(root, trusted=settings.trust_cache_dir)
+    with opened(cache_dir) as folder:
+        kept = {**_kept(folder), "size_limit": settings.size_limit}
+    if json:
+        print_json({"cache_dir": str(root), "since": counted.since, "totals": counted.totals, "kept": kept})
+    else:
+        _show(root, counted, kept)
+
+
+def _kept(folder: Folder) -> dict[str, int]:
+    keys = folder.store.lower.keys()
+    voices = len({key_format.prefix_of(key) for key in keys})
+    return {"voices": voices, "entries": len(keys), "bytes": folder.store.on_disk()[1]}
+
+
+def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    for name, value in [*_did(counted), ("", ""), *_holds(kept)]:
+        table.add_row(Text(name, style="bold" if name and not name.startswith(" ") else ""), Text(value))
+    console = Console()
+    console.print(Text(str(folder)), soft_wrap=True)  # a path that is broken up can't be copied
+    print_table(console, table)
+
+
+def _did(counted: Account) -> _Rows:
+    if counted.since is None:
+        return [("nothing counted yet", "")]
+    return [("counted since", moment(counted.since))] + [row for item in counted.totals.items() for row in _rows(*item)]
+
+
+def _rows(name: str, value: Any) -> _Rows:
+    """One counter; one with reasons has its sum, and a row per reason."""
+    label = name.replace("_", " ")
+    if isinstance(value, dict):
+        reasons = sorted(value.items(), key=lambda item: -item[1])
+        return [(label, _number(sum(value.values())))] + [(f"  {reason}", _number(n)) for reason, n in reasons]
+    return [(label, f"{value:,.1f}" if name.endswith("_seconds") else _number(value))]
+
+
+def _number(n: float) -> str:
+    return f"{n:,}"
+
+
+def _holds(kept: dict[str, int]) -> _Rows:
+    size = f"{kept['bytes'] / 1e6:,.1f} of {kept['size_limit'] / 1e6:,.0f} MB"
+    return [("voices", _number(kept["voices"])), ("entries", _number(kept["entries"])), ("on disk", size)]

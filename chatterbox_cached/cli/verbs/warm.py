@@ -1,0 +1,135 @@
+"""``chatterbox-cached warm``: voices prepared before they are needed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...cache import ConditionalCache
+from ...library.warming import FAILED, PREPARED, THERE_ALREADY, Outcome, warm
+from ..app import AMISS, INTERRUPTED
+from ..common import CacheDir, Json, print_json, settings_for
+from ..models import Checkpoint, Device, Model, ModelOption, heeding_ctrl_c, load, quietly
+from ..preparing import AudioFiles, cache_for, files_of
+from ..progress import shown
+
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        help="Share the files out among N processes, each with a model of its own. They divide the threads among"
+        " themselves, and the number of threads can change the last bits of a voice.",
+    ),
+]
+
+
+@dataclass
+class _Done:
+    """What came of it. ``lost``: what is to be said of processes that could not go on."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    device: str | None = None
+    interrupted: bool = False
+    lost: list[str] = field(default_factory=list)
+
+
+def command(
+    voices: AudioFiles,
+    model: ModelOption = Model.english,
+    device: Device = None,
+    checkpoint: Checkpoint = None,
+    jobs: Jobs = 1,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Prepare voices before they are needed, as the model would at its first use of each.
+
+    What is there already is passed over. A file that can't be prepared is listed at the end, and the others are
+    prepared all the same. Ctrl-C keeps what is done. The exaggeration does not matter: a voice serves all of them.
+
+    Example: chatterbox-cached warm voices/ --model multilingual
+    """
+    files = files_of(voices)
+    settings = settings_for(cache_dir)
+    cache = cache_for(settings)
+    jobs = min(jobs, len(files))
+    with quietly():
+        if jobs == 1:
+            done = _alone(cache, files, (model, device, checkpoint))
+        else:
+            done = _together(files, jobs, (model, device, checkpoint, cache_dir))
+    about = {"folder": str(settings.cache_dir), "model": model.value, "device": done.device, "jobs": jobs}
+    _report(done, files, about, as_json)
+
+
+def _alone(cache: ConditionalCache, files: list[Path], what: tuple[Model, str | None, Path | None]) -> _Done:
+    loaded = load(*what)
+    done = _Done(device=str(loaded.device))
+    try:
+        for file in shown(files, "Preparing", len(files)):
+            with heeding_ctrl_c():
+                done.outcomes.append(warm(cache, loaded, file))
+    except KeyboardInterrupt:
+        done.interrupted = True
+    finally:
+        cache.close()
+    return done
+
+
+def _together(files: list[Path], jobs: int, what: tuple[Model, str | None, Path | None, Path | None]) -> _Done:
+    from ..crew import Crew
+    from ..workers import Order
+
+    model, device, checkpoint, cache_dir = what
+    crew, done = Crew(Order(model.value, device, _text(checkpoint), _text(cache_dir), jobs), files), _Done()
+    try:
+        for outcome in shown(crew.outcomes(), "Preparing", len(files)):
+            done.outcomes.append(outcome)
+    except KeyboardInterrupt:
+        crew.interrupt()
+        done.interrupted = True
+    finally:
+        done.outcomes += crew.end()
+    if crew.device is None:
+        raise KeyboardInterrupt  # while the models were loaded, and there is nothing to tell
+    done.device, done.lost = crew.device, crew.lost
+    return done
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _report(done: _Done, files: list[Path], about: dict[str, Any], as_json: bool) -> None:
+    became = {one.path: one for one in done.outcomes}
+    outcomes = [became[file] for file in files if file in became]  # several processes end in no order
+    prepared, already = (
+        [str(one.path) for one in outcomes if one.became == each] for each in (PREPARED, THERE_ALREADY)
+    )
+    failed = {str(one.path): one.why for one in outcomes if one.became == FAILED}
+    not_reached = [str(file) for file in files if file not in became]
+    if as_json:
+        found = {"prepared": prepared, "there_already": already, "failed": failed, "not_reached": len(not_reached)}
+        print_json({**about, **found, "lost": done.lost})
+    else:
+        counts = f"{len(prepared)} prepared, {len(already)} there already, {len(failed)} failed"
+        print(f"{counts}: {about['model']} on {about['device']}, in {about['folder']}")
+    for path, why in failed.items():
+        print(f"failed: {path}: {why}", file=sys.stderr)
+    for said in done.lost:
+        print(f"chatterbox-cached: {said}", file=sys.stderr)
+    if done.interrupted:
+        kept = len(prepared) + len(already)
+        print(f"chatterbox-cached: interrupted; {kept} of {len(files)} voices are kept.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
+    for path in not_reached:
+        print(f"not reached: {path}", file=sys.stderr)
+    if failed or not_reached or done.lost:
+        raise typer.Exit(AMISS)

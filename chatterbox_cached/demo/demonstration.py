@@ -1,0 +1,65 @@
+"""Four texts in one voice, without the cache and with it: timed, compared, and written as sound."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from . import comparison, loading, memory, rehearsal
+from .comparison import Comparison, Spoken
+from .presentation import print_memory, print_table, say
+
+
+def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str, Any]:
+    """Run the demo and print what it finds; gives the same as figures. ``same`` is whether no sample was changed."""
+    out.mkdir(parents=True, exist_ok=True)
+    reference = voice or rehearsal.reference_clip(out / "reference.wav")
+    say(f"Reference voice: {reference}" + ("" if voice else " (synthetic; --voice FILE takes a real one)"))
+    say("Loading Chatterbox and looking for its published weights ...")
+    model, published = loading.load(model_name, device)
+    kept_by_upstream = memory.warm_up_and_weigh(model, reference)
+    if published and device == "cpu":
+        say("On a CPU a generation takes far longer than a preparation: this may take several minutes.")
+    result = comparison.compare(model, reference, {} if model_name == "english" else {"language_id": "en"})
+    print_table(comparison.TEXTS, result, published)
+    kept = memory.per_voice(kept_by_upstream, result.stats)
+    print_memory(kept, device)
+    say("", "Written:" if published else "Written (noise, see above):")
+    written = _write(out, model.sr, result, published)
+    for path in written:
+        print(f"  {path}", flush=True)
+    if all(result.same):
+        say("", "All samples are equal with the cache and without it (torch.equal).")
+    else:
+        say("", "THE SAMPLES DIFFER with the cache: this is a bug in it. Please report it with this output.")
+    about = {"model": model_name, "device": device, "voice": str(reference), "published_weights": published}
+    return {**about, **_figures(result), "memory_per_voice": kept, "files": [str(path) for path in written]}
+
+
+def _figures(result: Comparison) -> dict[str, Any]:
+    """The tables of the comparison, for a program to read."""
+    sides = zip(comparison.TEXTS, result.without, result.cached, result.same, strict=False)
+    return {
+        "same": all(result.same),
+        "texts": [
+            {"text": text, "same": same, "without_cache": _seconds(one), "with_cache": _seconds(other)}
+            for text, one, other, same in sides
+        ],
+        "after_a_new_start": {"same": result.same[-1], **_seconds(result.restarted)},
+    }
+
+
+def _seconds(spoken: Spoken) -> dict[str, Any]:
+    return {"voice_from": spoken.source, "prepare_seconds": spoken.preparing, "generate_seconds": spoken.generating}
+
+
+def _write(out: Path, rate: int, result: Comparison, published: bool) -> list[Path]:
+    """Write both sides of the comparison as wav files; with random weights their names say that they are noise."""
+    soundfile = import_module("soundfile")
+    paths = []
+    for side, spoken in (("without-cache", result.without), ("with-cache", result.cached)):
+        for number, one in enumerate(spoken, start=1):
+            paths.append(out / f"{'speech' if published else 'noise'}-{number}-{side}.wav")
+            soundfile.write(paths[-1], one.samples.squeeze(0).cpu().numpy(), rate)
+    return paths

@@ -1,0 +1,132 @@
+"""A Chatterbox of the real architecture with random weights, for where the published weights can't be had.
+
+What it says is noise. The voice encoder and S3Gen have their full size, so the shapes and the cost of a preparation
+are the real ones. A generation costs far less than a real one, so don't quote its time: T3 has a few layers instead of
+30 and stops after a few tokens, S3Gen takes one diffusion step instead of ten, and nothing is watermarked (perth's
+watermarker can't be imported everywhere: it needs the pkg_resources of an old setuptools).
+
+Tests, benchmarks and the demo use it; the cache itself does not. The caller's torch generator is left as it was.
+"""
+
+from __future__ import annotations
+
+import functools
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+from .shortening import DIFFUSION_STEPS, capped, fold_aligned_layers
+from .tokenizers import KINDS, Kind, tokenizer
+
+
+class Parts(NamedTuple):
+    """The parts that take long to build and that models can share: the voice encoder and S3Gen (264 M parameters)."""
+
+    ve: Any
+    s3gen: Any
+
+
+def build_parts(*, seed: int = 0, device: str = "cpu") -> Parts:
+    """A voice encoder and an S3Gen of full size, in evaluation mode. Takes seconds; S3Gen is 1 GB in float32."""
+    voice_encoder = import_module("chatterbox.models.voice_encoder").VoiceEncoder
+    s3gen = import_module("chatterbox.models.s3gen").S3Gen
+    with _seeded(seed):
+        parts = Parts(voice_encoder().to(device).eval(), s3gen().to(device).eval())
+    _cap(parts.s3gen.flow.decoder, "forward", "n_timesteps", DIFFUSION_STEPS)
+    return parts
+
+
+def english(
+    *, layers: int = 2, max_new_tokens: int = 12, seed: int = 0, device: str = "cpu", parts: Parts | None = None
+) -> Any:
+    """A ``ChatterboxTTS`` whose T3 has ``layers`` layers and says at most ``max_new_tokens`` tokens (40 ms each)."""
+    return _model("english", layers, max_new_tokens, seed, device, parts)
+
+
+def multilingual(
+    *, layers: int = 2, max_new_tokens: int = 12, seed: int = 0, device: str = "cpu", parts: Parts | None = None
+) -> Any:
+    """A ``ChatterboxMultilingualTTS``; the arguments are those of ``english``."""
+    return _model("multilingual", layers, max_new_tokens, seed, device, parts)
+
+
+def reference_clip(path: str | Path, seconds: float = 10.0, seed: int = 0, sample_rate: int = 24000) -> Path:
+    """Write a 16-bit mono wav, a little like a voice. ``seed`` picks the speaker; the same arguments, the same file."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    pitch = rng.uniform(90, 240)  # Hz
+    melody = 1 + 0.2 * np.sin(2 * np.pi * rng.uniform(0.3, 0.7) * time) + 0.02 * np.sin(2 * np.pi * 5 * time)
+    phase = np.cumsum(2 * np.pi * pitch * melody / sample_rate)
+    formants = rng.uniform((300, 900, 2200), (800, 2000, 3200))  # Hz
+
+    sound = rng.normal(0, 0.02, time.size)  # breath
+    for harmonic in range(1, 20):
+        loudness = np.exp(-(((harmonic * pitch - formants) / 250) ** 2)).sum() + 0.5 / harmonic
+        sound += loudness * np.sin(harmonic * phase)
+    sound *= 0.55 + 0.45 * np.sin(2 * np.pi * rng.uniform(2, 4) * time)  # syllables
+
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, sample_rate, 0, "NONE", "not compressed"))  # one channel, two bytes a sample
+        file.writeframes((sound / np.abs(sound).max() * 20000).astype("<i2").tobytes())
+    return Path(path)
+
+
+def _model(name: str, layers: int, max_new_tokens: int, seed: int, device: str, parts: Parts | None) -> Any:
+    kind = KINDS[name]
+    parts = parts or build_parts(seed=seed, device=device)
+    with _seeded(seed):
+        t3 = _t3(kind, layers).to(device).eval()
+    _cap(t3, "inference", "max_new_tokens", max_new_tokens)
+    model_class = getattr(import_module(kind.module), kind.class_name)
+    perth: Any = import_module("perth")
+    with mock.patch.object(perth, "PerthImplicitWatermarker", perth.DummyWatermarker):
+        return model_class(t3, parts.s3gen, parts.ve, tokenizer(kind), device)
+
+
+def _t3(kind: Kind, layers: int) -> Any:
+    module = import_module("chatterbox.models.t3.t3")
+    with mock.patch.dict(module.LLAMA_CONFIGS["Llama_520M"], num_hidden_layers=layers):
+        t3 = module.T3(getattr(module.T3Config, kind.config)())
+    _make_it_listen(t3)
+    fold_aligned_layers()
+    return t3
+
+
+def _make_it_listen(t3: Any) -> None:
+    """Scale random weights until T3 hears the voice and an exaggeration 0.1 apart, and mute its special tokens."""
+    emotion = t3.cond_enc.emotion_adv_fc.weight
+    with import_module("torch").no_grad():
+        # Attention that is less even, and tokens that are less alike: else the text drowns out all the rest.
+        for layer in t3.tfmr.layers:
+            for weight in layer.self_attn.parameters():
+                weight.mul_(6)
+        t3.speech_head.weight.mul_(8)
+        # Smaller, not larger: T3 normalises its inputs, and of a large one only the direction would be left. It is one
+        # of many positions, so the first layer listens to that direction 30 times as closely.
+        emotion.mul_(0.02)
+        direction, value = emotion / emotion.norm(), t3.tfmr.layers[0].self_attn.v_proj.weight
+        value.add_(30 * (value @ direction) @ direction.T)
+        # S3Gen has no embedding for special tokens. A logit of 0 is far below the best one here (about 17), so that
+        # min_p never lets it through. It also means that T3 never says stop by itself.
+        t3.speech_head.weight[t3.hp.start_speech_token :] = 0
+
+
+def _cap(module: Any, method: str, argument: str, ceiling: int) -> None:
+    """Keep one argument of one instance's method from exceeding ``ceiling``."""
+    # A partial is copied and pickled along with the module, and then belongs to the copy; a closure isn't.
+    setattr(module, method, functools.partial(capped, argument, ceiling, getattr(module, method)))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed torch's CPU generator, with which all weights are drawn, and put it back afterwards."""
+    torch = import_module("torch")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

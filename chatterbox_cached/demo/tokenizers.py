@@ -1,0 +1,84 @@
+"""What tells one Chatterbox class from another, and the small files that each loads, tokenizers among them."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from unittest import mock
+
+from .shortening import no_segmenter
+
+_REVISION, _CANGJIE = "0" * 40, "Cangjie5_TC.json"
+
+
+class Kind(NamedTuple):
+    """What tells one Chatterbox class from another: names of classes, of a T3Config and of files on the hub."""
+
+    module: str
+    class_name: str
+    config: str
+    tokenizer: str
+    tokenizer_file: str
+    weights: tuple[str, str, str]  # of T3, the voice encoder and S3Gen
+
+
+KINDS = {
+    "english": Kind(
+        "chatterbox.tts", "ChatterboxTTS", "english_only", "EnTokenizer", "tokenizer.json",
+        ("t3_cfg.safetensors", "ve.safetensors", "s3gen.safetensors"),
+    ),
+    "multilingual": Kind(
+        "chatterbox.mtl_tts", "ChatterboxMultilingualTTS", "multilingual", "MTLTokenizer",
+        "grapheme_mtl_merged_expanded_v1.json", ("t3_mtl23ls_v2.safetensors", "ve.pt", "s3gen.pt"),
+    ),
+}  # fmt: skip
+
+
+def tokenizer(kind: Kind) -> Any:
+    """The tokenizer of a class, with a small vocabulary."""
+    module = import_module("chatterbox.models.tokenizers.tokenizer")
+    constants = import_module("huggingface_hub.constants")
+    with (
+        TemporaryDirectory() as folder,
+        mock.patch.object(constants, "HF_HUB_OFFLINE", True),
+        mock.patch.object(module.ChineseCangjieConverter, "_init_segmenter", no_segmenter),
+    ):
+        return getattr(module, kind.tokenizer)(str(snapshot(Path(folder)) / kind.tokenizer_file))
+
+
+def snapshot(cache: Path) -> Path:
+    """The snapshot folder of a new hub cache, with the small files in it."""
+    snapshot = _empty_snapshot(cache)
+    for kind in KINDS.values():
+        _write_tokenizer(snapshot / kind.tokenizer_file)
+    # from_pretrained asks for this table in the snapshot, MTLTokenizer in a second hub cache inside the snapshot.
+    for folder in (snapshot, _empty_snapshot(snapshot)):
+        (folder / _CANGJIE).write_text(json.dumps(["一\tm", "人\to", "口\tr"]), encoding="utf-8")
+    return snapshot
+
+
+def _empty_snapshot(cache: Path) -> Path:
+    repository = cache / "models--ResembleAI--chatterbox"
+    snapshot = repository / "snapshots" / _REVISION
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(_REVISION)
+    return snapshot
+
+
+def _write_tokenizer(path: Path) -> None:
+    """One token for every ASCII character and for every language; anything else is [UNK]."""
+    tokenizers = import_module("tokenizers")
+    languages = import_module("chatterbox.mtl_tts").SUPPORTED_LANGUAGES
+    # The numbers of [START] and [STOP] are T3Config's.
+    special = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 255}
+    special |= {f"[{language}]": number for number, language in enumerate(languages, start=256)}
+    named = {number: name for name, number in special.items()}
+    # The numbers in between are filled with names that no text meets: tokenizers warns of a vocabulary with holes.
+    vocabulary = {named.get(n, chr(n) if 32 < n < 127 else f"[{n}]"): n for n in range(max(named) + 1)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[], unk_token="[UNK]"))
+    tokenizer.add_special_tokens(list(special))
+    tokenizer.save(str(path))

@@ -1,0 +1,217 @@
+"""The voices in a cache folder: entries by voice, what made them, and how a user names one.
+
+Nothing here makes a folder, loads torch, or drops an entry for want of room.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..accounting import account
+from ..accounting.account import Account, VoiceAccount
+from ..errors import ChatterboxCachedError, EntryError, NotCachedError, Unidentifiable
+from ..identity.audio import AudioIndex
+from ..settings import Settings, folder_of
+from ..tiers.disk.folder import refuse_strangers
+from ..tiers.disk.repair import CheckReport
+from ..tiers.disk.tier import Stored
+from ..tiers.store import VoiceStore
+from ..upstream.families import name_of
+from ..voice import key_format
+
+_DIGEST = re.compile(r"[0-9a-f]{4,64}")
+_NO_LIMIT = 2**62  # a program may use the folder with a higher limit than is known here: nothing is to go for it
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One reference audio and the entries that were made of it, those stored longest ago first."""
+
+    digest: str
+    entries: tuple[Stored, ...]
+    known: VoiceAccount | None
+
+    @property
+    def label(self) -> str:
+        """Its name or, where that is not known, the beginning of its digest."""
+        return plain(self.known.name) if self.known and self.known.name else self.digest[:12]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(entry.nbytes for entry in self.entries)
+
+    @property
+    def stored(self) -> float:
+        """When its newest entry was stored."""
+        return self.entries[-1].stored
+
+    @property
+    def last_used(self) -> float:
+        return max(self.stored, self.known.last_used if self.known else 0.0)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an entry says of its making: ``by`` as in identity.Key, parsed; ``flaw`` is why a hit would not use it."""
+
+    by: dict[str, Any]
+    seconds: float
+    flaw: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The class in a word, such as "english"; a subclass by its own name."""
+        class_name = plain(str(self.by.get("class", "unknown")))
+        return "unusable" if self.flaw else name_of(class_name).rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A cache folder that was opened."""
+
+    root: Path
+    store: VoiceStore
+    account: Account
+    trusted: bool
+
+    def voices(self) -> list[Voice]:
+        """All voices, the one used last first."""
+        entries: dict[str, list[Stored]] = {}
+        for entry in self.store.listing():
+            if key := key_format.parsed(entry.key):
+                entries.setdefault(key.audio, []).append(entry)
+        found = [Voice(digest, tuple(its), self.account.voices.get(digest)) for digest, its in entries.items()]
+        return sorted(found, key=lambda voice: voice.last_used, reverse=True)
+
+    def made(self, entry: Stored) -> Made:
+        """Reads the entry."""
+        try:
+            header = self.store.header(entry.key)
+            by = json.loads(header.made_by or "{}")
+            return Made(by if isinstance(by, dict) else {}, float(header.prepare_seconds))
+        except (EntryError, ValueError, TypeError, OverflowError, RecursionError) as error:  # whatever it holds
+            return Made({}, 0.0, str(error))
+
+    def clear(self) -> None:
+        """Drop everything on disk, and what is known of the voices."""
+        self.store.clear_disk()
+        account.clear(self.root, trusted=self.trusted)
+
+    def check(self, fix: bool) -> CheckReport:
+        """Look through the folder and, with ``fix``, repair it."""
+        return account.also_checked(self.store.check(fix), self.root, fix, trusted=self.trusted)
+
+    def remove(self, voices: Iterable[Voice]) -> None:
+        """Drop these entries of these voices, and what is known of a voice that has no other."""
+        for voice in voices:
+            for entry in voice.entries:
+                self.store.lower.delete(entry.key)
+        left = {voice.digest for voice in self.voices()}
+        gone = [voice.digest for voice in voices if voice.digest not in left]
+        account.forget(self.root, gone, trusted=self.trusted)
+
+
+@contextmanager
+def opened(settings: Settings, tell: Callable[[str], None]) -> Iterator[Folder]:
+    """The cache folder of these settings, for as long as it is looked at. One that is not there is empty.
+
+    ``tell`` is told in a sentence of what was passed over, or had to be begun anew.
+    Raises ChatterboxCachedError or OSError with what to do where the folder can't be used.
+    """
+    root, trusted = folder_of(settings), settings.trust_cache_dir
+
+    def failed(place: str, error: Exception) -> None:
+        # What a program's cache passes over, the user who asked for it by hand is told of.
+        if place != "disk index moved aside":
+            raise error
+        tell(moved_aside(error))
+
+    try:
+        if not trusted:
+            refuse_strangers(root)
+        store = VoiceStore(replace(settings, size_limit=_NO_LIMIT), failed)
+        yield Folder(root, store, _account(root, trusted, tell), trusted)
+        store.lower.close()
+    except PermissionError as error:
+        raise ChatterboxCachedError(
+            f"The cache folder {root} can't be used ({error.strerror}). Do this as its owner, or give another folder"
+            " with --cache-dir."
+        ) from error
+    except sqlite3.Error as error:
+        raise ChatterboxCachedError(
+            f"The index of the cache folder {root} can't be used ({error}). If another program keeps it busy, try"
+            " again; if the disk is full or read-only, see to that first."
+        ) from error
+
+
+def _account(root: Path, trusted: bool, tell: Callable[[str], None]) -> Account:
+    """The names and counts; voices can be seen and removed without them."""
+    try:
+        return account.read(root, trusted=trusted)
+    except ChatterboxCachedError as error:
+        tell(f"Names and hits are not known: {error}")
+        return Account({}, None, {})
+
+
+def moved_aside(error: Exception) -> str:
+    """What to say when an index had to be begun anew."""
+    return f"The index was malformed ({error}); it was moved aside and a new one begun."
+
+
+def find(folder: Folder, wanted: str) -> Voice:
+    """The voice that the user names: a path of its audio, a name or path it was last seen under, or the beginning of
+    its digest (4 or more hex characters).
+
+    Raises NotCachedError where there is none, or more than one.
+    """
+    voices = folder.voices()
+    for matches in (_by_content(voices, wanted), _by_name(voices, wanted), _by_digest(voices, wanted)):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise NotCachedError(f"{wanted!r} may be any of {_listed(matches)}. Give more of the digest, or its path.")
+    if Path(wanted).is_file():
+        raise NotCachedError(f"Nothing is cached of the audio in {wanted}. `chatterbox-cached ls` shows what is.")
+    raise NotCachedError(
+        f"No voice is known as {wanted!r}. Give its audio file, its name, or the beginning of its digest;"
+        " `chatterbox-cached ls` shows them."
+    )
+
+
+def _by_content(voices: list[Voice], wanted: str) -> list[Voice]:
+    try:
+        digest = AudioIndex().identify(wanted).digest
+    except Unidentifiable:
+        return []
+    return [voice for voice in voices if voice.digest == digest]
+
+
+def _by_name(voices: list[Voice], wanted: str) -> list[Voice]:
+    paths = {wanted, str(Path(wanted).absolute())}
+    at_path = [voice for voice in voices if voice.known and voice.known.path in paths]
+    return at_path or [voice for voice in voices if voice.known and wanted in (voice.known.name, voice.label)]
+
+
+def _by_digest(voices: list[Voice], wanted: str) -> list[Voice]:
+    beginning = wanted.lower()
+    if not _DIGEST.fullmatch(beginning):
+        return []
+    return [voice for voice in voices if voice.digest.startswith(beginning)]
+
+
+def _listed(voices: list[Voice]) -> str:
+    shown = [f"{voice.digest[:12]} ({voice.label})" for voice in voices[:_SHOWN]]
+    return ", ".join(shown) + (f" and {len(voices) - _SHOWN} more" if len(voices) > _SHOWN else "")
+
+
+def plain(text: str) -> str:
+    """The text without what would steer a terminal; names come from whoever made the file."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
