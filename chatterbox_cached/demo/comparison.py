@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache
-
-from .presentation import say
 
 TEXTS = ("Good morning, everyone.", "The kettle is on.", "Who left the door open?", "See you on Friday.")
 _SOURCES = {"memory_hits": "memory", "disk_hits": "disk", "misses": "upstream"}
@@ -44,9 +42,12 @@ class Comparison(NamedTuple):
         return [equal(one.samples, other.samples) for one, other in pairs]
 
 
-def compare(model: Any, voice: Path, others: Mapping[str, Any]) -> Comparison:
-    """Speak the texts without the cache and with it, which begins with an empty folder; ``others`` go to generate."""
-    calls = [{"text": text, "audio_prompt_path": str(voice), **others} for text in TEXTS]
+def compare(model: Any, voice: Path, arguments: Mapping[str, Any], say: Callable[..., None]) -> Comparison:
+    """Speak the texts without the cache and with it, which begins with an empty folder.
+
+    ``arguments`` go to generate besides; ``say`` prints what it is at.
+    """
+    calls = [{"text": text, "audio_prompt_path": str(voice), **arguments} for text in TEXTS]
     with _timed_preparations(model) as timed, tempfile.TemporaryDirectory() as folder:
         say("", "Speaking four texts in this voice, without the cache ...")
         without = [_speak(model, timed, call) for call in calls]
