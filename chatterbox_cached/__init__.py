@@ -1,6 +1,8 @@
 """Works out each reference voice of Chatterbox TTS once, ever: ``chatterbox_cached.enable()``."""
 
-from .cache import ConditionalCache
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     CacheWarning,
     ChatterboxCachedError,
@@ -12,11 +14,14 @@ from .errors import (
 )
 from .patching import autostart as _autostart
 from .patching.activation import disable, enable, enabled, get_cache, is_enabled, stats
-from .patching.proxies import CachedMultilingualTTS, CachedTTS
 from .settings import Settings
-from .tiers.disk.repair import CheckReport
 from .upstream.context import disabled
-from .verification import Verification
+
+if TYPE_CHECKING:
+    from .cache import ConditionalCache
+    from .patching.proxies import CachedMultilingualTTS, CachedTTS
+    from .tiers.disk.repair import CheckReport
+    from .verification import Verification
 
 __version__ = "0.1.0"
 
@@ -42,5 +47,27 @@ __all__ = [
     "is_enabled",
     "stats",
 ]
+
+# What loads more than enable() needs is loaded when it is asked for, by the module that it is in.
+_LOADED_LATE = {
+    "CachedMultilingualTTS": "patching.proxies",
+    "CachedTTS": "patching.proxies",
+    "CheckReport": "tiers.disk.repair",
+    "ConditionalCache": "cache",
+    "Verification": "verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_import_module(f"{__name__}.{_LOADED_LATE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _autostart.begin()

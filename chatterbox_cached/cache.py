@@ -6,19 +6,19 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .accounting import account
-from .accounting.stats import in_a_line
+from .concurrency.forks import ForkSafeLock
 from .errors import NotCachedError
-from .serving import Serving
-from .settings import Settings, resolve
-from .tiers.disk.repair import CheckReport
-from .upstream import guard, slots
-from .upstream.calls import Prepared, asked_for, unproxied
-from .upstream.families import FAMILIES, family_of, overrides
-from .verification import Verification
-from .voice.key_format import voice_prefix
+from .settings import Settings, resolve, switched_off
+
+if TYPE_CHECKING:
+    from .serving import Serving
+    from .tiers.disk.repair import CheckReport
+    from .upstream.calls import Preparation, Prepared
+    from .verification import Verification
+
+_lock = ForkSafeLock()
 
 
 class ConditionalCache:
@@ -35,9 +35,20 @@ class ConditionalCache:
         self._begin(resolve({"cache_dir": cache_dir, "auto_save": auto_save, **settings}))
 
     def _begin(self, settings: Settings) -> None:
-        self.settings, self._serving = settings, Serving(settings)
-        self.off = self._serving.off
-        self.prepare = self._serving.serve  # no method, since each call of one costs a hit time
+        self.settings, self.off = settings, switched_off()
+        self._made: Serving | None = None
+
+    @property
+    def _serving(self) -> Serving:
+        # Made at the first use: what it needs takes longer to load than enable() may take.
+        return self._made or self._make()
+
+    def _make(self) -> Serving:
+        from .serving import Serving
+
+        with _lock:
+            self._made = self._made or Serving(self.settings, off=self.off)
+            return self._made
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ConditionalCache:
@@ -58,20 +69,18 @@ class ConditionalCache:
         ``audio_path``: a path or a binary file object. ``force_refresh`` prepares it anew and replaces what was kept.
         ``verbose`` prints where it came from. Raises whatever upstream raises for this audio.
         """
-        started, plain = time.perf_counter(), unproxied(model)
-        prepared = self._asked_for(plain, audio_path, exaggeration, force_refresh)
+        started = time.perf_counter()
+        prepared = self._serving.serve_by_hand(model, audio_path, exaggeration, refresh=force_refresh)
         if verbose:
             print(f"{audio_path}: {prepared.source}, {(time.perf_counter() - started) * 1000:.2f} ms")
         return prepared.conditionals  # the model may have another thread's by now
 
-    def _asked_for(self, model: Any, audio: object, exaggeration: Any, refresh: bool) -> Prepared:
-        family = family_of(model)
-        if family is None or overrides(model, family.prepare, family):
-            self._serving.stats.bypass("class is not cached" if family is None else "prepare method is overridden")
-            returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
-            guard.remember(conditionals := slots.held(model, family or FAMILIES[0]), exaggeration)
-            return Prepared("round the cache", returned, conditionals)
-        return self.prepare(asked_for(model, family, audio, exaggeration), refresh)
+    def prepare(self, call: Preparation) -> Prepared:
+        """Serve one call of a prepare method: set the model's conditionals as upstream would have.
+
+        Raises upstream's own errors, unchanged, and none of the cache's.
+        """
+        return self._serving.serve(call)
 
     def went_round(self, reason: str) -> None:
         """Count a call that was not even taken apart."""
@@ -86,13 +95,11 @@ class ConditionalCache:
 
         What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
         """
-        return self._serving.verifier.compare(unproxied(model), audio_paths, self._serving.known)
+        return self._serving.verifier.compare(model, audio_paths, self._serving.known)
 
     def has(self, model: Any, audio_path: Any) -> bool:
         """Whether what ``model`` would make of this audio is kept; not counted as a hit."""
-        family = family_of(model)
-        known = None if family is None else self._serving.known(asked_for(model, family, audio_path, 0.5))
-        return known is not None and bool(known[2])
+        return self._serving.has(model, audio_path)
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
@@ -101,7 +108,7 @@ class ConditionalCache:
         Raises NotCachedError when nothing is cached of it, and ChatterboxCachedError when this is no audio.
         """
         voice = self._serving.name_of(audio_path)
-        snapshot = self._serving.brought.get(voice) or self._serving.store.latest(voice_prefix(voice))
+        snapshot = self._serving.brought.get(voice) or self._serving.store.latest(voice)
         if snapshot is None:
             raise NotCachedError(f"Nothing is cached of {audio_path}. Call get_or_prepare() with it first.")
         from .upstream import pt_file
@@ -143,15 +150,14 @@ class ConditionalCache:
         voice = self._serving.name_of(audio_path)
         brought = self._serving.brought.pop(voice, None)
         self._serving.ledger.forget(voice)
-        return self._serving.store.forget(voice_prefix(voice)) + (brought is not None)
+        return self._serving.store.forget(voice) + (brought is not None)
 
     def check(self, fix: bool = True) -> CheckReport:
         """Look through what is on disk, as after a crash or an outage, and drop what is damaged or left over.
 
         It reads every entry. ``fix=False`` only looks. What kept it from being done is in the report's ``error``.
         """
-        root, trusted = self.settings.cache_dir, self.settings.trust_cache_dir
-        return account.also_checked(self._serving.store.check(fix), root, fix, trusted=trusted)
+        return self._serving.ledger.also_checked(self._serving.store.check(fix), fix)
 
     def get_cache_stats(self) -> dict[str, Any]:
         """What is kept and what was done so far; the keys are listed in the README."""
@@ -165,4 +171,8 @@ class ConditionalCache:
         self._serving.store.lower.close()
 
     def __repr__(self) -> str:
-        return f"<ConditionalCache: {in_a_line(self.get_cache_stats())}>"
+        now = self.get_cache_stats()
+        disk = f", {now['disk_cached_items']} on disk in {now['cache_dir']}" if now["cache_dir"] else ""
+        counted = f"{now['memory_hits']} memory hits, {now['disk_hits']} disk hits, {now['misses']} misses"
+        bypassed = f"{sum(now['bypasses'].values())} bypasses, {now['saved_seconds']:.1f} s saved"
+        return f"<ConditionalCache: {now['memory_cached_items']} in memory{disk}; {counted}, {bypassed}>"

@@ -40,7 +40,7 @@ class CacheWarning(UserWarning):
 
 
 class Unidentifiable(ChatterboxCachedError):
-    """This call can't be identified with certainty. A preparation then goes round the cache and nobody sees this.
+    """A call can't be identified with certainty. A preparation then goes round the cache; the caller never sees this.
 
     ``reason`` is short and the same for all calls of its kind, since the statistics count by it.
     ``advice`` is set where the user should hear of it once: what happened and what to do.

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from .errors import CacheWarning
+from .log import logger
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
@@ -17,6 +18,7 @@ def warn_caller(message: str, category: type[Warning]) -> None:
 
     Raises the warning where a filter makes it an error, and nothing where it can't be shown.
     """
+    logger().warning(message)
     level, frame, inside = 1, sys._getframe(0), _inside()
     while frame.f_back is not None and _is_of(inside, frame):
         level, frame = level + 1, frame.f_back

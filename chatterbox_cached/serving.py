@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .accounting.failures import Failures
 from .accounting.ledger import Ledger
@@ -12,14 +12,17 @@ from .concurrency.one_by_one import one_by_one
 from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn
 from .errors import Unidentifiable
+from .identity import compatibility
 from .identity.audio import UNKNOWN_AUDIO
 from .identity.key import Identity, Key
-from .settings import Settings, switched_off
+from .log import logger
+from .settings import Settings
 from .tiers.disk.folder import entries_of, is_usable
 from .tiers.store import Find, VoiceStore
 from .upstream import guard, slots
-from .upstream.calls import Preparation, Prepared
+from .upstream.calls import Preparation, Prepared, asked_for, unproxied
 from .upstream.context import doing, goes_round, is_doing
+from .upstream.families import FAMILIES, family_of, overrides
 from .upstream.run import run
 from .verification import Verifier
 from .voice.snapshot import Snapshot
@@ -31,11 +34,14 @@ if TYPE_CHECKING:
     Identified = tuple[Key, torch.Tensor, Snapshot | None]
 
 
-class Serving:
-    """Serves the calls of one cache with these settings; ``off`` is whether they all go to upstream."""
+DEBUG = 10  # logging's own number, looked at on every hit
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.off = settings, switched_off()
+
+class Serving:
+    """Serves the calls of one cache with these settings; where it is ``off``, they all go to upstream."""
+
+    def __init__(self, settings: Settings, *, off: bool = False) -> None:
+        self.settings, self.off = settings, off
         self.identity, self.stats = Identity(), Stats()
         self.name_of = self.identity.audio.name_of
         self.failures = Failures(self.stats, settings.cache_dir)
@@ -43,6 +49,8 @@ class Serving:
         self.store = VoiceStore(settings, self.failures.report)
         self.flights = _flights_of(settings)
         self.verifier = Verifier(settings, self.store, self.stats, self.failures)
+        self.log = logger()
+        self.log.info("Voices are kept in memory%s.", f" and in {settings.cache_dir}" if settings.cache_dir else "")
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self.brought: dict[str, Snapshot] = {}
 
@@ -61,6 +69,23 @@ class Serving:
             guard.remember(prepared.conditionals, call.exaggeration)
             return prepared
 
+    def serve_by_hand(self, model: Any, audio: object, exaggeration: Any, *, refresh: bool) -> Prepared:
+        """``serve`` for a model, or a proxy around one, of any class that has upstream's ``prepare_conditionals``."""
+        model = unproxied(model)
+        family = family_of(model)
+        if family is None or overrides(model, family.prepare, family):
+            self.stats.bypass("class is not cached" if family is None else "prepare method is overridden")
+            returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
+            guard.remember(conditionals := slots.held(model, family or FAMILIES[0]), exaggeration)
+            return Prepared("round the cache", returned, conditionals)
+        return self.serve(asked_for(model, family, audio, exaggeration), refresh)
+
+    def has(self, model: Any, audio: object) -> bool:
+        """Whether what ``model`` would make of this audio is kept; not counted as a hit."""
+        family = family_of(model)
+        known = None if family is None else self.known(asked_for(model, family, audio, 0.5))
+        return known is not None and bool(known[2])
+
     def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
         """What is kept for this call, in memory and below it; not counted as a hit. None where that can't be known."""
         try:
@@ -77,7 +102,7 @@ class Serving:
         except Unidentifiable as doubt:
             return self._round_the_cache(call, doubt)
         if snapshot is not None:
-            return self._verified("memory", call, key, snapshot, emotion)
+            return self._given("memory", call, key, snapshot, emotion, started)
         from_lower_tiers, find = self.store.from_lower_tiers, self.store.find
         if not refresh and (prepared := self._found(from_lower_tiers, call, key, emotion, started)) is not None:
             return prepared
@@ -87,12 +112,13 @@ class Serving:
             # The caller that was in flight before may have prepared it.
             if not refresh and (prepared := self._found(find, call, key, emotion, started)) is not None:
                 return prepared
-            return self._miss(call, key, emotion)
+            return self._miss(call, key, emotion, refresh)
 
     def _round_the_cache(self, call: Preparation, doubt: Unidentifiable) -> Prepared:
         if doubt.advice:
             self.failures.warn_once(doubt.reason, doubt.advice)
         self.stats.bypass(doubt.reason)
+        self.log.debug("%s: goes round the cache: %s", call.audio, doubt.reason)
         with doing("prepare", call.model):
             return Prepared("round the cache", call.upstream())
 
@@ -100,7 +126,7 @@ class Serving:
         found = find(key.text, call.model.device)
         if found is None or not self._hit(found[0], call, key, found[1], emotion, started):
             return None
-        return self._verified(found[0], call, key, found[1], emotion)
+        return self._given(found[0], call, key, found[1], emotion, started)
 
     def _from_memory(self, call: Preparation, refresh: bool, started: float) -> Identified:
         """As ``_identify``; where there is a snapshot, the model has been given it."""
@@ -141,17 +167,23 @@ class Serving:
         self.ledger.used(audio.digest, audio.path, audio.name, saved)
         return True
 
-    def _verified(self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor) -> Prepared:
+    def _given(
+        self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
+    ) -> Prepared:
         """A hit from ``tier``, compared with upstream's where it is this one's turn."""
+        if self.log.isEnabledFor(DEBUG):
+            self.log.debug("%s: from %s in %.2f ms", call.audio, tier, 1000 * (time.perf_counter() - started))
         if self.verifier.due():
             self.verifier.differences(call, key, snapshot, emotion)
         return Prepared(tier)
 
-    def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor) -> Prepared:
+    def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor, refresh: bool) -> Prepared:
         self.stats.miss()
         audio = key.audio
         self.ledger.used(audio.digest, audio.path, audio.name, None)
+        why = self._why_no_hit(key, refresh) if self.log.isEnabledFor(DEBUG) else ""
         done = run(call)
+        self.log.debug("%s: prepared by upstream in %.2f s, for %s", call.audio, done.seconds, why)
         self.stats.prepared(done.seconds)
         try:
             snapshot = done.snapshot(emotion, audio.unchanged)
@@ -159,9 +191,18 @@ class Serving:
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
         except Unidentifiable as doubt:
             self.stats.not_stored(doubt.reason)
+            self.log.debug("%s: not kept: %s", call.audio, doubt.reason)
         except Exception as error:
             self.failures.report("store", error)
         return Prepared("upstream", done.returned)
+
+    def _why_no_hit(self, key: Key, refresh: bool) -> str:
+        """For the log: which part of the key is new, going by what is kept below memory of the same voice."""
+        kept = self.store.made_by(key.audio.digest)
+        if refresh or not kept:
+            return "it was asked to be prepared anew" if refresh else "nothing is kept of this audio"
+        parts = compatibility.new_parts(key.made_by, kept)
+        return f"this voice is kept of other {' and '.join(parts)}" if parts else "what is kept of it can't be used"
 
 
 def _flights_of(settings: Settings) -> SingleFlight:

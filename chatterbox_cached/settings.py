@@ -9,9 +9,8 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import NotCachedError, SettingsError
 from .notices import tell
@@ -25,18 +24,17 @@ _SECRET = frozenset({"signing_key"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """How one cache works.
 
     ``cache_dir``: the folder of the disk tier, None for memory only. ``auto_save``: whether new voices go to disk.
     ``memory_entries`` and ``memory_bytes`` bound the memory tier, ``size_limit`` (bytes) the disk tier; sizes may be
     written as ``"500MB"``. ``on_mismatch``: what the exaggeration guard does. ``take_turns``: calls on one model
     wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
-    another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that others can
-    write to. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on disk with and all to verify
-    them; a text may hold several with commas between. ``verify``: the share of hits (0 to 1) that upstream prepares
-    again to compare.
+    another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that other
+    users can write to. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on disk with and all to
+    verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to 1) that upstream
+    prepares again to compare.
     """
 
     cache_dir: Path | None = None
@@ -48,8 +46,12 @@ class Settings:
     take_turns: bool = True
     wait_seconds: float = 60.0
     trust_cache_dir: bool = False
-    signing_key: tuple[bytes, ...] = field(default=(), repr=False)
+    signing_key: tuple[bytes, ...] = ()
     verify: float = 0.0
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET)
+        return f"Settings({shown})"
 
 
 def _whole(value: object) -> int:
@@ -166,7 +168,7 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
 
     Raises SettingsError, which names the setting, when one is unknown or impossible.
     """
-    known = [each.name for each in fields(Settings)]
+    known = Settings._fields
     for name in keywords:
         if name not in known:
             raise SettingsError(f"There is no setting {name!r}. The settings are: {', '.join(known)}.")

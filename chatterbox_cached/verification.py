@@ -18,7 +18,7 @@ from .identity.key import Key
 from .settings import Settings
 from .tiers.store import VoiceStore
 from .upstream import slots
-from .upstream.calls import Preparation, asked_for
+from .upstream.calls import Preparation, asked_for, unproxied
 from .upstream.families import family_of, overrides
 from .upstream.run import run
 from .voice.snapshot import Snapshot, differing
@@ -69,7 +69,7 @@ class Verifier:
         return next(self._hits) % self._every == 0
 
     def differences(
-        self, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, *others: Snapshot
+        self, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, *more: Snapshot
     ) -> tuple[str, ...] | None:
         """The fields that upstream makes otherwise now, in any of the snapshots; None where that can't be found out.
 
@@ -81,7 +81,7 @@ class Verifier:
         before = slots.held(call.model, call.family)
         try:
             fresh = run(call).snapshot(emotion, key.audio.unchanged)
-            found = [differing(kept, fresh) for kept in (snapshot, *others)]
+            found = [differing(kept, fresh) for kept in (snapshot, *more)]
             fields = tuple(dict.fromkeys(itertools.chain(*found)))
             if fields:
                 self._replace(call, key, fresh, fields)
@@ -95,6 +95,7 @@ class Verifier:
 
     def compare(self, model: Any, audio_paths: Iterable[Any], known: Known) -> Verification:
         """Compare all that is ``known`` of these voices; ``model.conds`` is afterwards what it was before."""
+        model = unproxied(model)
         same, different, not_compared = list[str](), dict[str, tuple[str, ...]](), list[str]()
         for audio in audio_paths:
             fields = self._compared(model, audio, known)

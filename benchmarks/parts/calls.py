@@ -84,7 +84,7 @@ def _read_and_hash(path: Path) -> bytes:
 
 
 def miss(stage: Stage) -> dict[str, Any]:
-    """Milliseconds of one call whose voice nobody has kept. The fingerprint is taken before."""
+    """Milliseconds of one call whose voice is kept nowhere. The fingerprint is taken before."""
     return {"unit": "ms", **{f"{s} s": in_child(_miss, stage, str(c)) for s, c in stage.compared.items()}}
 
 

@@ -71,7 +71,7 @@ def read(root: Path, *, trusted: bool = False) -> Account:
     """The account of the cache folder ``root``, an empty one where there is none; nothing is created.
 
     Rows that this package does not write are passed over. Raises ChatterboxCachedError for an account that can't be
-    read, as do all functions here, and for a folder that others can write to, unless it is ``trusted``.
+    read, as do all functions here, and for a folder that other users can write to, unless it is ``trusted``.
     """
     totals = Stats().snapshot()
     with account_file.explained(root):

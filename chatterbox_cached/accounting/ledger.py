@@ -22,6 +22,7 @@ from ..concurrency.breaker import Breaker
 from ..concurrency.forks import RenewedAfterFork, holding
 from ..settings import Settings, switched_off
 from ..tiers.disk.folder import is_usable
+from ..tiers.disk.repair import CheckReport
 from . import account
 from .account import Batch, Totals, VoiceAccount
 from .failures import Failures
@@ -108,6 +109,10 @@ class Ledger(RenewedAfterFork):
         self._told = now
         self._voices.clear()
         return False
+
+    def also_checked(self, report: CheckReport, fix: bool) -> CheckReport:
+        """The report of the disk tier, with what a look at the account finds; see account.check."""
+        return account.also_checked(report, self._root, fix, trusted=self._trusted)
 
     def forget(self, digest: str) -> None:
         """Drop the voice's row, and what is noted of it."""

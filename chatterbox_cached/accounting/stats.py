@@ -86,14 +86,5 @@ class Stats(RenewedAfterFork):
             listener(counts)
 
 
-def in_a_line(now: Mapping[str, Any]) -> str:
-    """The main figures of a cache's statistics."""
-    disk = f", {now['disk_cached_items']} on disk in {now['cache_dir']}" if now["cache_dir"] else ""
-    return (
-        f"{now['memory_cached_items']} in memory{disk}; {now['memory_hits']} memory hits, {now['disk_hits']} disk hits,"
-        f" {now['misses']} misses, {sum(now['bypasses'].values())} bypasses, {now['saved_seconds']:.1f} s saved"
-    )
-
-
 def _by_name(counts: Mapping[Count, float], kind: str) -> dict[str, float]:
     return {name: number for (each, name), number in counts.items() if each == kind}

@@ -18,8 +18,6 @@ from typing import Any
 from ..concurrency.forks import RenewedAfterFork
 from .stats import Count
 
-REPORT = "CHATTERBOX_CACHED_REPORT"  # the variable that names the folder
-
 
 class Tally(RenewedAfterFork):
     """This process's counts, kept in ``folder``."""
@@ -34,7 +32,7 @@ class Tally(RenewedAfterFork):
         self._file = self._folder / f"{os.getpid()}-{os.urandom(16).hex()}"
 
     def add(self, counts: Mapping[Count, float]) -> None:
-        """Count, and write what has been counted so far. Where the folder is gone, nobody reads it any more."""
+        """Count, and write what has been counted so far. Without the folder `run` has ended, and reads it no more."""
         with self._lock, contextlib.suppress(OSError):
             self._counts.update(counts)
             whole = self._file.with_suffix(".json")

@@ -17,10 +17,10 @@ _END_SECONDS = 10.0
 
 
 class Crew:
-    """``order.jobs`` workers. Whoever has done a file takes the next, so a long one holds up nobody else.
+    """``order.jobs`` workers. A worker that has done a file takes the next, so a long one holds up no other worker.
 
     ``device``: where their models are. ``lost``: what is to be said of workers that could not go on. The file that one
-    was at goes back, behind all others: where it is to blame, it takes no more workers than it must.
+    was at goes back, behind all other files: where it is to blame, it takes no more workers than it must.
     """
 
     def __init__(self, order: Order, files: Sequence[Path]) -> None:
@@ -97,7 +97,7 @@ class _Files:
         self._waiting, self._taken, self._changed = deque(files), 0, threading.Condition()
 
     def take(self) -> Path | None:
-        """The next one; None when all are done. While others are at the last ones, one of these may still come back."""
+        """The next one; None when all are done. While other workers are at the last ones, one may still come back."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._taken)
             if not self._waiting:

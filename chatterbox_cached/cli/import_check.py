@@ -16,7 +16,7 @@ from ..upstream.families import FAMILIES, Family
 
 
 def main() -> None:
-    """Print one line, whatever others print while they are imported."""
+    """Print one line, whatever libraries print while they are imported."""
     with contextlib.redirect_stdout(sys.stderr):
         activation.enable()
         report = {
@@ -33,8 +33,10 @@ def _state_of(family: Family) -> dict[str, Any]:
         owner = getattr(import_module(family.module), family.class_name)
     except Exception as error:
         return {"found": False, "patched": False, "error": f"{type(error).__name__}: {error}"}
+    from ..patching.wrappers import MethodWrapper
+
     methods = (vars(owner).get(name) for name in (family.prepare, family.generate))
-    return {"found": True, "patched": all(isinstance(method, activation.MethodWrapper) for method in methods)}
+    return {"found": True, "patched": all(isinstance(method, MethodWrapper) for method in methods)}
 
 
 def _devices() -> list[str]:

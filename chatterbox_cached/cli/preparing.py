@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +34,7 @@ def files_of(given: Sequence[Path]) -> list[Path]:
 
 def cache_for(settings: Settings) -> ConditionalCache:
     """A cache on disk in a folder that can be used; raises what keeps it from being used, before a model is loaded."""
-    cache = ConditionalCache.from_settings(replace(settings, auto_save=True, verify=0.0))
+    cache = ConditionalCache.from_settings(settings._replace(auto_save=True, verify=0.0))
     if cache.off:
         raise ChatterboxCachedError("The cache is switched off. Unset CHATTERBOX_CACHED_DISABLE.")
     tier = open_folder(settings)

@@ -130,7 +130,7 @@ def _ended(code: int) -> str:
 def main() -> None:
     """A worker from its start to its end."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what others print, also past Python, is no answer of ours
+    os.dup2(2, 1)  # what libraries print, also past Python, is no answer of ours
 
     def say(answer: Any) -> None:
         out.write(f"{json.dumps(answer)}\n")

@@ -137,7 +137,7 @@ def _digest_of_path(path: str) -> tuple[str, FileState]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open at once what may have become a pipe that nobody writes to."""
+    """Open at once what may have become a pipe that no process writes to."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,23 @@ def misfits(made_by: Mapping[str, Any], here: Here) -> list[str]:
     if made_by["device"] not in here.devices:
         said.append(f"made on {made_by['device']}, which is not here")
     return said
+
+
+# What the fields of a made_by are called where a user is told why a voice was prepared again.
+_PARTS = {"class": "code", "chatterbox": "code", "weights": "weights", "libraries": "versions"}
+
+
+def new_parts(made_by: str, kept: Iterable[str]) -> tuple[str, ...]:
+    """Which parts of ``made_by`` (see identity.Key) are new to all of ``kept``, going by the nearest of them.
+
+    Such as ("weights",); code, versions and settings are the other parts. Empty where one is the same.
+    """
+    own = json.loads(made_by)
+    nearest: set[str] | None = None
+    for other in [json.loads(text) for text in kept if text]:
+        new = {_PARTS.get(name, "settings") for name in {*own, *other} if own.get(name) != other.get(name)}
+        nearest = new if nearest is None or len(new) < len(nearest) else nearest
+    return tuple(sorted(nearest or ()))
 
 
 def misfits_of_model(made_by: Mapping[str, Any], model: str) -> list[str]:

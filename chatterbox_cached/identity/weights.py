@@ -54,7 +54,7 @@ class _Sentinel:
 class Fingerprint:
     """The fingerprint of one model's encoders, with what is needed to see that they have changed since.
 
-    ``digest`` is the fingerprint in hex. ``keys`` is room for what others derive from it.
+    ``digest`` is the fingerprint in hex. ``keys`` is room for what identity.key derives from it.
     """
 
     def __init__(self, model: Any, family: Family) -> None:

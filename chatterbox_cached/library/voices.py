@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def opened(settings: Settings, tell: Callable[[str], None]) -> Iterator[Folder]:
     try:
         if not trusted:
             refuse_strangers(root)
-        store = VoiceStore(replace(settings, size_limit=_NO_LIMIT), failed)
+        store = VoiceStore(settings._replace(size_limit=_NO_LIMIT), failed)
         yield Folder(root, store, _account(root, trusted, tell), trusted)
         store.lower.close()
     except PermissionError as error:
@@ -213,5 +213,5 @@ def _listed(voices: list[Voice]) -> str:
 
 
 def plain(text: str) -> str:
-    """The text without what would steer a terminal; names come from whoever made the file."""
+    """The text without what would steer a terminal; names come from the maker of the file."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 
-from ..accounting.stats import listen
-from ..accounting.tally import REPORT, Tally
 from ..settings import switched_on
-from .activation import enable
 
+REPORT = "CHATTERBOX_CACHED_REPORT"  # the folder in which `run --stats` has each process keep its counts
 problem = ""  # why the environment's wish could not be met
 
 
@@ -20,8 +18,13 @@ def begin() -> None:
     global problem
     try:
         if folder := os.environ.get(REPORT):
+            from ..accounting.stats import listen
+            from ..accounting.tally import Tally
+
             listen(Tally(folder).add)
         if switched_on():
+            from .activation import enable
+
             enable()
     except Exception as error:
         problem = str(error)

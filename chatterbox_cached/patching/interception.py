@@ -27,7 +27,7 @@ def prepare(
     if call is not None:  # its caller counts on something that a hit could not give
         cache.went_round("preparation returns something")
         return upstream(*args, **kwargs)
-    if signature.bindable:  # else it is somebody's wrapper that takes anything, and below it the call comes by again
+    if signature.bindable:  # else it is another wrapper, which takes anything, and below it the call comes by again
         cache.went_round("arguments don't fit the method")
     return upstream(*args, **kwargs)
 
@@ -42,7 +42,7 @@ def generate(
     if cache.off or is_doing("generate", model):
         return upstream(*args, **kwargs)
     with turn(model) if cache.settings.take_turns else out_of_turn(model), doing("generate", model):
-        if goes_round():  # but in its turn all the same, since it would speak into what others say on this model
+        if goes_round():  # but in its turn all the same, since it would speak into what other threads say on this model
             return upstream(*args, **kwargs)
         return upstream(*args, **_guarded(cache, model, family, function, args, kwargs))
 

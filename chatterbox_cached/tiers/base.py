@@ -21,7 +21,7 @@ class Tier(Protocol[Value]):
     name: str
 
     def open(self) -> None:
-        """Get ready, so that what others share through this tier is there; every other call does so when it must."""
+        """Get ready, so that what processes share through this tier is there; every other call does so when it must."""
         ...
 
     def get(self, key: str) -> Value | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from ..errors import EntryError, SignatureError
 from ..settings import Settings
 from ..voice import entry_format
 from ..voice.fields import flaw
-from ..voice.key_format import is_of_another_schema
+from ..voice.key_format import is_of_another_schema, voice_prefix
 from ..voice.snapshot import Snapshot
 from .base import Tier
 from .chain import TierChain
@@ -96,8 +97,9 @@ class VoiceStore:
         if durable:
             self.lower.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
 
-    def latest(self, prefix: str) -> Snapshot | None:
-        """What was last used, or else last stored, of the voice whose keys begin with ``prefix``."""
+    def latest(self, audio: str) -> Snapshot | None:
+        """What was last used, or else last stored, of the voice with this digest of its audio."""
+        prefix = voice_prefix(audio)
         for key in reversed(self.memory.keys(prefix)):
             if (snapshot := self.memory.get(key)) is not None:
                 return snapshot
@@ -152,8 +154,17 @@ class VoiceStore:
     def _disk_tiers(self) -> list[GuardedTier]:
         return [tier for tier in self.lower.tiers if tier.tier is self._disk]
 
-    def forget(self, prefix: str) -> int:
-        """Drop everything that was made of one voice; says how many entries it was."""
+    def made_by(self, audio: str) -> list[str]:
+        """What made the entries below memory that there are of this voice, as they say (see identity.Key)."""
+        said = []
+        for key in self.lower.keys(voice_prefix(audio)):
+            with contextlib.suppress(EntryError):
+                said.append(self.header(key).made_by)
+        return said
+
+    def forget(self, audio: str) -> int:
+        """Drop everything that was made of the voice with this digest of its audio; says how many entries it was."""
+        prefix = voice_prefix(audio)
         return max(self.memory.delete_voice(prefix), self.lower.delete_voice(prefix))
 
 

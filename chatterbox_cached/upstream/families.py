@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """One Chatterbox class and how it makes and uses conditionals.
 
     ``audio`` and ``prompt`` name the reference audio in ``prepare`` and in ``generate``. Every other argument of

@@ -59,7 +59,7 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
 
 
 def _loaded(archive: bytes) -> Any:
-    """What torch.load makes of it, from a copy of our own that nobody can change meanwhile.
+    """What torch.load makes of it, from a copy of our own that no other process can change meanwhile.
 
     Mapped, since only then torch.load looks at whether a tensor lies within the file: else one that says that it is
     larger than it is goes on into whatever else this process has in memory.

@@ -67,7 +67,7 @@ def revive(snapshot: Snapshot, family: Family, emotion: torch.Tensor) -> Any:
 def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
     """Upstream's own expression for the exaggeration: (1, 1, 1), in PyTorch's default dtype, on ``device``.
 
-    It may be kept for the next call, so nobody is given it but by ``revive``.
+    It may be kept for the next call, so it is given away by ``revive`` alone.
     Raises Unidentifiable when that makes no tensor of it.
     """
     import torch

@@ -1,8 +1,8 @@
 """Voices in one file that goes from machine to machine, without their reference audio; see docs/voice-bundles.md.
 
 A bundle is a plain zip of ``manifest.json`` and one safetensors file for each entry. The same entries make the same
-bytes. A bundle may come from anybody: every part of it is checked before any of it is kept, nothing in it is unpickled,
-and no path in it is used.
+bytes. A bundle may come from an attacker: every part of it is checked before any of it is kept, nothing in it is
+unpickled, and no path in it is used.
 """
 
 from __future__ import annotations

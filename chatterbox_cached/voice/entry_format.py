@@ -184,7 +184,7 @@ def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
 def _as_laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
     """Undo ``permute``, so that the tensor lies in memory as upstream's did.
 
-    In memory of PyTorch's own: what safetensors gives can't be shared until somebody writes to it.
+    In memory of PyTorch's own: what safetensors gives can't be shared until one of its users writes to it.
     """
     if list(tensor.stride()) == strides:
         return tensor.clone()

@@ -62,7 +62,7 @@ def flaw_of_form(fields: Mapping[str, Any]) -> str | None:
     A tensor's shape says nothing of what it occupies: a single number can be strided into any number of them.
     """
     for name, value in fields.items():
-        if name not in FIELDS:  # upstream would be handed it, and what it makes of that nobody knows
+        if name not in FIELDS:  # upstream would be handed it, and may make anything of it
             return f"{name} is no field of a voice"
         if FIELDS[name] is None and value is not None:
             return f"{name} is not empty"
@@ -118,5 +118,5 @@ def axes_in_memory(strides: Sequence[int]) -> list[int]:
 
 
 def in_memory_order(tensor: torch.Tensor) -> torch.Tensor:
-    """The same tensor with its axes in that order, so that whoever goes through all of it need not jump about."""
+    """The same tensor with its axes in that order, so that a loop through all of it need not jump about."""
     return tensor.permute(axes_in_memory(tensor.stride()))

@@ -24,7 +24,7 @@ class ChatterboxTTS:
     def generate(self, text, audio_prompt_path=None, exaggeration=0.5): ...
 
 def is_cached():
-    return type(vars(ChatterboxTTS)["generate"]).__module__ == "chatterbox_cached.patching.activation"
+    return type(vars(ChatterboxTTS)["generate"]).__module__ == "chatterbox_cached.patching.wrappers"
 """
 
 

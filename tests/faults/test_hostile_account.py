@@ -288,7 +288,7 @@ def test_an_account_that_others_can_write_to_is_used_only_if_that_is_trusted(sce
         assert desk.ledger.flush()
     desk.ledger.clear()
     for refused in (account.read, account.clear):
-        with pytest.raises(ChatterboxCachedError, match="writable by others"):
+        with pytest.raises(ChatterboxCachedError, match="writable by other users"):
             refused(scene.root)
     assert list(account.read(scene.root, trusted=True).voices) == [DIGEST]
     account.clear(scene.root, trusted=True)

@@ -37,7 +37,7 @@ print(now["misses"], now["disk_hits"], sum(now["bypasses"].values()), sum(now["e
 LOAD = """
 import sys
 import chatterbox_cached
-from chatterbox_cached.demo import rehearsal
+from chatterbox_cached.demo import shortening
 
 shortening.shorten()
 import torch

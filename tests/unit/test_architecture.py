@@ -25,13 +25,14 @@ STANDS_ON = {
     "verification": ["accounting", "tiers", "identity"],
     "accounting": ["tiers.disk", "settings"],
     "tiers": ["tiers.disk", "settings"],
-    "tiers.disk": ["voice", "concurrency"],
+    "tiers.disk": ["voice", "concurrency", "log"],
     "identity": ["upstream"],
     "upstream": ["voice", "notices", "concurrency"],
     "voice": ["errors"],
     "settings": ["notices"],
-    "notices": ["errors"],
+    "notices": ["errors", "log"],
     "errors": [],
+    "log": [],
     "concurrency": [],
 }
 

@@ -12,7 +12,6 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,7 @@ def test_a_bundle_that_the_folder_has_no_room_for_drops_nothing(path: Path, tmp_
     tier, settings = folder(tmp_path / "mine")
     tier.put(key, entry)
     with pytest.raises(BundleError, match="SIZE_LIMIT"):
-        exchange.take_in(path, tier, replace(settings, size_limit=len(entry) + 100))
+        exchange.take_in(path, tier, settings._replace(size_limit=len(entry) + 100))
     assert tier.keys() == [key]
 
 

@@ -18,7 +18,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) -> None:
     """Remove all voices. The counts of hits and misses stay.
 
-    It asks first; where nobody can answer, it needs --yes. A program that is running keeps what it has in memory.
+    It asks first; where there is no terminal to answer at, it needs --yes. A program that is running keeps what it has
+    in memory.
 
     Example: chatterbox-cached clear --yes
     """
@@ -38,7 +39,9 @@ def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) ->
 def _ask(question: str) -> None:
     """End here unless the answer is yes."""
     if not sys.stdin.isatty():
-        raise ChatterboxCachedError("Nothing was removed, since nobody can be asked here. Add --yes to remove it all.")
+        raise ChatterboxCachedError(
+            "Nothing was removed, since there is no terminal to ask at. Add --yes to remove it all."
+        )
     try:
         if typer.confirm(question, err=True):
             return

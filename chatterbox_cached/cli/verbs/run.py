@@ -20,8 +20,9 @@ from typing import Annotated
 import typer
 
 from ... import patching
-from ...accounting.tally import REPORT, Report
+from ...accounting.tally import Report
 from ...errors import ChatterboxCachedError, SettingsError
+from ...patching.autostart import REPORT
 from ...settings import SWITCH, resolve, variable_of
 from ..common import CacheDir, settings_for
 from ..pythons import warn_of_another_python

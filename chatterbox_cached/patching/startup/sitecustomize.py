@@ -8,7 +8,7 @@ import os
 import sys
 
 _here = os.path.dirname(__file__)
-_root = os.path.dirname(os.path.dirname(_here))
+_root = os.path.dirname(os.path.dirname(os.path.dirname(_here)))
 if _root not in sys.path:
     sys.path.append(_root)  # last, so that it can't stand before anything of the program's
 

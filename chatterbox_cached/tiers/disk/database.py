@@ -130,7 +130,7 @@ def set_aside(entries: Path) -> None:
 
 
 def move_aside(database: Path) -> None:
-    """Keep a malformed database for whoever wants to look at it.
+    """Keep a malformed database, so that a user can look at it.
 
     Where there is a link in its place, that link is moved, and what it leads to is left alone.
     """

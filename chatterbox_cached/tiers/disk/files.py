@@ -21,7 +21,7 @@ from diskcache.core import MODE_BINARY, UNKNOWN
 from ...errors import EntryError
 from ...voice.entry_format import MOST_BYTES
 
-# Neither through a link nor waiting for whoever writes to a pipe.
+# Neither through a link, nor waiting for a writer of a pipe.
 _READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _VALUE_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 
@@ -44,7 +44,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
         return key, True
 
     def get(self, key: Any, raw: Any) -> str:
-        # Only ever asked for by those who list keys: one bad row must not hide the others from them.
+        # Only ever asked for where keys are listed: one bad row must not hide the other keys.
         return key if type(key) is str and raw else ""
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str, None]:
@@ -98,7 +98,7 @@ def _opened(path: str) -> int:
 
 
 def _created(path: str) -> BinaryIO:
-    """A new private file, also while others remove the folders that they have emptied."""
+    """A new private file, also while other processes remove the folders that they have emptied."""
     for _ in range(100):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

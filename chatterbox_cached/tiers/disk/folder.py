@@ -27,7 +27,7 @@ def prepare(root: Path, *, trusted: bool = False) -> None:
 
     Entries say whose voice it is, so their folder is for its owner only (0700). ``root`` itself gets that mode and the
     markers when it is ours alone: a folder that the user keeps other things in stays as it is, and the markers go
-    into the entries' folder instead. Unless it is ``trusted``, raises UntrustedFolder where others can write.
+    into the entries' folder instead. Unless it is ``trusted``, raises UntrustedFolder where other users can write.
     """
     _refuse_network(root)
     entries = entries_of(root)
@@ -47,7 +47,7 @@ def prepare(root: Path, *, trusted: bool = False) -> None:
 
 
 def refuse_strangers(root: Path, *files: Path) -> None:
-    """Raise UntrustedFolder if anybody but this user and root can write to the cache folder ``root`` or to ``files``.
+    """Raise UntrustedFolder if users but this one and root can write to the cache folder ``root`` or to ``files``.
 
     On POSIX only; elsewhere modes say nothing. What is above ``root`` is not looked at.
     """
@@ -65,12 +65,12 @@ def refuse_strangers(root: Path, *files: Path) -> None:
                 " folder of your own with cache_dir= or CHATTERBOX_CACHED_DIR, or, if you trust that user, set"
                 " trust_cache_dir=True or CHATTERBOX_CACHED_TRUST_CACHE_DIR=1"
             )
-        # In a folder such as /tmp nobody can move away or replace what is somebody else's.
+        # In a folder such as /tmp no user can move away or replace what is another's.
         sticky = path is root and there.st_mode & stat.S_ISVTX
         if there.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
             raise UntrustedFolder(
-                f"{path} is writable by others (mode {stat.S_IMODE(there.st_mode):04o}), who could change what is in"
-                f" it. Run: chmod go-w '{path}'. If they may write there, set trust_cache_dir=True or"
+                f"{path} is writable by other users (mode {stat.S_IMODE(there.st_mode):04o}), who could change what"
+                f" is in it. Run: chmod go-w '{path}'. If they may write there, set trust_cache_dir=True or"
                 " CHATTERBOX_CACHED_TRUST_CACHE_DIR=1"
             )
 

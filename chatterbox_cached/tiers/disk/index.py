@@ -22,7 +22,7 @@ from .schema import refuse_other_contents
 
 
 class StillLockedError(sqlite3.OperationalError):
-    """Somebody else has kept the database locked. By its message diskcache tells what it tries again for ever."""
+    """Another process has kept the database locked. By its message diskcache tells what it tries again for ever."""
 
 
 class BoundedCache(diskcache.Cache):  # type: ignore[misc]
@@ -57,7 +57,7 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
                 connection.text_factory = text_or_bytes
                 connection.set_progress_handler(lambda: time.monotonic() > self.give_up_at, STEPS)
                 refuse_other_contents(functools.partial(self._persist, connection))
-                # A file that is mapped and then cut short by somebody kills the process (SIGBUS).
+                # A file that is mapped and then cut short by another process kills the process (SIGBUS).
                 for pragma in ("mmap_size = 0", "synchronous = 1"):
                     self._persist(connection, f"PRAGMA {pragma}")
                 on_failure.pop_all()

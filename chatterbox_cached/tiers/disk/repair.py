@@ -1,4 +1,4 @@
-"""Brings the folder's index and its files together again after a crash, an outage, or somebody's tidying up.
+"""Brings the folder's index and its files together again after a crash, an outage, or a user's tidying up.
 
 A process that is killed between writing a value file and its row, or between a row's end and its file's, leaves a file
 that no row names. These are swept now and then; the whole folder is looked through when the user asks for it.
@@ -63,7 +63,7 @@ def check(cache: Any, entries: Path, decode: Decode, fix: bool) -> CheckReport:
         database = _check_counters(cache, fix)
     orphans = [file for file in files if file not in named]
     if orphans:
-        # Whoever was between a file and its row, or between the end of a row and that of its file, is done then.
+        # A writer between a file and its row, or between the end of a row and that of its file, is done then.
         young = any(_modified(entries / file) > time.time() - WRITER_SECONDS for file in orphans)
         time.sleep(WRITER_SECONDS if young else REMOVER_SECONDS)
         named = _named(cache)
@@ -85,8 +85,8 @@ def sweep(cache: Any, entries: Path) -> int:
 
 
 def mend_counters(cache: Any) -> None:
-    """See to it that the index's own sums are right: a sum of somebody else's would have everything evicted."""
-    if _check_counters(cache, fix=False):  # or somebody has stored something in between
+    """See to it that the index's own sums are right: a wrong sum would have everything evicted."""
+    if _check_counters(cache, fix=False):  # or another process has stored something in between
         with cache.transact():
             _check_counters(cache, fix=True)
 
@@ -219,7 +219,7 @@ def _empty_folders(entries: Path, fix: bool) -> int:
             if not next(iter(_listed(folder)), None):
                 count += 1
                 if fix:
-                    with contextlib.suppress(OSError):  # somebody has put something there
+                    with contextlib.suppress(OSError):  # another process has put something there
                         folder.rmdir()
     return count
 

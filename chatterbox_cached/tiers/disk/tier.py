@@ -1,6 +1,6 @@
 """Disk: diskcache (SQLite and one file per entry) with a strict, pickle-free Disk.
 
-How long a call may wait, whatever others do to the folder:
+How long a call may wait, whatever other processes do to the folder:
 
 - ``TIMEOUT_SECONDS`` for a database that another process keeps locked. A ``put`` may wait that long once for its entry
   and once for making room.
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...concurrency.forks import RenewedAfterFork, holding, unforked
 from ...errors import EntryError
+from ...log import logger
 from ...voice.key_format import prefix_of
 from . import folder, repair
 from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
@@ -50,7 +51,7 @@ class DiskTier(RenewedAfterFork):
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
     longest ago go first: keeping account of every use would turn each hit into a write. ``was_set_aside`` is told when
-    a malformed database was moved aside. Unless it is ``trusted``, a folder that others can write to is not used.
+    a malformed database was moved aside. Unless it is ``trusted``, a folder that other users can write to is not used.
     """
 
     name = "disk"
@@ -71,7 +72,7 @@ class DiskTier(RenewedAfterFork):
         self._opened: tuple[int, Inodes] = (0, ())  # process id, inodes of the database
         self._inherited: list[object] = []
         self._times_set_aside = 0
-        self._untold: list[Exception] = []  # whoever is told may run somebody's code, so it waits for all locks
+        self._untold: list[Exception] = []  # telling may run a caller's code, so it waits for all locks
 
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
@@ -93,7 +94,9 @@ class DiskTier(RenewedAfterFork):
         try:
             return self._ask(lambda cache: cache.value_of(key), nothing)
         except EntryError:
-            with contextlib.suppress(Exception):  # where it can't be dropped it is no worse, and others can be read
+            with contextlib.suppress(
+                Exception
+            ):  # where it can't be dropped it is no worse, and other entries can be read
                 self.delete(key)
             raise
 
@@ -158,7 +161,7 @@ class DiskTier(RenewedAfterFork):
         for key in cache:
             if cache.volume() <= self._size_limit or time.monotonic() > deadline:
                 return
-            if not key:  # a row of somebody else's, which can't be named: then everything goes
+            if not key:  # a row that this package did not make can't be named: then everything goes
                 cache.clear()
                 return
             cache.delete(key)
@@ -180,7 +183,7 @@ class DiskTier(RenewedAfterFork):
             return _guarded(operation, self._open())  # closed by a fork in a signal handler of this very thread
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and (self._cache is not cache or self._replaced()):
-                return _guarded(operation, self._open())  # somebody has begun a new one meanwhile
+                return _guarded(operation, self._open())  # another thread or process has begun a new one meanwhile
             if not is_malformed(error):
                 raise
             self._begin_anew(cache)
@@ -193,6 +196,7 @@ class DiskTier(RenewedAfterFork):
             return cache
         deadline = time.monotonic() + OPEN_SECONDS
         opened, untold = self._alone(lambda: self._opened_now(deadline), deadline)
+        logger().info("Opened the cache folder %s.", self._root)
         for error in untold:
             self._tell_set_aside(error)
         return opened
@@ -212,7 +216,7 @@ class DiskTier(RenewedAfterFork):
         return self._cache, untold
 
     def _alone(self, act: Callable[[], _Result], deadline: float) -> _Result:
-        """Among this process's threads. Whoever opens the folder gives up in time, so others need not wait in turn."""
+        """Among this process's threads. The one that opens the folder gives up in time, so none need wait in turn."""
         return holding(self._lock, max(0.0, deadline - time.monotonic()), act)
 
     def _connect_or_begin_anew(self, deadline: float) -> diskcache.Cache:

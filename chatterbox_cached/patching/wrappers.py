@@ -1,0 +1,104 @@
+"""The patch: one wrapt wrapper on each of two methods of each class in the families table."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+from ..concurrency.forks import ForkSafeLock
+from ..notices import without_us
+from ..upstream.calls import unproxied
+from ..upstream.families import FAMILIES, Family
+from . import interception
+from .in_use import in_use, is_in_use
+
+# The wrappers that are on a class now, by class and method. A module that is imported anew has other classes.
+_wrappers: dict[tuple[type, str], MethodWrapper] = {}
+_lock = ForkSafeLock()  # nothing is imported under it
+
+
+def wrap(module: ModuleType) -> None:
+    """Put our wrappers on the classes of a family in this module, where it does not have them yet."""
+    for family in FAMILIES:
+        if family.module == module.__name__:
+            _wrap(module, family)
+
+
+def _wrap(module: ModuleType, family: Family) -> None:
+    if getattr(module.__spec__, "_initializing", False) and not hasattr(module, family.class_name):
+        module = importlib.import_module(module.__name__)  # another thread is importing it: wait for that
+    owner = getattr(module, family.class_name, None)
+    if not isinstance(owner, type):
+        return
+    with _lock:
+        for name, through in ((family.prepare, interception.prepare), (family.generate, interception.generate)):
+            if is_in_use() and name in vars(owner) and not _is_wrapped(owner, name):
+                call = _wrapped_call(family, vars(owner)[name], through)
+                _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+
+
+def _is_wrapped(owner: type, name: str) -> bool:
+    known = _wrappers.get((owner, name))
+    return known is not None and wrapt.is_wrapped_by(vars(owner)[name], known)
+
+
+def unwrap_all() -> None:
+    """Take our wrappers off again."""
+    with _lock:
+        for (owner, name), wrapper in list(_wrappers.items()):
+            if not is_in_use():
+                _unwrap(owner, name, wrapper)
+
+
+def _unwrap(owner: type, name: str, wrapper: MethodWrapper) -> None:
+    # Where a plain function was put over ours it can't be taken out. It stays there, lets everything through, and
+    # is used again by the next enable().
+    with contextlib.suppress(wrapt.WrapperNotOutermostError):
+        wrapt.unwrap_object(owner, name, wrapper, missing_ok=True)
+        del _wrappers[owner, name]
+
+
+def _wrapped_call(family: Family, function: Callable[..., Any], through: Callable[..., Any]) -> Callable[..., Any]:
+    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        cache = in_use.cache
+        if cache is None or instance is None or unproxied(instance) is not instance:
+            # Switched off, or called through the class, or by a proxy, which sees to itself.
+            return wrapped(*args, **kwargs)
+        try:
+            return through(cache, instance, family, function, wrapped, args, kwargs)
+        except BaseException as error:
+            raise error.with_traceback(without_us(error.__traceback__))  # noqa: B904 - it is the same error
+
+    return call
+
+
+class _BoundMethodWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+    """A method of one model or of its class; pickled and copied as upstream's is, by where it belongs and its name."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return getattr, (self._self_owner(), self.__name__)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return getattr(copy.deepcopy(self._self_owner(), memo), self.__name__)
+
+    def _self_owner(self) -> Any:
+        # A plain function in its class has no __self__, but says which class it is in.
+        return getattr(self, "__self__", None) or getattr(
+            sys.modules[self.__module__], self.__qualname__.partition(".")[0]
+        )
+
+
+class MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    """Our wrapper on a method of a class."""
+
+    __bound_function_wrapper__ = _BoundMethodWrapper

@@ -1,0 +1,49 @@
+"""What importing the package and enable() load, and what they leave for when there is something to patch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LATE = ("torch", "chatterbox", "wrapt", "logging", "inspect", "importlib.metadata", "sqlite3", "diskcache", "asyncio")
+
+
+def loaded(code: str, tmp_path: Path, **environment: str) -> list[str]:
+    """Which of the modules above a new Python has loaded after this code."""
+    tail = f"\nimport sys, json; print(json.dumps([name for name in {LATE} if name in sys.modules]))"
+    own = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), **environment}
+    done = subprocess.run([sys.executable, "-c", code + tail], env=own, capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("use", ["", "chatterbox_cached.enable()", "chatterbox_cached.enable().settings"])
+def test_import_and_enable_load_nothing_that_only_a_call_needs(use: str, tmp_path: Path) -> None:
+    assert loaded(f"import chatterbox_cached\n{use}", tmp_path) == []
+
+
+def test_disable_loads_nothing_where_nothing_was_patched(tmp_path: Path) -> None:
+    code = "import chatterbox_cached as cc\ncc.enable()\ncc.disable()\nassert not cc.is_enabled()"
+    assert loaded(code, tmp_path) == []
+
+
+def test_every_public_name_is_there_and_listed(tmp_path: Path) -> None:
+    code = """
+import chatterbox_cached
+assert set(chatterbox_cached.__all__) <= set(dir(chatterbox_cached))
+for name in chatterbox_cached.__all__:
+    assert getattr(chatterbox_cached, name).__name__ == name
+from chatterbox_cached import *
+assert ConditionalCache is chatterbox_cached.ConditionalCache
+try:
+    chatterbox_cached.no_such_name
+except AttributeError as error:
+    assert "no_such_name" in str(error)
+else:
+    raise AssertionError
+"""
+    assert "wrapt" in loaded(code, tmp_path)
