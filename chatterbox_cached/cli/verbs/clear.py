@@ -18,7 +18,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def command(cache_dir: CacheDir = None, yes: Yes = False, json: Json = False) -> None:
     """Remove all voices. The counts of hits and misses stay.
 
-    It asks first; where nobody can answer, it needs --yes. A program that is running keeps what it has in memory.
+    It asks first; without a terminal to answer in, it needs --yes. A program that is running keeps what it has in
+    memory.
 
     Example: chatterbox-cached clear --yes
     """

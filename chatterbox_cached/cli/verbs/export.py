@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Write voices to a bundle (voices.cbv), or one voice to a file that Chatterbox reads (voice.pt).
 
-    The reference audio is not in it, nor its name; but whoever has the file can speak with these voices. An earlier
-    export of that name is replaced, and no other file.
+    The reference audio is not in it, nor its name; but with the file, Chatterbox can speak with these voices. An
+    earlier export of that name is replaced, and no other file.
 
     Example: chatterbox-cached export anna.wav ben.wav -o voices.cbv
     """
