@@ -163,7 +163,7 @@ def _modules(room: str) -> list[str]:
     return [f"{name.removesuffix('.py')}{'/' * (not name.endswith('.py'))}" for name in sorted(inside - rooms)]
 
 
-def with_table(page: str) -> str:
+def _with_table(page: str) -> str:
     """The page with the list of rooms as it is now."""
     before, _, rest = page.partition(BEGIN)
     _, mark, after = rest.partition(END)
@@ -171,6 +171,11 @@ def with_table(page: str) -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
+def made() -> dict[Path, str]:
+    """What belongs into which file."""
+    return {FIGURE: figure(), PAGE: _with_table(PAGE.read_text(encoding="utf-8"))}
+
+
 if __name__ == "__main__":
-    FIGURE.write_text(figure(), encoding="utf-8")
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for file, text in made().items():
+        file.write_text(text, encoding="utf-8")

@@ -105,9 +105,9 @@ def test_the_counts_of_the_tests_stand_in_one_page_only() -> None:
 
 
 def test_the_figure_and_the_table_of_rooms_are_those_of_the_code() -> None:
-    page = rooms.PAGE.read_text(encoding="utf-8")
-    assert rooms.with_table(page) == page, "run `make docs`"
-    assert rooms.FIGURE.read_text(encoding="utf-8") == rooms.figure(), "run `make docs`"
+    # Not compared by assert itself, which looks for the difference between two figures for minutes.
+    stale = [file.name for file, text in rooms.made().items() if file.read_text(encoding="utf-8") != text]
+    assert stale == [], "run `make docs`"
 
 
 def named_functions() -> list[str]:
