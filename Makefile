@@ -9,6 +9,7 @@ UV_VERSION := 0.13.9
 
 UV := .venv-uv/bin/uv
 BIN := .venv/bin
+DOCS_PYTHON := .venv-docs/bin/python
 
 # The Pythons and certificates are the machine's own.
 export UV_PYTHON_DOWNLOADS := never
@@ -29,8 +30,18 @@ setup: .venv/.ready ## build .venv; again only when pyproject.toml or constraint
 demo: .venv/.ready ## hear and time the cache; VOICE=my.wav takes your own voice, DEMO_ARGS adds options
 	$(BIN)/chatterbox-cached demo $(if $(VOICE),--voice "$(VOICE)") $(DEMO_ARGS)
 
-docs: .venv/.ready ## write docs/command-line.md anew from the help of each verb
-	$(BIN)/python -m chatterbox_cached.cli.reference > docs/command-line.md
+# First what is made from the code, then the site: links and anchors must lead somewhere, and nothing of it may come
+# from another host.
+docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build site/ from README.md and docs/
+	mkdir -p build
+	$(DOCS_PYTHON) -m chatterbox_cached.cli.reference > build/command-line.md && mv build/command-line.md docs
+	$(DOCS_PYTHON) -m docs.tools.rooms
+	rm -rf build/pages site && mkdir -p build/pages/docs build/pages/benchmarks
+	cp README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE build/pages
+	cp docs/*.md docs/*.svg build/pages/docs && cp benchmarks/README.md build/pages/benchmarks
+	.venv-docs/bin/zensical build --clean --strict
+	$(DOCS_PYTHON) -m docs.tools.own site
+	@echo "Open site/index.html; to search in it as well: python3 -m http.server --directory site"
 
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy. In their
 # order, which ends with the quick ones: else files of few long tests come last, and one core waits for the other.
@@ -76,11 +87,11 @@ bare: .venv-bare/.ready
 # `make constraints ARGS=--upgrade` moves them all, ARGS="--upgrade-package NAME" one.
 constraints: $(UV) ## resolve the requirements of pyproject.toml into constraints.txt
 	UV_CUSTOM_COMPILE_COMMAND="make constraints" $(UV) pip compile --quiet --universal --python-version 3.10 \
-	  --extra chatterbox --extra dev --extra bench --no-annotate $(ARGS) \
+	  --extra chatterbox --extra dev --extra bench --extra docs --no-annotate $(ARGS) \
 	  pyproject.toml --output-file constraints.txt
 
 clean: ## remove what make set up and what the tools left
-	rm -rf .venv .venv-bare .venv-uv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bare .venv-docs .venv-uv build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp inside each environment says that it was finished.
@@ -97,6 +108,12 @@ $(UV):
 
 .venv/.bench: .venv/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[bench]"
+	@touch $@
+
+.venv-docs/.ready: pyproject.toml constraints.txt | $(UV)
+	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv-docs
+	echo torch | $(UV) pip install --quiet --python $(DOCS_PYTHON) --constraints constraints.txt \
+	  --excludes - --editable ".[docs]"
 	@touch $@
 
 .venv-bare/.ready: pyproject.toml constraints.txt | $(UV)

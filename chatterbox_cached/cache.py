@@ -160,7 +160,7 @@ class ConditionalCache:
         return self._serving.ledger.also_checked(self._serving.store.check(fix), fix)
 
     def get_cache_stats(self) -> dict[str, Any]:
-        """What is kept and what was done so far; the keys are listed in the README."""
+        """What is kept and what was done so far; the keys are listed in docs/statistics.md."""
         kept = self._serving.store.figures()
         kept["memory_cached_items"] += len(self._serving.brought)
         return {**kept, **self._serving.stats.snapshot()}

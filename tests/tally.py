@@ -1,4 +1,4 @@
-"""Counts what the tests tried, so that the README's figures come from a command; see conftest.py."""
+"""Counts what the tests tried, so that the figures in docs/reliability.md come from a command; see conftest.py."""
 
 from __future__ import annotations
 

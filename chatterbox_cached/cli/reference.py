@@ -11,9 +11,28 @@ from .app import VERBS
 _INTRODUCTION = """\
 # The command line
 
+| Command | What it does |
+|---|---|
+| `chatterbox-cached ls` | A row per voice: name, length, models, age, hits, seconds saved |
+| `chatterbox-cached stats` | What all processes that used this folder did |
+| `chatterbox-cached show narrator.wav` | Everything that is kept of one voice |
+| `chatterbox-cached warm voices/ --model multilingual` | Prepare before it is needed; `--jobs 4` by four processes |
+| `chatterbox-cached verify voices/` | Still what the model makes of them? |
+| `chatterbox-cached rm narrator.wav` | Drop one voice; `clear` drops all |
+| `chatterbox-cached prune --to 500MB --older-than 90d` | Make room |
+| `chatterbox-cached check` | Look through the folder, and repair it |
+| `chatterbox-cached export --all -o voices.cbv` | To another machine, without the audio |
+| `chatterbox-cached import voices.cbv` | Says for which models each voice is a hit |
+| `chatterbox-cached doctor` | "ready", or what to do |
+
+For `run`, see [Programs as they are](running.md); for `export` and `import`, [Voice bundles](voice-bundles.md).
+
+Every verb that prints figures takes `--json`. An error, of usage too, is one line on stderr. In a terminal, bold is the
+only style. `chatterbox-cached --install-completion` sets up your shell.
+
 This page is made from `--help`, by `make docs`.
 
-Exit codes:
+## Exit codes
 
 | Code | Meaning |
 |---|---|

@@ -10,40 +10,9 @@ from pathlib import Path
 import pytest
 
 import chatterbox_cached
+from tests.unit.rooms import below, room_of
 
 PACKAGE = Path(chatterbox_cached.__file__).parent
-# Each room, or module of the root, with those it stands on; what these stand on, it may use as well.
-STANDS_ON = {
-    "": ["patching"],
-    "__main__": ["cli"],
-    "cli": ["demo", "library"],
-    "demo": [""],
-    "library": ["cache"],
-    "patching": ["cache"],
-    "cache": ["serving"],
-    "serving": ["verification"],
-    "verification": ["accounting", "tiers", "identity"],
-    "accounting": ["tiers.disk", "settings"],
-    "tiers": ["tiers.disk", "settings"],
-    "tiers.disk": ["voice", "concurrency", "log"],
-    "identity": ["upstream"],
-    "upstream": ["voice", "notices", "concurrency"],
-    "voice": ["errors"],
-    "settings": ["notices"],
-    "notices": ["errors", "log"],
-    "errors": [],
-    "log": [],
-    "concurrency": [],
-}
-
-
-def below(room: str) -> set[str]:
-    return {lower for each in STANDS_ON[room] for lower in {each, *below(each)}}
-
-
-def room_of(module: str) -> str:
-    """The room that a module is in, both named from the package on: tiers.disk for tiers.disk.files."""
-    return max((room for room in STANDS_ON if f"{module}.".startswith(f"{room}." if room else "")), key=len)
 
 
 def imports_of(file: Path, package: Path) -> Iterator[str]:

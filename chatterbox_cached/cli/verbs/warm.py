@@ -51,8 +51,8 @@ def command(
 ) -> None:
     """Prepare voices before they are needed, as the model would at its first use of each.
 
-    What is there already is passed over. A file that can't be prepared is listed at the end, and the others are
-    prepared all the same. Ctrl-C keeps what is done. The exaggeration does not matter: a voice serves all of them.
+    What is there already is passed over. A file that can't be prepared is listed at the end, and the other files
+    are prepared all the same. Ctrl-C keeps what is done. The exaggeration does not matter: a voice serves all of them.
 
     Example: chatterbox-cached warm voices/ --model multilingual
     """
