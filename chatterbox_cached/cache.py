@@ -15,7 +15,6 @@ from .settings import Settings, resolve, switched_off
 if TYPE_CHECKING:
     from .serving import Serving
     from .tiers.disk.repair import CheckReport
-    from .upstream.calls import Preparation, Prepared
     from .verification import Verification
 
 _lock = ForkSafeLock()
@@ -39,7 +38,8 @@ class ConditionalCache:
         self._made: Serving | None = None
 
     @property
-    def _serving(self) -> Serving:
+    def serving(self) -> Serving:
+        """What serves the calls of this cache; for this package, not for its users."""
         # Made at the first use: what it needs takes longer to load than enable() may take.
         return self._made or self._make()
 
@@ -70,36 +70,17 @@ class ConditionalCache:
         ``verbose`` prints where it came from. Raises whatever upstream raises for this audio.
         """
         started = time.perf_counter()
-        prepared = self._serving.serve_by_hand(model, audio_path, exaggeration, refresh=force_refresh)
+        prepared = self.serving.serve_by_hand(model, audio_path, exaggeration, refresh=force_refresh)
         if verbose:
             print(f"{audio_path}: {prepared.source}, {(time.perf_counter() - started) * 1000:.2f} ms")
         return prepared.conditionals  # the model may have another thread's by now
-
-    def prepare(self, call: Preparation) -> Prepared:
-        """Serve one call of a prepare method: set the model's conditionals as upstream would have.
-
-        Raises upstream's own errors, unchanged, and none of the cache's.
-        """
-        return self._serving.serve(call)
-
-    def went_round(self, reason: str) -> None:
-        """Count a call that was not even taken apart."""
-        self._serving.stats.bypass(reason)
-
-    def saw_mismatch(self) -> None:
-        """Count a ``generate`` that was about to speak with another exaggeration than was prepared."""
-        self._serving.stats.mismatch()
 
     def verify(self, model: Any, audio_paths: Iterable[Any]) -> Verification:
         """Compare what is cached of these voices with what ``model`` makes of them now, bit for bit.
 
         What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
         """
-        return self._serving.verifier.compare(model, audio_paths, self._serving.known)
-
-    def has(self, model: Any, audio_path: Any) -> bool:
-        """Whether what ``model`` would make of this audio is kept; not counted as a hit."""
-        return self._serving.has(model, audio_path)
+        return self.serving.verifier.compare(model, audio_paths, self.serving.known)
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
@@ -107,8 +88,8 @@ class ConditionalCache:
         Where several models have prepared this audio, the last one used is written.
         Raises NotCachedError when nothing is cached of it, and ChatterboxCachedError when this is no audio.
         """
-        voice = self._serving.name_of(audio_path)
-        snapshot = self._serving.brought.get(voice) or self._serving.store.latest(voice)
+        voice = self.serving.name_of(audio_path)
+        snapshot = self.serving.brought.get(voice) or self.serving.store.latest(voice)
         if snapshot is None:
             raise NotCachedError(f"Nothing is cached of {audio_path}. Call get_or_prepare() with it first.")
         from .upstream import pt_file
@@ -128,18 +109,18 @@ class ConditionalCache:
         """
         from .upstream import pt_file
 
-        self._serving.brought[self._serving.name_of(audio_path)] = pt_file.read(Path(filepath), device)
+        self.serving.brought[self.serving.name_of(audio_path)] = pt_file.read(Path(filepath), device)
 
     def clear_memory(self) -> int:
         """Drop what is in memory, with all that ``load`` took in; says how many entries."""
-        count = self._serving.store.memory.clear() + len(self._serving.brought)
-        self._serving.brought.clear()
+        count = self.serving.store.memory.clear() + len(self.serving.brought)
+        self.serving.brought.clear()
         return count
 
     def clear_disk(self) -> int:
         """Drop what is on disk; says how many entries."""
-        self._serving.ledger.clear()
-        return self._serving.store.clear_disk()
+        self.serving.ledger.clear()
+        return self.serving.store.clear_disk()
 
     def clear_all(self) -> int:
         """Drop everything; says how many entries, each once for every tier that had it."""
@@ -147,28 +128,28 @@ class ConditionalCache:
 
     def forget(self, audio_path: Any) -> int:
         """Drop everything that was ever made of the voice in ``audio_path``, in all tiers; says how many entries."""
-        voice = self._serving.name_of(audio_path)
-        brought = self._serving.brought.pop(voice, None)
-        self._serving.ledger.forget(voice)
-        return self._serving.store.forget(voice) + (brought is not None)
+        voice = self.serving.name_of(audio_path)
+        brought = self.serving.brought.pop(voice, None)
+        self.serving.ledger.forget(voice)
+        return self.serving.store.forget(voice) + (brought is not None)
 
     def check(self, fix: bool = True) -> CheckReport:
         """Look through what is on disk, as after a crash or an outage, and drop what is damaged or left over.
 
         It reads every entry. ``fix=False`` only looks. What kept it from being done is in the report's ``error``.
         """
-        return self._serving.ledger.also_checked(self._serving.store.check(fix), fix)
+        return self.serving.ledger.also_checked(self.serving.store.check(fix), fix)
 
     def get_cache_stats(self) -> dict[str, Any]:
         """What is kept and what was done so far; the keys are listed in docs/statistics.md."""
-        kept = self._serving.store.figures()
-        kept["memory_cached_items"] += len(self._serving.brought)
-        return {**kept, **self._serving.stats.snapshot()}
+        kept = self.serving.store.figures()
+        kept["memory_cached_items"] += len(self.serving.brought)
+        return {**kept, **self.serving.stats.snapshot()}
 
     def close(self) -> None:
         """Let go of files and connections; the next call opens them again."""
-        self._serving.ledger.flush()
-        self._serving.store.lower.close()
+        self.serving.ledger.flush()
+        self.serving.store.lower.close()
 
     def __repr__(self) -> str:
         now = self.get_cache_stats()

@@ -29,8 +29,8 @@ def _growth(stage: Stage) -> dict[str, Any]:
     folder, clip = stage.new_folder(), str(stage.clips[10])
     cache = ConditionalCache(folder, size_limit=_LIMIT)
     cache.get_or_prepare(stage.model, clip)
-    (key,) = cache._serving.store.lower.keys()
-    snapshot = entry_format.decode(key, cache._serving.store.lower.get(key)[1])
+    (key,) = cache.serving.store.lower.keys()
+    snapshot = entry_format.decode(key, cache.serving.store.lower.get(key)[1])
     cache.close()
     keys, folders = [key], {}
     for size in sizes:
@@ -65,7 +65,7 @@ def _measured(stage: Stage, folders: dict[int, Path], keys: list[str], clip: str
         hits[f"hit, {size} voices"] = way.on, lambda way=way: way.prepare(clip), way.forget
         hits[f"any voice of {size}"] = (
             way.on,
-            lambda store=way.cache._serving.store, size=size: store.from_lower_tiers(
+            lambda store=way.cache.serving.store, size=size: store.from_lower_tiers(
                 keys[chance.randrange(size)], "cpu"
             ),
             way.forget,

@@ -101,10 +101,15 @@ def heeding_ctrl_c() -> Iterator[None]:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """What other people's code prints goes to stderr, where it can't get into our figures, and no deprecations."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        warnings.filterwarnings("ignore", message="PySoundFile failed")  # what comes of it is said
+        hush_libraries()
         yield
+
+
+def hush_libraries() -> None:
+    """No deprecations of other people's code, from here on; the cache's own warnings are shown."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", message="PySoundFile failed")  # what comes of it is said

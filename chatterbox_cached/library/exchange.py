@@ -28,10 +28,7 @@ def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] =
 
 def read_entry(tier: DiskTier, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
     """The entry under ``key``, checked. Raises EntryError where it is not, or no longer, one of ours."""
-    entry = tier.get(key)
-    if entry is None:
-        raise EntryError("entry is gone")
-    header, payload = entry_format.opened(key, entry, signing_keys)
+    header, payload = entry_format.opened(key, tier.entry(key), signing_keys)
     voice = VoiceEntry(header, bytes(payload))
     bundle.check_entry(voice)
     return voice

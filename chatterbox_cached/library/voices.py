@@ -57,6 +57,20 @@ class Voice:
     def last_used(self) -> float:
         return max(self.stored, self.known.last_used if self.known else 0.0)
 
+    def facts(self) -> dict[str, Any]:
+        """What is known of it, for a program to read; None for what is not known."""
+        known = self.known
+        return {
+            "digest": self.digest,
+            "name": known and known.name,
+            "path": known and known.path,
+            "duration": known and known.duration,
+            "bytes": self.nbytes,
+            "last_used": self.last_used,
+            "hits": known and known.hits,
+            "saved_seconds": known and known.saved_seconds,
+        }
+
 
 @dataclass(frozen=True)
 class Made:

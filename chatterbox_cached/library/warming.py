@@ -56,7 +56,7 @@ def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:
 
     Of all that goes wrong with it, only an interruption is raised.
     """
-    if cache.has(model, path):
+    if cache.serving.has(model, path):
         return Outcome(path, THERE_ALREADY)
     before = cache.get_cache_stats()
     try:

@@ -23,12 +23,12 @@ def prepare(
     signature = signature_of(function)
     call = preparation(model, family, signature, upstream, args, kwargs)
     if call is not None and signature.returns_nothing:
-        return cache.prepare(call).returned
+        return cache.serving.serve(call).returned
     if call is not None:  # its caller counts on something that a hit could not give
-        cache.went_round("preparation returns something")
+        cache.serving.stats.bypass("preparation returns something")
         return upstream(*args, **kwargs)
     if signature.bindable:  # else it is another wrapper, which takes anything, and below it the call comes by again
-        cache.went_round("arguments don't fit the method")
+        cache.serving.stats.bypass("arguments don't fit the method")
     return upstream(*args, **kwargs)
 
 
@@ -54,5 +54,7 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
     if passed is None or passed.get(family.prompt) or family.exaggeration not in signature.defaults:
         return kwargs  # upstream says what is wrong, or prepares with the exaggeration that it speaks with
     conditionals, default = slots.held(model, family), signature.defaults[family.exaggeration]
-    use = guard.exaggeration_to_use(cache.settings.on_mismatch, conditionals, passed, default, cache.saw_mismatch)
+    use = guard.exaggeration_to_use(
+        cache.settings.on_mismatch, conditionals, passed, default, cache.serving.stats.mismatch
+    )
     return kwargs if use is None else {**kwargs, family.exaggeration: use}

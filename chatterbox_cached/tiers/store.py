@@ -133,10 +133,9 @@ class VoiceStore:
 
     def header(self, key: str) -> entry_format.Header:
         """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
-        entry = None if self._disk is None else self._disk.get(key)
-        if entry is None:
-            raise EntryError("entry is gone")
-        return entry_format.header_of(key, entry, self._signing_keys)
+        if self._disk is None:
+            raise EntryError("there is no disk tier")
+        return entry_format.header_of(key, self._disk.entry(key), self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
         """Look through the disk tier and, with ``fix``, repair it; a pause of the tier's ends."""

@@ -471,7 +471,7 @@ def no_turns(folder: Path) -> Any:
     """Without turns another thread prepares on the same model before the first one's voice was put away."""
     upstream, (voice, other) = _standin(folder), voices(folder, 2)
     cache, model = ConditionalCache(folder / "voices", take_turns=False), upstream()
-    count, others = cache._serving.stats.prepared, []
+    count, others = cache.serving.stats.prepared, []
 
     def let_another_in(seconds: float) -> None:  # this is what comes between a preparation and a look at it
         count(seconds)
@@ -480,7 +480,7 @@ def no_turns(folder: Path) -> Any:
             others[0].start()
             others[0].join(0.5)
 
-    cache._serving.stats.prepared = let_another_in
+    cache.serving.stats.prepared = let_another_in
     cache.get_or_prepare(model, voice)
     others[0].join()
     for path in (voice, other):
@@ -498,7 +498,7 @@ def a_generate_in_between(folder: Path) -> Any:
     upstream, (voice, other) = _standin(folder), voices(folder, 2)
     cache, model = chatterbox_cached.enable(folder / "voices", take_turns=False), upstream()
     module, speaking, prepared = sys.modules[upstream.__module__], threading.Event(), threading.Event()
-    real, count = module.T3Cond, cache._serving.stats.prepared
+    real, count = module.T3Cond, cache.serving.stats.prepared
 
     def after_the_preparation(*args: Any, **kwargs: Any) -> Any:
         if threading.current_thread() is speaker:
@@ -513,12 +513,12 @@ def a_generate_in_between(folder: Path) -> Any:
 
     model.prepare_conditionals(voice, exaggeration=0.3)
     speaker = threading.Thread(target=lambda: model.generate("Hello.", exaggeration=0.7))
-    module.T3Cond, cache._serving.stats.prepared = after_the_preparation, before_it_is_put_away
+    module.T3Cond, cache.serving.stats.prepared = after_the_preparation, before_it_is_put_away
     speaker.start()
     assert speaking.wait(SECONDS)
     model.prepare_conditionals(other, exaggeration=0.7)
     mixed = model.conds.t3.speaker_emb[:, :192]
-    module.T3Cond, cache._serving.stats.prepared = real, count
+    module.T3Cond, cache.serving.stats.prepared = real, count
     assert torch.equal(mixed, _expected(voice)), "nothing was mixed up, so this shows nothing"
     model.prepare_conditionals(other, exaggeration=0.7)
     assert torch.equal(model.conds.t3.speaker_emb[:, :192], _expected(other)), "another's voice was kept"

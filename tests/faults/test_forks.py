@@ -55,7 +55,7 @@ def fork_while_every_lock_is_held(folder: Path) -> Any:
 
     def use_everything() -> None:
         assert _is(cache.get_or_prepare(model, known), known)
-        cache._serving.store.memory.clear()
+        cache.serving.store.memory.clear()
         assert _is(cache.get_or_prepare(model, known), known)
         assert _is(cache.get_or_prepare(model, new), new)
         assert _spoken(model, known)
@@ -70,8 +70,8 @@ def fork_while_every_lock_is_held(folder: Path) -> Any:
         cache.close()
 
     # Whatever has locks has told forks.py, or its child would have to be mended one lock at a time.
-    with cache._serving.flights.flight("any"):
-        flight = cache._serving.flights._flights["any"].lock
+    with cache.serving.flights.flight("any"):
+        flight = cache.serving.flights._flights["any"].lock
     locks = [turn(model), flight, *(owner._lock for owner in list(forks._renewed))]  # type: ignore[attr-defined]
     with another_holds(*locks):
         assert ended_well(forked(use_everything))
@@ -111,7 +111,7 @@ def no_connection_crosses_a_fork(folder: Path) -> Any:
     model, (known, new, newer) = _standin(folder)(), voices(folder, 3)
     cache = ConditionalCache(folder / "voices")
     cache.get_or_prepare(model, known)
-    inherited = cache._serving.store._disk._cache  # type: ignore[union-attr]
+    inherited = cache.serving.store._disk._cache  # type: ignore[union-attr]
 
     class Forbidden(type(inherited)):  # type: ignore[misc]
         def __getattribute__(self, name: str) -> Any:
@@ -120,7 +120,7 @@ def no_connection_crosses_a_fork(folder: Path) -> Any:
     def use() -> None:
         assert not _open_databases()
         inherited.__class__ = Forbidden
-        cache._serving.store.memory.clear()
+        cache.serving.store.memory.clear()
         assert _is(cache.get_or_prepare(model, known), known)
         assert _open_databases()
         (folder / "there").touch()
@@ -200,7 +200,7 @@ def fork_into_a_long_operation(folder: Path) -> Any:
         there.set()
         leave.wait(SECONDS)
 
-    cache._serving.store._judged = look_for_long  # type: ignore[method-assign]
+    cache.serving.store._judged = look_for_long  # type: ignore[method-assign]
     checked: list[Any] = []
     checking = threading.Thread(target=lambda: checked.append(cache.check()))
     checking.start()
@@ -212,7 +212,7 @@ def fork_into_a_long_operation(folder: Path) -> Any:
     assert checking.is_alive()
     leave.set()
     checking.join(SECONDS)
-    cache._serving.store.memory.clear()
+    cache.serving.store.memory.clear()
     assert _is(cache.get_or_prepare(model, known), known)
     return took, checked[0].sound, cache.get_cache_stats()["disk_hits"], cache.get_cache_stats()["errors"]
 
@@ -289,7 +289,7 @@ def a_server_that_preloads(folder: Path) -> Any:
         assert now["memory_hits"] + now["disk_hits"] >= 4 * 12 - 6, now
 
     assert ended_well(*[forked(work) for _ in range(3)])
-    return _prepared(folder), cache._serving.store.figures()["disk_cached_items"]
+    return _prepared(folder), cache.serving.store.figures()["disk_cached_items"]
 
 
 def test_the_workers_of_a_server_that_preloads_prepare_only_what_is_new_and_once(stage: Stage, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Caller:
         from chatterbox.tts import ChatterboxTTS
 
         self.cache, self.model, self.paths, self.clock = ConditionalCache(root), ChatterboxTTS(), paths, Clock()
-        for tier in self.cache._serving.store.lower.tiers:
+        for tier in self.cache.serving.store.lower.tiers:
             tier._reading._clock = tier._writing._clock = self.clock
 
     def wants(self, path: Path) -> None:

@@ -151,7 +151,7 @@ def a_long_day(folder: Path) -> Any:
         "failed": sum(failed),
         "counted": calls_counted(now),
         "grown": resident[-1] - resident[len(resident) // 4],
-        "flights": len(cache._serving.flights._flights),
+        "flights": len(cache.serving.flights._flights),
         "seconds": time.monotonic() - started,
         "faults": faults.happened,
         **now,

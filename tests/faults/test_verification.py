@@ -45,7 +45,7 @@ def failing_embed_ref(model: Any, monkeypatch: pytest.MonkeyPatch) -> threading.
 
 def make_wrong(cache: ConditionalCache, where: str = "everywhere") -> None:
     """One bit of one number in the embedding, in memory and on disk, or in one of them."""
-    store = cache._serving.store
+    store = cache.serving.store
     (found,) = store.memory.keys()
     kept = store.memory.get(found)
     assert kept is not None

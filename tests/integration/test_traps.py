@@ -180,12 +180,12 @@ def test_a_kept_voice_costs_a_quarter_of_a_megabyte_where_upstreams_costs_hundre
     live.clear()
     gc.collect()
 
-    snapshot = cache._serving.store.latest("")
+    snapshot = cache.serving.store.latest("")
     assert isinstance(snapshot, Snapshot)
     before, kept = _in_use(), []
     for number in range(200):
-        cache._serving.store.memory.put(f"copy {number}", copy_of(snapshot))
-        kept.append(cache._serving.store.memory.get(f"copy {number}"))
+        cache.serving.store.memory.put(f"copy {number}", copy_of(snapshot))
+        kept.append(cache.serving.store.memory.get(f"copy {number}"))
     assert (_in_use() - before) / len(kept) < 0.25e6
     assert snapshot.nbytes < 0.25e6
 

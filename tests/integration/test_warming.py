@@ -22,9 +22,9 @@ def test_a_voice_that_is_there_is_no_hit_and_a_damaged_one_is_made_anew(
     stats = cache.get_cache_stats()
     assert (stats["memory_hits"], stats["disk_hits"], stats["saved_seconds"], stats["misses"]) == (0, 0, 0, 0)
 
-    (key,) = cache._serving.store.lower.keys()
-    _, entry = cache._serving.store.lower.get(key) or ("", b"")
-    cache._serving.store.lower.put(key, entry[:-1] + bytes([entry[-1] ^ 1]))
+    (key,) = cache.serving.store.lower.keys()
+    _, entry = cache.serving.store.lower.get(key) or ("", b"")
+    cache.serving.store.lower.put(key, entry[:-1] + bytes([entry[-1] ^ 1]))
     cache = ConditionalCache(tmp_path / "voices")
     with pytest.warns(CacheWarning):
         assert warm(cache, english, voice) == Outcome(voice, PREPARED)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +12,7 @@ import typer
 from ...demo import demonstration
 from ..app import AMISS
 from ..common import Json, print_json
-from ..models import Model
+from ..models import Model, hush_libraries
 
 Voice = Annotated[
     Path | None,
@@ -45,17 +43,10 @@ def command(
 
     Example: chatterbox-cached demo --voice anna.wav
     """
-    _quieten_others()
+    hush_libraries()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         figures = demonstration.run(voice, out, device, model.value)
     if as_json:
         print_json(figures)
     if not figures["same"]:
         raise typer.Exit(AMISS)
-
-
-def _quieten_others() -> None:
-    """No deprecations of other people's code between the lines of the demo; the cache's own warnings are shown."""
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

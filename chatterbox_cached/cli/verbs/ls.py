@@ -33,19 +33,11 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
 
 
 def _row(folder: Folder, voice: Voice) -> dict[str, Any]:
-    known = voice.known
     return {
-        "digest": voice.digest,
-        "name": known and known.name,
-        "path": known and known.path,
-        "duration": known and known.duration,
+        **voice.facts(),
         "models": sorted({folder.made(entry).model for entry in voice.entries}),
         "entries": len(voice.entries),
-        "bytes": voice.nbytes,
         "stored": voice.stored,
-        "last_used": voice.last_used,
-        "hits": known and known.hits,
-        "saved_seconds": known and known.saved_seconds,
     }
 
 

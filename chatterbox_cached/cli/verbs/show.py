@@ -26,26 +26,11 @@ def command(voice: VoiceName, cache_dir: CacheDir = None, json: Json = False) ->
     with opened(cache_dir) as folder:
         found = find(folder, voice)
         entries = [_entry(folder, entry) for entry in found.entries]
-    data = _voice(found, entries)
+    data = {**found.facts(), "entries": entries}
     if json:
         print_json(data)
     else:
         _print(found, data)
-
-
-def _voice(voice: Voice, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    known = voice.known
-    return {
-        "digest": voice.digest,
-        "name": known and known.name,
-        "path": known and known.path,
-        "duration": known and known.duration,
-        "bytes": voice.nbytes,
-        "last_used": voice.last_used,
-        "hits": known and known.hits,
-        "saved_seconds": known and known.saved_seconds,
-        "entries": entries,
-    }
 
 
 def _entry(folder: Folder, entry: Stored) -> dict[str, Any]:

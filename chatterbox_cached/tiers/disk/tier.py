@@ -100,6 +100,12 @@ class DiskTier(RenewedAfterFork):
                 self.delete(key)
             raise
 
+    def entry(self, key: str) -> bytes:
+        """As ``get``, for what a listing has just named. Raises EntryError where it is not there any more."""
+        if (value := self.get(key)) is None:
+            raise EntryError("entry is gone")
+        return value
+
     def put(self, key: str, value: bytes) -> None:
         if len(value) > self._size_limit:
             self.delete(key)
