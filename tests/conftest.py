@@ -21,7 +21,7 @@ import pytest
 
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.demo.hub import hub_folder
-from tests import tally
+from tests.support import tally
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and so would the programs be that tests start.
 for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):

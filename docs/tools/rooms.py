@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
-from tests.unit.rooms import STANDS_ON
+from tests.support.rooms import STANDS_ON
 
 DOCS = Path(__file__).parents[1]
 PACKAGE = DOCS.parent / "chatterbox_cached"

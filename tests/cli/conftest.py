@@ -11,11 +11,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-COMMAND = Path(sys.executable).with_name("chatterbox-cached")
-Cli = Callable[..., "subprocess.CompletedProcess[str]"]
-Start = Callable[..., "subprocess.CompletedProcess[str]"]
-Write = Callable[..., Path]
+from tests.support.commands import COMMAND, REPOSITORY, Cli, Write
 
 # A Chatterbox for what needs only its names: that the classes are patched when they are imported.
 STANDIN = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .conftest import Cli
-from .entries import fill
+from tests.support.commands import Cli
+from tests.support.filled_folders import fill
 
 
 def test_a_malformed_account_is_found_and_repaired(cli: Cli, unladen: dict[str, str], tmp_path: Path) -> None:

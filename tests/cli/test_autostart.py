@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, REPOSITORY, Cli, Start, Write
+from tests.support.commands import COMMAND, REPOSITORY, Cli, Start, Write
 
 ASK = """
 import os, sys

@@ -24,9 +24,8 @@ from chatterbox_cached.upstream import pt_file
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
-from tests.unit.voices import snapshot
-
-from .conftest import Cli
+from tests.support.commands import Cli
+from tests.support.small_voices import snapshot
 
 Filled = Callable[..., Path]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatterbox_cached.cli.app import VERBS
-
-from .conftest import Cli
+from tests.support.commands import Cli
 
 
 def completed(cli: Cli, typed: str) -> list[str]:

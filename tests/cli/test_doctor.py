@@ -13,9 +13,8 @@ from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.folder import file_system
 from chatterbox_cached.voice import entry_format
-from tests.unit.voices import snapshot
-
-from .conftest import REPOSITORY, Cli
+from tests.support.commands import REPOSITORY, Cli
+from tests.support.small_voices import snapshot
 
 
 def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from chatterbox_cached.demo import rehearsal
+from tests.support.commands import REPOSITORY, Cli
+from tests.support.filled_folders import ENGLISH
 
-from .conftest import REPOSITORY, Cli
-from .entries import ENGLISH
-
-STANDIN = REPOSITORY / "tests" / "faults" / "standin"
+STANDIN = REPOSITORY / "tests" / "support" / "standin"
 PROGRAM = """
 import sys, time
 from chatterbox.tts import ChatterboxTTS  # the stand-in: names and counts do not depend on how a voice is made

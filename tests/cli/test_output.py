@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from chatterbox_cached.cli.app import VERBS
-
-from .conftest import COMMAND, Cli, Start, Write
-from .entries import ENGLISH, MULTILINGUAL, digest, fill, name
+from tests.support.commands import COMMAND, Cli, Start, Write
+from tests.support.filled_folders import ENGLISH, MULTILINGUAL, digest, fill, name
 
 ANNA = b"anna"
 LONG = f"/voices/{'of many people/' * 4}Änna.wav"

@@ -11,8 +11,7 @@ import pytest
 
 import chatterbox_cached
 from chatterbox_cached.cli.app import VERBS
-
-from .conftest import COMMAND, Cli
+from tests.support.commands import COMMAND, Cli
 
 
 def test_path_prints_the_folder_that_a_program_would_use(cli: Cli, tmp_path: Path) -> None:

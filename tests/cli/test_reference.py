@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from chatterbox_cached.cli.app import VERBS
 from chatterbox_cached.cli.reference import page
-
-from .conftest import REPOSITORY
+from tests.support.commands import REPOSITORY
 
 
 def test_the_page_is_what_the_help_says() -> None:

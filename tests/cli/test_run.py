@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, Cli, Start, Write
+from tests.support.commands import COMMAND, Cli, Start, Write
 
 RUN, STATS = [str(COMMAND), "run"], [str(COMMAND), "run", "--stats"]
 

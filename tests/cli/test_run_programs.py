@@ -23,8 +23,7 @@ import soundfile
 
 from chatterbox_cached.accounting.tally import REPORT, Report
 from chatterbox_cached.demo import shortening
-
-from .conftest import COMMAND, REPOSITORY
+from tests.support.commands import COMMAND, REPOSITORY
 
 PROGRAMS = Path(__file__).parent / "programs"
 COUNTED = [str(COMMAND), "run", "--json"]

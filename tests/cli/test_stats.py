@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_cached import ConditionalCache
-
-from .conftest import Cli
+from tests.support.commands import Cli
 
 
 def test_a_folder_that_nobody_used_has_nothing_counted_and_is_not_made(cli: Cli, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import Cli
-from .entries import ENGLISH, MULTILINGUAL, digest, fill, name
+from tests.support.commands import Cli
+from tests.support.filled_folders import ENGLISH, MULTILINGUAL, digest, fill, name
 
 VERBS = [("ls",), ("show", "abcd"), ("rm", "abcd"), ("clear", "--yes"), ("prune", "--to", "1MB"), ("check",)]
 ANNA, BEN, CLEO = b"anna", b"ben", b"cleo"

@@ -22,11 +22,10 @@ from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import equal
-from tests.unit.voices import snapshot
-
-from .conftest import COMMAND, Cli
-from .entries import entries
-from .terminal import terminal
+from tests.support.commands import COMMAND, Cli
+from tests.support.filled_folders import entries
+from tests.support.small_voices import snapshot
+from tests.support.terminal import terminal
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,8 @@ from chatterbox_cached import ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import equal
-
-from .conftest import COMMAND, Cli
-from .entries import entries
+from tests.support.commands import COMMAND, Cli
+from tests.support.filled_folders import entries
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, REPOSITORY, Cli, Write
-from .terminal import terminal
+from tests.support.commands import COMMAND, REPOSITORY, Cli, Write
+from tests.support.terminal import terminal
 
 
 def test_a_folder_that_cannot_be_used_is_said_before_a_model_is_loaded(cli: Cli, tmp_path: Path, voice: Path) -> None:

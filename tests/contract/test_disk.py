@@ -22,7 +22,7 @@ from chatterbox_cached.tiers.disk.files import StrictDisk
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice.entry_format import MOST_BYTES
-from tests.unit.forks import in_a_fork
+from tests.support.forks import in_a_fork
 
 KEY = "v1/voice/rest"
 OTHER = "v1/other/rest"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.stage import Stage
+from tests.support.stage import Stage
 
 
 @pytest.fixture(scope="session")

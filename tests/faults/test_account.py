@@ -18,34 +18,15 @@ import pytest
 
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.accounting import account, account_file, ledger
-from chatterbox_cached.accounting.failures import Failures
-from chatterbox_cached.accounting.ledger import Ledger
-from chatterbox_cached.accounting.stats import Stats
 from chatterbox_cached.errors import CacheWarning
-from chatterbox_cached.settings import resolve
-from tests.faults.children import all_done, started
-from tests.faults.locks import locked_database
-from tests.faults.scenery import ended_well, forked, until, voices
-from tests.faults.stage import Stage
-from tests.tally import tried
+from tests.support.children import all_done, started
+from tests.support.desk import DIGEST, Desk
+from tests.support.locks import locked_database
+from tests.support.scenery import ended_well, forked, until, voices
+from tests.support.stage import Stage
+from tests.support.tally import tried
 
-DIGEST = "a" * 64
 WRITERS, CALLS = 8, 2000
-
-
-class Desk:
-    """A ledger with its counters, as a cache has them."""
-
-    def __init__(self, root: Path) -> None:
-        self.stats = Stats()
-        self.ledger = Ledger(resolve({"cache_dir": root}), self.stats, Failures(self.stats, root))
-
-    def hit(self, digest: str = DIGEST) -> None:
-        self.ledger.used(digest, "/voice.wav", "voice.wav", self.stats.hit("memory", 1.0, 0.0))
-
-    @property
-    def errors(self) -> Any:
-        return self.stats.snapshot()["errors"]
 
 
 @pytest.fixture
@@ -121,7 +102,10 @@ def test_a_child_counts_its_own_calls_and_not_its_parents_again(root: Path) -> N
 
 
 def test_a_program_that_just_ends_loses_nothing(root: Path) -> None:
-    program = f"from tests.faults.test_account import *; desk = Desk(Path({str(root)!r})); desk.hit(); desk.hit()"
+    program = (
+        "from pathlib import Path; from tests.support.desk import Desk; "
+        f"desk = Desk(Path({str(root)!r})); desk.hit(); desk.hit()"
+    )
     subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
     assert _hits(root) == 2
 

@@ -16,7 +16,7 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache
-from tests.faults.scenery import at_once
+from tests.support.scenery import at_once
 
 RATE = 24_000
 

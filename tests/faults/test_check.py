@@ -23,7 +23,7 @@ from chatterbox_cached.tiers.disk.files import StrictDisk
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.repair import CheckReport
 from chatterbox_cached.tiers.disk.tier import DiskTier
-from tests.unit.forks import in_a_fork
+from tests.support.forks import in_a_fork
 
 KEYS = [f"v1/{voice}/rest" for voice in range(6)]
 

@@ -23,7 +23,8 @@ import chatterbox_cached
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import turns
 from chatterbox_cached.demo import rehearsal
-from tests.faults.scenery import (
+from tests.support.comparison import assert_same_conditionals
+from tests.support.scenery import (
     SECONDS,
     at_once,
     calls_counted,
@@ -33,8 +34,7 @@ from tests.faults.scenery import (
     voices,
     what_is_held,
 )
-from tests.faults.stage import Stage
-from tests.support import assert_same_conditionals
+from tests.support.stage import Stage
 
 
 def test_eight_threads_prepare_a_new_voice_once(

@@ -15,9 +15,9 @@ import torch
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import forks
-from tests.faults.scenery import SECONDS, at_once, ended_well, forked, voices
-from tests.faults.stage import Stage
-from tests.tally import tried
+from tests.support.scenery import SECONDS, at_once, ended_well, forked, voices
+from tests.support.stage import Stage
+from tests.support.tally import tried
 
 PACKAGE = str(Path(chatterbox_cached.__file__).parent)
 # Where Python looks for signals in a call: at the beginning of a function, and after one that is written in C.

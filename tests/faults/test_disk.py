@@ -11,9 +11,9 @@ import pytest
 
 from chatterbox_cached import CacheWarning, CheckReport, ConditionalCache
 from chatterbox_cached.tiers.disk.folder import entries_of
-from tests.faults.breakages import BREAKAGES
-from tests.support import assert_same_conditionals
-from tests.tally import tried
+from tests.support.breakages import BREAKAGES
+from tests.support.comparison import assert_same_conditionals
+from tests.support.tally import tried
 
 
 @pytest.fixture(scope="module")

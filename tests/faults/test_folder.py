@@ -15,59 +15,20 @@ from typing import Any
 
 import platformdirs
 import pytest
-import torch
 
-from chatterbox_cached.settings import Settings, with_user_folder
+from chatterbox_cached.settings import with_user_folder
 from chatterbox_cached.tiers.disk import tier
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
-from chatterbox_cached.tiers.store import VoiceStore
-from chatterbox_cached.upstream import slots
-from chatterbox_cached.voice.snapshot import Snapshot
-from tests.faults.children import KEYS, all_done, assert_whole, child, started, value_of
-from tests.tally import tried
-from tests.unit.forks import in_a_fork
-from tests.unit.voices import live
+from tests.support.children import KEYS, all_done, assert_whole, child, started, value_of
+from tests.support.forks import in_a_fork
+from tests.support.store_user import User, assert_all_is_well
+from tests.support.tally import tried
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 NOBODY = 65534
 _WARM = platformdirs.user_cache_dir("any")  # imported while everything can still be read
-
-
-def upstream(key: str) -> Snapshot:
-    """What upstream would prepare for ``key``, small."""
-    seeded = torch.Generator().manual_seed(KEYS.index(key))
-    voice = live()
-    voice.t3.speaker_emb = torch.randn(1, 256, generator=seeded)
-    return slots.take(voice, voice.t3.emotion_adv, 0.1)
-
-
-class User:
-    """Wants voices of a store, as a cache does for its callers, and sees to it that each is the right one."""
-
-    def __init__(self, root: Path) -> None:
-        self.errors: list[str] = []
-        self.store = VoiceStore(
-            Settings(cache_dir=root), lambda place, error: self.errors.append(f"{place}: {error!r}")
-        )
-
-    def wants(self, key: str) -> str:
-        """Who gave it."""
-        found = self.store.from_lower_tiers(key, "cpu")
-        self.store.memory.clear()
-        if found is None:
-            self.store.lower.open()
-            self.store.keep(key, "cpu", upstream(key), durable=True)
-            self.store.memory.clear()
-            return "upstream"
-        expected = upstream(key)
-        for name, tensor in expected.tensors().items():
-            assert torch.equal(tensor, found[1].tensors()[name])
-        return found[0]
-
-    def wants_all(self) -> set[str]:
-        return {self.wants(key) for key in KEYS}
 
 
 @pytest.fixture
@@ -133,16 +94,6 @@ DAMAGES = [
     the_index_cut_in_half,
     the_index_cut_to_nothing,
 ]
-
-
-def assert_all_is_well(root: Path) -> None:
-    """A check mends what there is to mend, and then a newcomer finds nothing wrong."""
-    newcomer = User(root)
-    newcomer.store.check(fix=True)
-    newcomer.wants_all()
-    assert newcomer.wants_all() == {"disk"}, newcomer.errors
-    assert newcomer.store.check(fix=True)._replace(empty_folders=0).sound
-    newcomer.store.lower.close()
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

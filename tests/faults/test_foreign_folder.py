@@ -17,8 +17,8 @@ from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.voice.snapshot import equal
-from tests.support import assert_same_conditionals
-from tests.unit.voices import snapshot
+from tests.support.comparison import assert_same_conditionals
+from tests.support.small_voices import snapshot
 
 KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
 STRANGER = 12345

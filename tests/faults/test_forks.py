@@ -16,8 +16,8 @@ import torch
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import forks
-from tests.faults.scenery import SECONDS, another_holds, at_once, calls_counted, ended_well, forked, until, voices
-from tests.faults.stage import Stage
+from tests.support.scenery import SECONDS, another_holds, at_once, calls_counted, ended_well, forked, until, voices
+from tests.support.stage import Stage
 
 
 def _standin(folder: Path) -> Any:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import breakages
-from tests.faults.test_folder import KEYS, User, assert_all_is_well
-from tests.tally import tried
-from tests.unit.forks import in_a_fork
+from tests.support import breakages
+from tests.support.children import KEYS
+from tests.support.forks import in_a_fork
+from tests.support.store_user import User, assert_all_is_well
+from tests.support.tally import tried
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are set in a forked process")
 

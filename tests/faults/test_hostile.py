@@ -22,9 +22,9 @@ from chatterbox_cached.errors import NotCachedError
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.store import VoiceStore
-from tests.faults import hostile, readers
-from tests.tally import tried
-from tests.unit.voices import snapshot
+from tests.support import hostile, readers
+from tests.support.small_voices import snapshot
+from tests.support.tally import tried
 
 KEY = hostile.key_of(0x10)
 KEYS_BY_MODE = [hostile.key_of(mode) for mode in range(6)]  # diskcache's modes
@@ -38,7 +38,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("hostile")
     hostile.write(folder)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.hostile", str(folder)],
+        [sys.executable, "-m", "tests.support.hostile", str(folder)],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         timeout=300,

@@ -20,11 +20,11 @@ from chatterbox_cached import ConditionalCache
 from chatterbox_cached.accounting import account, account_file, ledger
 from chatterbox_cached.errors import CacheWarning, ChatterboxCachedError
 from chatterbox_cached.tiers.disk.database import PARTS
-from tests.faults.scenery import another_holds, ended_well, forked, voices
-from tests.faults.stage import Stage
-from tests.faults.test_account import DIGEST, Desk
-from tests.faults.test_hostile_index import ENDLESS, make_endless, super_journal
-from tests.tally import tried
+from tests.support.desk import DIGEST, Desk
+from tests.support.hostile_databases import ENDLESS, make_endless, super_journal
+from tests.support.scenery import another_holds, ended_well, forked, voices
+from tests.support.stage import Stage
+from tests.support.tally import tried
 
 Attack = Callable[[Path, Path], object]  # with the account, and a file of another program's
 _FOREVER = "SELECT max(i) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
@@ -178,7 +178,7 @@ def test_a_check_finds_what_is_no_account_and_moves_it_aside(scene: Scene, attac
 @pytest.mark.parametrize("attack", HOLDS_UP)
 def test_a_program_ends_whatever_is_in_the_accounts_place(scene: Scene, attack: str) -> None:
     scene.plant(attack)
-    program = f"from tests.faults.test_account import *; Desk(Path({str(scene.root)!r})).hit()"
+    program = f"from pathlib import Path; from tests.support.desk import Desk; Desk(Path({str(scene.root)!r})).hit()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=Path(__file__).parents[2], timeout=60, capture_output=True, text=True
     )

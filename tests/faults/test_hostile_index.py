@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sqlite3
-import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,9 @@ from chatterbox_cached.tiers.disk import index, tier
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.repair import CheckReport
 from chatterbox_cached.tiers.disk.tier import DiskTier
-from tests.tally import tried
-from tests.unit.forks import in_a_fork
+from tests.support.forks import in_a_fork
+from tests.support.hostile_databases import ENDLESS, make_endless, super_journal
+from tests.support.tally import tried
 
 KEYS = [f"v1/{voice}/rest" for voice in range(5)]
 ROOMY = 10**8
@@ -124,8 +124,6 @@ def test_an_index_with_any_number_of_settings_is_begun_anew(watched: Watched) ->
 
 # What it is made of
 
-ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i AS key, i AS value FROM n WHERE i > 1"
-
 
 @pytest.mark.timeout(60)
 def test_an_index_of_endless_views_is_begun_anew(watched: Watched) -> None:
@@ -134,31 +132,6 @@ def test_an_index_of_endless_views_is_begun_anew(watched: Watched) -> None:
     database.commit()
     database.close()
     watched.assert_begun_anew()
-
-
-def make_endless(index: Path, table: str = "Cache") -> None:
-    """Have a table, that of entries, say 300 times over, on each of 8 levels, that the next level comes now."""
-    database = sqlite3.connect(index)
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    ((size,),) = database.execute("PRAGMA page_size").fetchall()
-    ((root,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchall()
-    database.close()
-    content = bytearray(index.read_bytes())
-    pages, at = len(content) // size, (root - 1) * size
-    leaf = bytes(content[at : at + size])
-
-    def level(below: int) -> bytes:
-        start = size - 5 * 300
-        head = struct.pack(">BHHHBI", 5, 0, 300, start, 0, below)
-        pointers = struct.pack(">300H", *range(start, size, 5))
-        return (head + pointers).ljust(start, b"\0") + (struct.pack(">I", below) + b"\x01") * 300
-
-    content += leaf
-    for number in range(7):
-        content += level(pages + 1 + number)
-    content[at : at + size] = level(pages + 8)
-    content[28:32] = struct.pack(">I", pages + 8)
-    index.write_bytes(content)
 
 
 @pytest.mark.timeout(60)
@@ -256,14 +229,6 @@ def test_a_mark_that_is_a_link_touches_nothing_else(watched: Watched, tmp_path: 
     assert elsewhere.exists() == there
     assert not there or elsewhere.stat().st_mtime == 0
     assert not mark.is_symlink()
-
-
-def super_journal(victim: Path) -> bytes:
-    """A journal that has nothing to roll back and says of which larger transaction it is: SQLite removes that file."""
-    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(victim)
-    header = magic + struct.pack(">5I", 0, 0, 1, 512, 4096)
-    lock_page = struct.pack(">I", 2**30 // 4096 + 1)
-    return header.ljust(512, b"\0") + lock_page + name + struct.pack(">2I", len(name), sum(name)) + magic
 
 
 def test_a_journal_can_not_have_another_file_removed(watched: Watched, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from chatterbox_cached.errors import EntryError
 from chatterbox_cached.tiers.chain import TierChain
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
-from tests.faults.locks import locked_database
-from tests.faults.scenery import until
-from tests.unit.forks import in_a_fork
+from tests.support.forks import in_a_fork
+from tests.support.locks import locked_database
+from tests.support.scenery import until
 
 KEY, OTHER = "v1/audio/one", "v1/audio/other"
 

@@ -11,7 +11,7 @@ import pytest
 
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
-from tests.faults.children import KEYS, assert_whole, child, value_of
+from tests.support.children import KEYS, assert_whole, child, value_of
 
 KILLS = 180
 

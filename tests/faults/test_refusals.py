@@ -21,11 +21,11 @@ import torch
 import chatterbox_cached
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS
-from tests.faults import breakages
-from tests.faults.scenery import voices
-from tests.faults.stage import Stage
-from tests.tally import tried
-from tests.unit.forks import NOBODY
+from tests.support import breakages
+from tests.support.forks import NOBODY
+from tests.support.scenery import voices
+from tests.support.stage import Stage
+from tests.support.tally import tried
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 

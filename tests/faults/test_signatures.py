@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatterbox_cached import CacheWarning, ConditionalCache
-from tests.support import assert_same_conditionals
+from tests.support.comparison import assert_same_conditionals
 
 OLD, NEW = "the key of last year", "the key of this year"
 

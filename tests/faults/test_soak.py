@@ -20,9 +20,9 @@ import torch
 import chatterbox_cached
 from chatterbox_cached.tiers.disk import files
 from chatterbox_cached.tiers.disk.folder import entries_of
-from tests.faults.scenery import at_once, calls_counted, voices
-from tests.faults.stage import Stage
-from tests.tally import tried
+from tests.support.scenery import at_once, calls_counted, voices
+from tests.support.stage import Stage
+from tests.support.tally import tried
 
 CALLS, THREADS, VOICES = 20_000, 4, 300
 SECONDS = 200  # ten times what it takes where nothing else goes on

@@ -15,11 +15,11 @@ import torch
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import differing
-from tests.faults.scenery import ended_well, voices
-from tests.faults.scenery import forked as in_a_child
-from tests.faults.stage import Stage
-from tests.support import assert_same_conditionals
-from tests.unit.voices import snapshot, with_field
+from tests.support.comparison import assert_same_conditionals
+from tests.support.scenery import ended_well, voices
+from tests.support.scenery import forked as in_a_child
+from tests.support.small_voices import snapshot, with_field
+from tests.support.stage import Stage
 
 SHARE, HITS, LIVES = 0.1, 5, 300
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache
-from tests.faults.scenery import SECONDS, ended_well, forked, voices
-from tests.faults.stage import Stage
-from tests.support import assert_same_conditionals
+from tests.support.comparison import assert_same_conditionals
+from tests.support.scenery import SECONDS, ended_well, forked, voices
+from tests.support.stage import Stage
 
 KNOW_THE_SCHEMA = ("key_format", "entry_format")
 

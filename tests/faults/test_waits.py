@@ -14,7 +14,7 @@ from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS
 from chatterbox_cached.tiers.chain import TierChain
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import OPEN_SECONDS, TIMEOUT_SECONDS, WORST_SECONDS, DiskTier
-from tests.faults.locks import keeps_locking, locked_database, locked_file
+from tests.support.locks import keeps_locking, locked_database, locked_file
 
 KEY, OTHER = "v1/voice/rest", "v1/other/rest"
 SLACK = 8.0  # for a busy machine; what is not bounded takes a minute and more

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["chatterbox_cached", "safetensors", "js
 
 import contextlib
 
-from tests.unit.test_entry_format import ENTRY, KEY
+from tests.support.small_voices import ENTRY, KEY
 
 
 def read(entry: bytes) -> None:

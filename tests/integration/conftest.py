@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import chatterbox_cached
-from tests.support import speak
+from tests.support.speech import speak
 
 
 @pytest.fixture(scope="module")

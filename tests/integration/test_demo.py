@@ -22,7 +22,7 @@ from chatterbox_cached.demo import comparison, loading
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot
-from tests.unit.voices import with_field
+from tests.support.small_voices import with_field
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ from chatterbox_cached import (
     ExaggerationMismatchError,
     ExaggerationMismatchWarning,
 )
-from tests.support import speak
+from tests.support.speech import speak
 
 PREPARED, OTHER = 0.7, 0.3
 

@@ -13,7 +13,8 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache, NotCachedError, VoiceFileError
-from tests.support import assert_same_conditionals, speak
+from tests.support.comparison import assert_same_conditionals
+from tests.support.speech import speak
 
 
 @pytest.fixture(params=("english", "multilingual"))

@@ -19,7 +19,7 @@ from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.upstream import packages
-from tests.support import assert_same_conditionals
+from tests.support.comparison import assert_same_conditionals
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.orders import ORDERS
+from tests.support.orders import ORDERS
 
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong with each order."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.integration.orders"],
+        [sys.executable, "-m", "tests.support.orders"],
         cwd=Path(__file__).parents[2],
         env=os.environ | {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))},
         capture_output=True,

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache
-from tests.faults.children import all_done, started
-from tests.support import assert_same_conditionals, speak
+from tests.support.children import all_done, started
+from tests.support.comparison import assert_same_conditionals
+from tests.support.speech import speak
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ from chatterbox_cached.demo import shortening
 
 shortening.shorten()
 import torch
-from tests.support import speak
+from tests.support.speech import speak
 
 name, folder, voice, target = sys.argv[1:]
 cache = chatterbox_cached.ConditionalCache(folder)

@@ -15,7 +15,8 @@ from chatterbox.tts import ChatterboxTTS
 
 import chatterbox_cached
 from chatterbox_cached import CachedMultilingualTTS, CachedTTS, ConditionalCache, SettingsError
-from tests.support import assert_same_conditionals, speak
+from tests.support.comparison import assert_same_conditionals
+from tests.support.speech import speak
 
 PROXIES = {"english": (CachedTTS, ChatterboxTTS), "multilingual": (CachedMultilingualTTS, ChatterboxMultilingualTTS)}
 

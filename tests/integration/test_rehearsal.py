@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from chatterbox_cached.demo import rehearsal
-from tests.support import assert_same_conditionals, speak
+from tests.support.comparison import assert_same_conditionals
+from tests.support.speech import speak
 
 KINDS = ("english", "multilingual")
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ from chatterbox_cached.demo import rehearsal, shortening
 
 shortening.shorten()
 import torch
-from tests.support import speak
+from tests.support.speech import speak
 
 module, class_name, target = sys.argv[1:]
 model = getattr(import_module(module), class_name).from_pretrained("cpu")

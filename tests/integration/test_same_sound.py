@@ -13,7 +13,8 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import CachedMultilingualTTS, CachedTTS, ConditionalCache
-from tests.support import assert_same_conditionals, speak
+from tests.support.comparison import assert_same_conditionals
+from tests.support.speech import speak
 
 KINDS = ("english", "multilingual")
 EXAGGERATION = 0.7
@@ -114,7 +115,7 @@ def test_the_samples_are_upstreams(
 NEW_PROCESS = """
 import sys, torch, chatterbox_cached
 from chatterbox_cached.demo import rehearsal
-from tests.support import speak
+from tests.support.speech import speak
 
 kind, voice, exaggeration, folder, target = sys.argv[1:]
 cache = chatterbox_cached.enable(folder)

@@ -14,8 +14,9 @@ import torch
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.voice.snapshot import Snapshot
-from tests.support import assert_same_conditionals, speak
-from tests.unit.voices import copy_of
+from tests.support.comparison import assert_same_conditionals
+from tests.support.small_voices import copy_of
+from tests.support.speech import speak
 
 
 @pytest.fixture(params=("english", "multilingual"))

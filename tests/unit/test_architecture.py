@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import chatterbox_cached
-from tests.unit.rooms import below, room_of
+from tests.support.rooms import below, room_of
 
 PACKAGE = Path(chatterbox_cached.__file__).parent
 

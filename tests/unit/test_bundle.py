@@ -26,42 +26,11 @@ from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
-from tests.faults.hostile import ENTRIES
-from tests.unit.voices import snapshot
+from tests.support.bundles import entry_of, key_of, made_by, voice_of, written
+from tests.support.hostile import ENTRIES
+from tests.support.small_voices import snapshot
 
 OWN_KEY, OTHER_KEY = b"a key of sixteen or more", b"somebody else's secret"
-
-
-def made_by(**changes: Any) -> str:
-    """What made an entry, as identity has it."""
-    everything = {
-        "class": "chatterbox.tts.ChatterboxTTS", "chatterbox": "chatterbox-tts 0.1.7",
-        "libraries": {"torch": "2.6.0", "soxr": None}, "constants": ["96000"], "numerics": ["torch.float32", ""],
-        "device": "cpu", "arguments": [], "weights": "ab" * 16,
-    }  # fmt: skip
-    return json.dumps({**everything, **changes}, sort_keys=True)
-
-
-def key_of(seed: int, maker: str = "") -> str:
-    return voice_prefix(hashlib.sha256(bytes([seed])).hexdigest()) + digest_of(maker or made_by())
-
-
-def entry_of(seed: int, signing_keys: tuple[bytes, ...] = (), **changes: Any) -> tuple[str, bytes]:
-    key = key_of(seed, made_by(**changes))
-    return key, entry_format.encode(key, snapshot(seed=seed), signing_keys, made_by(**changes))
-
-
-def voice_of(seed: int, **changes: Any) -> VoiceEntry:
-    key, entry = entry_of(seed, **changes)
-    header, payload = entry_format.opened(key, entry)
-    return VoiceEntry(header, bytes(payload))
-
-
-def written(path: Path, *voices: VoiceEntry) -> bytes:
-    """A bundle of these voices, as bytes."""
-    by_key = {voice.header.key: voice for voice in voices}
-    bundle.write(path, list(by_key), by_key.__getitem__)
-    return path.read_bytes()
 
 
 @pytest.fixture
@@ -374,9 +343,9 @@ from pathlib import Path
 import safetensors.torch, torch
 from chatterbox_cached.errors import BundleError
 from chatterbox_cached.voice import bundle
-from tests.unit.test_bundle import GOOD, written
+from tests.support.bundles import voice_of, written
 
-written(Path(sys.argv[1], "good"), GOOD)
+written(Path(sys.argv[1], "good"), voice_of(1))
 list(bundle.read(Path(sys.argv[1], "good")))  # whatever is loaded late is loaded now
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + {limit}, size + {limit}))

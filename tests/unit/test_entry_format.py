@@ -20,11 +20,8 @@ from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.entry_format import MOST_BYTES
 from chatterbox_cached.voice.fields import FIELDS
 from chatterbox_cached.voice.snapshot import Snapshot, equal
-from tests.tally import tried
-from tests.unit.voices import snapshot
-
-KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
-ENTRY = entry_format.encode(KEY, snapshot())
+from tests.support.small_voices import ENTRY, KEY, snapshot
+from tests.support.tally import tried
 
 
 def signed(header: bytes, payload: bytes, *, magic: bytes = b"CBXVOICE", schema: int = 1) -> bytes:

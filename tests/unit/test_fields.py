@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from chatterbox_cached.voice.fields import FIELDS, flaw, flaw_of_form
-from tests.unit.voices import snapshot
+from tests.support.small_voices import snapshot
 
 
 def changed(name: str, value: Any) -> dict[str, Any]:

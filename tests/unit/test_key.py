@@ -18,8 +18,8 @@ from chatterbox_cached.identity.key import Identity
 from chatterbox_cached.upstream import packages
 from chatterbox_cached.upstream.packages import chatterbox_version
 from chatterbox_cached.voice.key_format import SCHEMA, voice_prefix
-from tests.unit.distributions import source_tree, version_of
-from tests.unit.models import FAMILY, FakeTTS
+from tests.support.distributions import source_tree, version_of
+from tests.support.small_models import FAMILY, FakeTTS
 
 
 @pytest.fixture(autouse=True)

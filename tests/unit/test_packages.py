@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatterbox_cached.upstream.packages import chatterbox_version
-from tests.unit.distributions import install, source_tree, version_of
+from tests.support.distributions import install, source_tree, version_of
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import torch
 from chatterbox_cached.errors import Unidentifiable, VoiceFileError
 from chatterbox_cached.upstream import pt_archive, pt_file
 from chatterbox_cached.voice.snapshot import equal
-from tests.unit.voices import EXAGGERATION, T3Cond, live, snapshot
+from tests.support.small_voices import EXAGGERATION, T3Cond, live, snapshot
 
 
 @pytest.fixture

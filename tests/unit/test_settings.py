@@ -11,7 +11,7 @@ import pytest
 
 from chatterbox_cached.errors import CacheWarning, SettingsError
 from chatterbox_cached.settings import Settings, resolve, switched_off, with_user_folder
-from tests.unit.forks import become_nobody, in_a_fork
+from tests.support.forks import become_nobody, in_a_fork
 
 NEW, OLD = "the new key of 16 bytes", "the old key of 16 bytes"
 EVERY = [

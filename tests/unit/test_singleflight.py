@@ -16,7 +16,7 @@ import pytest
 from chatterbox_cached.concurrency.singleflight import SingleFlight
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
-from tests.unit.forks import become_nobody, in_a_fork
+from tests.support.forks import become_nobody, in_a_fork
 
 PATIENCE = 60.0
 KEY = "v1/voice/rest"

@@ -19,8 +19,17 @@ from hypothesis import strategies as st
 from chatterbox_cached.errors import Unidentifiable
 from chatterbox_cached.upstream.slots import emotion_adv, revive, take
 from chatterbox_cached.voice.snapshot import Snapshot, equal
-from tests.support import assert_same_conditionals
-from tests.unit.voices import EXAGGERATION, FAMILY, Conditionals, T3Cond, fake_module, live, snapshot, with_field
+from tests.support.comparison import assert_same_conditionals
+from tests.support.small_voices import (
+    EXAGGERATION,
+    FAMILY,
+    Conditionals,
+    T3Cond,
+    fake_module,
+    live,
+    snapshot,
+    with_field,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from chatterbox_cached.concurrency import turns
 from chatterbox_cached.concurrency.turns import out_of_turn, turn, watch
-from tests.unit.forks import in_a_fork
+from tests.support.forks import in_a_fork
 
 
 class Model:

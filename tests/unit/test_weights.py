@@ -21,7 +21,7 @@ from torch import nn
 from chatterbox_cached.errors import Unidentifiable
 from chatterbox_cached.identity import weights
 from chatterbox_cached.identity.weights import Fingerprints
-from tests.unit.models import ENCODERS, FAMILY, Encoder, FakeTTS
+from tests.support.small_models import ENCODERS, FAMILY, Encoder, FakeTTS
 
 USERS_SECONDS = weights.FULL_LOOK_SECONDS
 

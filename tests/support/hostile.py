@@ -1,7 +1,7 @@
 """A cache folder and .pt files by somebody who knows the formats, and a process in which to read them.
 
-``python -m tests.faults.hostile FOLDER`` reads everything in ``FOLDER`` with at most LIMIT bytes of memory more than it
-has when PyTorch is loaded, and prints what became of each as JSON.
+``python -m tests.support.hostile FOLDER`` reads everything in ``FOLDER`` with at most LIMIT bytes of memory more than
+it has when PyTorch is loaded, and prints what became of each as JSON.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.upstream import pt_file
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of
-from tests.faults.readers import LOOKS, PREFIX, verb
-from tests.unit.voices import live, snapshot
+from tests.support.readers import LOOKS, PREFIX, verb
+from tests.support.small_voices import live, snapshot
 
 LIMIT = 256 * 2**20  # an entry or a file of 16 MiB, a few times over, and what allocators take at once
 

@@ -13,7 +13,7 @@ from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
-from tests.unit.voices import snapshot
+from tests.support.small_voices import snapshot
 
 ENGLISH, MULTILINGUAL = "chatterbox.tts.ChatterboxTTS", "chatterbox.mtl_tts.ChatterboxMultilingualTTS"
 

@@ -25,9 +25,9 @@ class Stage:
     """The process that is forked for every scene; ``stage(scene, *args)`` gives what the scene returns, by JSON."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join([str(ROOT / "tests/faults/standin"), str(ROOT)])
+        path = os.pathsep.join([str(Path(__file__).with_name("standin")), str(ROOT)])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.stage"],
+            [sys.executable, "-m", "tests.support.stage"],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,

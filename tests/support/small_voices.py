@@ -1,4 +1,4 @@
-"""Small conditionals that look like upstream's, and snapshots of them."""
+"""Small conditionals that look like upstream's, snapshots of them, and an entry."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import torch
 
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.upstream.families import Family
+from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot, copied
 
-FAMILY = Family("fake", "tests.unit.fake_chatterbox", "FakeTTS")
+FAMILY = Family("fake", "tests.support.fake_chatterbox", "FakeTTS")
 EXAGGERATION = 0.7
 
 
@@ -77,3 +78,7 @@ def fake_module() -> Iterator[None]:
     module = SimpleNamespace(Conditionals=Conditionals, T3Cond=T3Cond)
     with patch.dict("sys.modules", {FAMILY.module: module}):
         yield
+
+
+KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
+ENTRY = entry_format.encode(KEY, snapshot())

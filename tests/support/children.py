@@ -15,7 +15,7 @@ import filelock
 from chatterbox_cached.errors import EntryError
 from chatterbox_cached.tiers.disk.files import StrictDisk
 from chatterbox_cached.tiers.disk.index import BoundedCache
-from tests.tally import tried
+from tests.support.tally import tried
 
 KEYS = [f"v1/{number}/rest" for number in range(8)]
 SIZE = 170_000

@@ -1,19 +1,10 @@
-"""What several tests need: a seeded generation, and a comparison of two Conditionals."""
+"""Conditionals, compared bit for bit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-
-
-def speak(model: Any, text: str = "Hello there.", *, seed: int = 0, **kwargs: Any) -> torch.Tensor:
-    """The audio, (1, samples) at 24 kHz, that ``model`` generates from torch's ``seed``, in English."""
-    if hasattr(model, "get_supported_languages"):
-        kwargs.setdefault("language_id", "en")
-    torch.manual_seed(seed)
-    audio: torch.Tensor = model.generate(text, **kwargs)
-    return audio
 
 
 def assert_same_conditionals(a: Any, b: Any) -> None:

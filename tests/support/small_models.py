@@ -10,7 +10,7 @@ from torch import nn
 
 from chatterbox_cached.upstream.families import Family
 
-FAMILY = Family("fake", "tests.unit.fake_chatterbox", "FakeTTS")
+FAMILY = Family("fake", "tests.support.fake_chatterbox", "FakeTTS")
 
 
 class Encoder(nn.Module):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import SCHEMA
-from tests.faults.locks import locked_database
+from tests.support.locks import locked_database
 
 PREFIX = 86  # bytes before an entry's header
 

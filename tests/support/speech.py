@@ -1,0 +1,16 @@
+"""A seeded generation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def speak(model: Any, text: str = "Hello there.", *, seed: int = 0, **kwargs: Any) -> torch.Tensor:
+    """The audio, (1, samples) at 24 kHz, that ``model`` generates from torch's ``seed``, in English."""
+    if hasattr(model, "get_supported_languages"):
+        kwargs.setdefault("language_id", "en")
+    torch.manual_seed(seed)
+    audio: torch.Tensor = model.generate(text, **kwargs)
+    return audio
