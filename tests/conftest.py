@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -21,7 +20,8 @@ import pytest
 
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.demo.hub import hub_folder
-from tests.support import tally
+from tests.support import run_wide, short_models, tally
+from tests.support.preloaded import CHATTERBOX, LIBRARIES, Preloaded
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and so would the programs be that tests start.
 for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
@@ -36,39 +36,61 @@ _MODELS: list[Any] = []  # the session's models that have been built so far
 @pytest.fixture(scope="session")
 def parts() -> rehearsal.Parts:
     """One VoiceEncoder and one S3Gen, shared by all models."""
-    return rehearsal.build_parts()
+    return short_models.parts()
 
 
 @pytest.fixture(scope="session")
 def english(parts: rehearsal.Parts) -> Any:
     """A ChatterboxTTS."""
-    return _kept(rehearsal.english(parts=parts))
+    return _kept(short_models.english(parts))
 
 
 @pytest.fixture(scope="session")
 def multilingual(parts: rehearsal.Parts) -> Any:
     """A ChatterboxMultilingualTTS."""
-    return _kept(rehearsal.multilingual(parts=parts))
+    return _kept(short_models.multilingual(parts))
 
 
 @pytest.fixture(scope="session")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reference clip of 3 s: half the work of 6 s, for upstream's encoders and for its generation."""
-    return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "voice.wav", seconds=3, seed=0)
+    """A reference clip of 2 s: upstream's encoders and its generation have less to do than with 10 s."""
+    return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "voice.wav", seconds=2, seed=0)
 
 
 @pytest.fixture(scope="session")
 def other_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reference clip of 3 s of another speaker."""
-    return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "other.wav", seconds=3, seed=1)
+    """A reference clip of 2 s of another speaker."""
+    return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "other.wav", seconds=2, seed=1)
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory, parts: rehearsal.Parts) -> Iterator[Path]:
-    """A hub cache from which an unmodified ``from_pretrained`` of both classes loads; see hub.hub_folder."""
-    folder = hub_folder(tmp_path_factory.mktemp("hub"), models=("english", "multilingual"), parts=parts)
-    yield folder
-    shutil.rmtree(folder)  # over 2 GB, which pytest would keep for three runs
+def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A hub cache from which an unmodified ``from_pretrained`` of both classes loads; see hub.hub_folder.
+
+    Both workers of a run use the one that the first of them makes.
+    """
+
+    def make(folder: Path) -> None:
+        parts = request.getfixturevalue("parts")
+        hub_folder(folder, models=("english", "multilingual"), parts=parts)
+
+    return run_wide.made_once(run_wide.folder_of(tmp_path_factory) / "hub", make)
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[Preloaded]:
+    """Forked for what needs no Chatterbox, or the stand-in."""
+    process = Preloaded(*LIBRARIES)
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def preloaded_chatterbox() -> Iterator[Preloaded]:
+    """Forked for what needs the real one."""
+    process = Preloaded(*LIBRARIES, *CHATTERBOX)
+    yield process
+    process.close()
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +110,10 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
 def _kept(model: Any) -> Any:
     _MODELS.append(model)
     return model
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run_wide.remove(config._tmp_path_factory)
 
 
 _TALLY: Counter[str] = Counter()

@@ -1,7 +1,8 @@
-"""The installed command, run as a process in an environment of its own."""
+"""The command in an environment of its own, in a fork of a preloaded process or as the installed one."""
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COMMAND, REPOSITORY, Cli, Write
+from tests.support.commands import COMMAND, REPOSITORY, SHORTENED, Cli, Write
+from tests.support.preloaded import Preloaded
 
 # A Chatterbox for what needs only its names: that the classes are patched when they are imported.
 STANDIN = """
@@ -33,23 +35,36 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
-    """``cli("ls", "--json", code=0)``: run the command, expect this exit code, and give what it printed."""
+def cli(preloaded: Preloaded, environment: dict[str, str], tmp_path: Path) -> Cli:
+    """``cli("ls", "--json", code=0)``: run the command, expect this exit code, and give what it printed.
 
-    def run(*arguments: str | Path, code: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(COMMAND), *map(str, arguments)],
-            env={**environment, **more},
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+    In a fork of a preloaded process; test_entry_point compares it with the installed command.
+    """
+    return _expecting(preloaded.run, environment, tmp_path)
+
+
+@pytest.fixture
+def chatterbox_cli(
+    preloaded_chatterbox: Preloaded, environment: dict[str, str], hub_environment: dict[str, str], tmp_path: Path
+) -> Cli:
+    """The same where the real Chatterbox is loaded, from the hub folder."""
+    return _expecting(preloaded_chatterbox.run, {**environment, **hub_environment}, tmp_path)
+
+
+@pytest.fixture
+def installed(environment: dict[str, str], tmp_path: Path) -> Cli:
+    """The same as a process of its own: the installed command."""
+    captured = functools.partial(subprocess.run, capture_output=True, text=True, input="", timeout=300)
+    return _expecting(captured, environment, tmp_path)
+
+
+def _expecting(run: Callable[..., subprocess.CompletedProcess[str]], environment: dict[str, str], folder: Path) -> Cli:
+    def cli(*arguments: str | Path, code: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
+        done = run([str(COMMAND), *map(str, arguments)], env={**environment, **more}, cwd=folder)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    return run
+    return cli
 
 
 @pytest.fixture
@@ -114,8 +129,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> dict[str, str]:
+def hub_environment(hub: Path) -> dict[str, str]:
     """The environment in which a process finds a short Chatterbox with random weights."""
-    path = tmp_path_factory.mktemp("path")
-    (path / "sitecustomize.py").write_text("from chatterbox_cached.demo import shortening\nshortening.shorten()\n")
-    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}
+    path = os.pathsep.join(map(str, (SHORTENED, REPOSITORY)))
+    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}

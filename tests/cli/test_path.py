@@ -82,12 +82,12 @@ main()
 
 @pytest.mark.parametrize("verb", ["--help", "--version", "path", "ls", "stats", "show", "check", "doctor"])
 def test_a_verbs_module_is_loaded_only_when_it_is_called(
-    environment: dict[str, str], tmp_path: Path, verb: str
+    environment: dict[str, str], unladen: dict[str, str], tmp_path: Path, verb: str
 ) -> None:
     arguments = [verb, *(["abcd"] if verb == "show" else [])]
     subprocess.run(
         [sys.executable, "-c", LOADED, tmp_path / "loaded", *arguments],
-        env=environment,
+        env={**environment, **unladen},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -92,9 +92,9 @@ def test_ls_gives_the_figures_to_programs(cli: Cli, root: Path) -> None:
     assert (voice["entries"], voice["bytes"]) == (len(keys), sum(sizes))
 
 
-def test_a_thousand_voices_are_listed_without_loading_torch(cli: Cli, root: Path) -> None:
+def test_a_thousand_voices_are_listed_without_loading_torch(installed: Cli, root: Path) -> None:
     fill(root, *(b"%d" % number for number in range(1000)))
-    shown = cli("ls", "--cache-dir", root, PYTHONPROFILEIMPORTTIME="1")
+    shown = installed("ls", "--cache-dir", root, PYTHONPROFILEIMPORTTIME="1")
     assert "1,000 voices in 1,000 entries" in shown.stdout
     assert " chatterbox_cached.tiers.store\n" in shown.stderr
     assert not [line for line in shown.stderr.splitlines() if line.endswith((" torch", " numpy", " chatterbox"))]

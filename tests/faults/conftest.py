@@ -1,16 +1,13 @@
-"""The stage on which scenes are played; see stage.py."""
+"""The stage on which scenes are played; see support/stage.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
+from tests.support.preloaded import Preloaded
 from tests.support.stage import Stage
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.close()
+def stage(preloaded: Preloaded) -> Stage:
+    return Stage(preloaded)

@@ -38,9 +38,9 @@ def _is(conditionals: Any, path: Path) -> bool:
 
 
 def _spoken(model: Any, path: Path) -> bool:
-    from chatterbox.tts import voice_of
+    from chatterbox.tts import heard, voice_of
 
-    speaker, sound, exaggeration = model.generate("Hello.", audio_prompt_path=path, exaggeration=0.7)
+    speaker, sound, exaggeration = heard(model.generate("Hello.", audio_prompt_path=path, exaggeration=0.7))
     expected = voice_of(path.read_bytes())
     return torch.equal(speaker, expected) and torch.equal(sound, expected) and abs(exaggeration - 0.7) < 1e-6
 

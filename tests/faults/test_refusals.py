@@ -278,7 +278,7 @@ def test_a_disk_that_dies_on_reads_is_read_once_in_each_pause(stage: Stage, tmp_
 
 def no_home(folder: Path) -> Any:
     """What a user without an entry, and so without a home, has of ``enable()``."""
-    from chatterbox.tts import ChatterboxTTS, voice_of
+    from chatterbox.tts import ChatterboxTTS, heard, voice_of
 
     (voice,), model = voices(folder, 1), ChatterboxTTS()
     for name in ("HOME", "XDG_CACHE_HOME"):
@@ -289,7 +289,7 @@ def no_home(folder: Path) -> Any:
         warnings.simplefilter("always")
         cache = chatterbox_cached.enable()
         for _ in range(3):
-            speaker, _, _ = model.generate("Hello.", audio_prompt_path=voice)
+            speaker, _, _ = heard(model.generate("Hello.", audio_prompt_path=voice))
             assert torch.equal(speaker, voice_of(voice.read_bytes()))
     ours = [str(warning.message) for warning in told if warning.category is CacheWarning]
     now = cache.get_cache_stats()

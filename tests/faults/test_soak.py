@@ -95,7 +95,7 @@ class NoRoom(io.BufferedWriter):
 
 def a_long_day(folder: Path) -> Any:
     """Every call is checked for its voice; what the statistics and the memory of the process say comes back."""
-    from chatterbox.tts import ChatterboxTTS, voice_of
+    from chatterbox.tts import ChatterboxTTS, heard, voice_of
 
     ChatterboxTTS.meanwhile = staticmethod(lambda _: time.sleep(0.001))
     paths = voices(folder, VOICES)
@@ -127,7 +127,7 @@ def a_long_day(folder: Path) -> Any:
             exaggeration = chance.choice((0.3, 0.5, 0.7))
             with chatterbox_cached.disabled() if 0.01 < what < 0.02 else contextlib.nullcontext():
                 if what < 0.5:
-                    spoken = model.generate("Hello.", audio_prompt_path=path, exaggeration=exaggeration)
+                    spoken = heard(model.generate("Hello.", audio_prompt_path=path, exaggeration=exaggeration))
                 else:
                     found = cache.get_or_prepare(model, path, exaggeration)
                     spoken = found.t3.speaker_emb[:, :192], found.gen["embedding"], found.t3.emotion_adv.item()

@@ -34,7 +34,14 @@ def voice_of(content: bytes) -> torch.Tensor:
     return torch.frombuffer(bytearray(hashlib.sha256(content).digest() * 6), dtype=torch.uint8).float()[None]
 
 
+def heard(audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """What was spoken with: the speaker's embedding, S3Gen's, and the exaggeration."""
+    speaker, sound, exaggeration = audio.split((192, 192, 1), dim=1)
+    return speaker, sound, float(exaggeration)
+
+
 class ChatterboxTTS:
+    sr = 24_000
     ENC_COND_LEN = 6 * 16000
     DEC_COND_LEN = 10 * 24000
     meanwhile: Callable[[Path], object] = staticmethod(lambda _: None)  # what happens during a preparation
@@ -49,6 +56,14 @@ class ChatterboxTTS:
         self.t3 = SimpleNamespace(hp=SimpleNamespace(speech_cond_prompt_len=150))
         self.device = "cpu"
         self.conds: Any = None
+
+    @classmethod
+    def from_local(cls, ckpt_dir, device):
+        return cls()
+
+    @classmethod
+    def from_pretrained(cls, device):
+        return cls()
 
     def prepare_conditionals(self, wav_fpath, exaggeration=0.5):
         if self.log is not None:
@@ -75,7 +90,7 @@ class ChatterboxTTS:
         self.conds = Conditionals(t3, gen)
 
     def generate(self, text, audio_prompt_path=None, exaggeration=0.5):
-        """What it was spoken with: the speaker's embedding, S3Gen's, and the exaggeration."""
+        """Nothing that sounds: see ``heard``."""
         if audio_prompt_path:
             self.prepare_conditionals(audio_prompt_path, exaggeration=exaggeration)
         if float(exaggeration) != float(self.conds.t3.emotion_adv.item()):
@@ -85,4 +100,5 @@ class ChatterboxTTS:
                 cond_prompt_speech_tokens=spoken.cond_prompt_speech_tokens,
                 emotion_adv=exaggeration * torch.ones(1, 1, 1),
             )
-        return self.conds.t3.speaker_emb[:, :192], self.conds.gen["embedding"], self.conds.t3.emotion_adv.item()
+        t3 = self.conds.t3
+        return torch.cat((t3.speaker_emb[:, :192], self.conds.gen["embedding"], t3.emotion_adv[0]), dim=1)
