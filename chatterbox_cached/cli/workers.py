@@ -23,6 +23,7 @@ from ..library.warming import Outcome, warm
 from .common import settings_for
 from .models import Model, ModelError, load, quietly
 from .preparing import cache_for
+from .threads import environment_of_each
 
 # As multiprocessing does: what is found here is found there, whatever the folder and the way that we were started.
 _RUN = f"import sys; sys.path = sys.argv[1:]; from {__name__} import main; main()"
@@ -50,6 +51,7 @@ class Worker:
         windows: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self._process = subprocess.Popen(
             [sys.executable, "-c", _RUN, *sys.path],
+            env={**os.environ, **environment_of_each(order.jobs)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -145,7 +147,6 @@ def _work(asked: Iterator[Any], say: Any) -> None:
     with quietly():
         try:
             cache = cache_for(settings_for(_path(order.cache_dir)))
-            _share_the_processor(order.jobs)
             model = load(Model(order.model), order.device, _path(order.checkpoint))
         except (ChatterboxCachedError, OSError) as error:
             say({"error": str(error)})
@@ -161,10 +162,3 @@ def _work(asked: Iterator[Any], say: Any) -> None:
 
 def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
-
-
-def _share_the_processor(jobs: int) -> None:
-    with contextlib.suppress(ImportError):  # which loading a model says better
-        import torch
-
-        torch.set_num_threads(max(1, torch.get_num_threads() // jobs))

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COMMAND, REPOSITORY, SHORTENED, Cli, Write
+from tests.support.commands import COMMAND, REPOSITORY, SHORTENED, STANDIN, Cli, Write
 from tests.support.preloaded import Preloaded
 
 # A Chatterbox for what needs only its names: that the classes are patched when they are imported.
-STANDIN = """
+NAMES = """
 class ChatterboxTTS:
     def prepare_conditionals(self, wav_fpath, exaggeration=0.5): ...
     def generate(self, text, audio_prompt_path=None, exaggeration=0.5): ...
@@ -78,7 +78,7 @@ def write(tmp_path: Path) -> Write:
         return path
 
     write("chatterbox/__init__.py", "")
-    write("chatterbox/tts.py", STANDIN)
+    write("chatterbox/tts.py", NAMES)
     return write
 
 
@@ -133,3 +133,9 @@ def hub_environment(hub: Path) -> dict[str, str]:
     """The environment in which a process finds a short Chatterbox with random weights."""
     path = os.pathsep.join(map(str, (SHORTENED, REPOSITORY)))
     return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
+
+
+@pytest.fixture(scope="session")
+def standin_environment() -> dict[str, str]:
+    """The environment in which a process finds the stand-in, whose preparations take no time."""
+    return {"PYTHONPATH": os.pathsep.join(map(str, (STANDIN, REPOSITORY)))}

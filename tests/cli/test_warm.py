@@ -1,10 +1,11 @@
 """``warm``, ``verify``, and ``import`` with a model: the real classes, loaded by ``from_pretrained`` from a hub folder.
 
-The tests build on each other's folder, since each process takes long to load its model.
+Only what an interruption does is seen with the stand-in, which takes as long as it is told to.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -12,17 +13,20 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chatterbox_cached.demo import rehearsal
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import equal
+from tests.support import scenery
 from tests.support.commands import COMMAND, Cli
+from tests.support.comparison import assert_same_entries
 from tests.support.filled_folders import entries
 from tests.support.small_voices import snapshot
 from tests.support.terminal import terminal
@@ -42,9 +46,18 @@ def voices(tmp_path_factory: pytest.TempPathFactory, voice: Path, other_voice: P
 
 
 @pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache folder that the tests of this module fill and use."""
-    return tmp_path_factory.mktemp("cache") / "voices"
+def filled(tmp_path_factory: pytest.TempPathFactory, english: Any, voices: Path) -> Path:
+    """A cache folder that has the two voices. The model is the same as that of the hub folder, so its keys are too."""
+    folder = tmp_path_factory.mktemp("cache") / "voices"
+    with contextlib.closing(ConditionalCache(folder)) as cache:
+        for file in (voices / "anna" / "voice.wav", voices / "other.bin"):
+            cache.get_or_prepare(english, file)
+    return folder
+
+
+@pytest.fixture
+def cache_dir(filled: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(filled, tmp_path / "kept"))
 
 
 def key_of(folder: Path, audio: Path) -> str:
@@ -55,19 +68,20 @@ def key_of(folder: Path, audio: Path) -> str:
 
 
 def test_warm_goes_on_after_a_bad_file_and_lists_it(
-    cli: Cli, stage: dict[str, str], voices: Path, cache_dir: Path
+    chatterbox_cli: Cli, voices: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
-    shown = cli("warm", voices, voices / "list.txt", "--cache-dir", cache_dir, "--json", code=1, **stage)
+    folder = tmp_path / "warmed"
+    shown = chatterbox_cli("warm", voices, voices / "list.txt", "--cache-dir", folder, "--json", code=1)
     found = json.loads(shown.stdout)
     assert found["prepared"] == [str(voices / "anna" / "voice.wav"), str(voices / "other.bin")]
     assert list(found["failed"]) == [str(voices / "text.wav"), str(voices / "missing.wav")]
     assert [line for line in shown.stderr.splitlines() if line.startswith("failed: ")][1].endswith("missing.wav'")
     assert (found["model"], found["device"], found["not_reached"]) == ("english", "cpu", 0)
-    assert len(entries(cache_dir)) == 2
+    assert_same_entries(entries(folder), entries(cache_dir))
 
 
 def test_verify_finds_what_somebody_changed_and_puts_it_right(
-    cli: Cli, stage: dict[str, str], voices: Path, cache_dir: Path, voice: Path
+    chatterbox_cli: Cli, voices: Path, cache_dir: Path, voice: Path
 ) -> None:
     before, key = entries(cache_dir), key_of(cache_dir, voice)
     header, payload = entry_format.opened(key, before[key])
@@ -78,7 +92,7 @@ def test_verify_finds_what_somebody_changed_and_puts_it_right(
     tier.close()
 
     files = voices / "anna", voices / "other.bin", voices / "missing.wav"
-    shown = cli("verify", *files, "--cache-dir", cache_dir, "--json", code=1, **stage)
+    shown = chatterbox_cli("verify", *files, "--cache-dir", cache_dir, "--json", code=1)
     found = json.loads(shown.stdout)
     assert list(found["different"]) == [str(voices / "anna" / "voice.wav")]
     assert found["same"] == [str(voices / "other.bin")]
@@ -89,12 +103,12 @@ def test_verify_finds_what_somebody_changed_and_puts_it_right(
 
 
 def test_warming_again_counts_no_hits_and_weights_from_a_folder_are_the_same_model(
-    cli: Cli, stage: dict[str, str], hub: Path, voices: Path, cache_dir: Path, tmp_path: Path
+    chatterbox_cli: Cli, cli: Cli, hub: Path, voices: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     weights = next(hub.rglob("ve.safetensors")).parent
     files = voices / "anna", voices / "other.bin"
-    no_hub = {**stage, "HF_HUB_CACHE": str(tmp_path / "none")}
-    shown = cli("warm", *files, "--checkpoint", weights, "--cache-dir", cache_dir, "--json", **no_hub)
+    no_hub = {"HF_HUB_CACHE": str(tmp_path / "none")}
+    shown = chatterbox_cli("warm", *files, "--checkpoint", weights, "--cache-dir", cache_dir, "--json", **no_hub)
     assert json.loads(shown.stdout)["there_already"] == [str(voices / "anna" / "voice.wav"), str(voices / "other.bin")]
     totals = json.loads(cli("stats", "--json", "--cache-dir", cache_dir).stdout)["totals"]
     assert (totals["memory_hits"], totals["disk_hits"], totals["saved_seconds"]) == (0, 0, 0)
@@ -103,11 +117,11 @@ def test_warming_again_counts_no_hits_and_weights_from_a_folder_are_the_same_mod
 
 
 def test_the_multilingual_model_warms_for_itself_on_the_device_that_is_named(
-    cli: Cli, stage: dict[str, str], voice: Path, tmp_path: Path
+    chatterbox_cli: Cli, cli: Cli, voice: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "voices"
     what = ("--model", "multilingual", "--device", "cpu", "--cache-dir", folder)
-    found = json.loads(cli("warm", voice, *what, "--json", **stage).stdout)
+    found = json.loads(chatterbox_cli("warm", voice, *what, "--json").stdout)
     assert found["prepared"] == [str(voice)]
     assert (found["model"], found["device"], found["jobs"], found["not_reached"]) == ("multilingual", "cpu", 1, 0)
     (row,) = json.loads(cli("ls", "--json", "--cache-dir", folder).stdout)["voices"]
@@ -115,7 +129,7 @@ def test_the_multilingual_model_warms_for_itself_on_the_device_that_is_named(
 
 
 def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(
-    cli: Cli, stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
+    chatterbox_cli: Cli, cli: Cli, cache_dir: Path, voice: Path, tmp_path: Path
 ) -> None:
     before, key = entries(cache_dir), key_of(cache_dir, voice)
     file = tmp_path / "anna.pt"
@@ -123,19 +137,19 @@ def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(
     tier = DiskTier(cache_dir, 10**9)
     tier.delete(key)
     tier.close()
-    shown = cli("import", file, "--as", voice, "--model", "english", "--cache-dir", cache_dir, **stage)
+    shown = chatterbox_cli("import", file, "--as", voice, "--model", "english", "--cache-dir", cache_dir)
     assert shown.stdout == f"{voice} is a hit for english from now on, with what {file} holds.\n"
     assert equal(entry_format.decode(key, entries(cache_dir)[key]), entry_format.decode(key, before[key]))
 
 
 def test_an_import_says_for_sure_what_is_a_hit_when_it_may_load_the_model(
-    cli: Cli, stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
+    chatterbox_cli: Cli, cli: Cli, cache_dir: Path, voice: Path, tmp_path: Path
 ) -> None:
     bundle, key = tmp_path / "voices.cbv", key_of(cache_dir, voice)
     other = tmp_path / "other"
     from_elsewhere(other, cache_dir, key)
     cli("export", "--all", "-o", bundle, "--cache-dir", other)
-    shown = cli("import", bundle, "--model", "english", "--json", **stage)
+    shown = chatterbox_cli("import", bundle, "--model", "english", "--json")
     rows = {(row["voice"][:4], row["model"]): row for row in json.loads(shown.stdout)["voices"]}
     digest = key.split("/")[1][:4]
     assert rows[digest, "english"]["hit"] == "a hit"
@@ -158,14 +172,16 @@ def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
 
 
 def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over(
-    environment: dict[str, str], stage: dict[str, str], cache_dir: Path, voice: Path, tmp_path: Path
+    cli: Cli, environment: dict[str, str], standin_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    new = [rehearsal.reference_clip(tmp_path / f"{seed}.wav", seconds=3, seed=seed) for seed in range(2, 9)]
+    voice, *new = scenery.voices(tmp_path, 8)
+    cache_dir = tmp_path / "voices"
+    cli("warm", voice, "--cache-dir", cache_dir, **standin_environment)
     before = entries(cache_dir)
     with terminal() as (screen, shown):
         process = subprocess.Popen(
             [str(COMMAND), "warm", str(voice), *map(str, new), "--cache-dir", str(cache_dir)],
-            env={**environment, **stage, "TERM": "xterm", "NO_COLOR": "1"},
+            env={**environment, **standin_environment, "STANDIN_SECONDS": "0.5", "TERM": "xterm", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=screen,

@@ -15,6 +15,8 @@ from tests.support.preloaded import in_time
 
 _BEFORE_SITE = ("", str(REPOSITORY))  # where ``-m`` began, which is no part of a Python's own path
 
+_READ_THE_ENVIRONMENT = ("huggingface_hub.constants",)  # as they are loaded, and never again
+
 
 def become(arguments: list[str], environment: dict[str, str], folder: str, files: list[str], seconds: float) -> None:
     """Run the command in this process as in a new one; ``files`` are its stdin, stdout and stderr."""
@@ -72,6 +74,9 @@ def _find_from(first: str) -> None:
         del own[0]
     sys.path[:] = [first, *dict.fromkeys(os.path.abspath(path) for path in given), *own]
     importlib.invalidate_caches()
+    for name in _READ_THE_ENVIRONMENT:
+        if name in sys.modules:
+            importlib.reload(sys.modules[name])
     if os.environ.get("CHATTERBOX_CACHED"):
         importlib.import_module("chatterbox_cached_startup")
     with suppress(ModuleNotFoundError):

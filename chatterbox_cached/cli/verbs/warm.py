@@ -24,8 +24,9 @@ Jobs = Annotated[
         "-j",
         metavar="N",
         min=1,
-        help="Share the files out among N processes, each with a model of its own. They divide the threads among"
-        " themselves, and the number of threads can change the last bits of a voice.",
+        help="Share the files out among N processes, each with a model of its own. Each takes 1/N of the processor's"
+        " cores, or of OMP_NUM_THREADS where that is set, and at least 1, as its number of threads. That number can"
+        " change the last bits of a voice: they are those that one process makes with OMP_NUM_THREADS set to it.",
     ),
 ]
 

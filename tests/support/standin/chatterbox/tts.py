@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+SECONDS = float(os.environ.get("STANDIN_SECONDS", 0))
 
 
 @dataclass
@@ -44,7 +47,7 @@ class ChatterboxTTS:
     sr = 24_000
     ENC_COND_LEN = 6 * 16000
     DEC_COND_LEN = 10 * 24000
-    meanwhile: Callable[[Path], object] = staticmethod(lambda _: None)  # what happens during a preparation
+    meanwhile: Callable[[Path], object] = staticmethod(lambda _: time.sleep(SECONDS))  # happens during a preparation
     log: Path | None = None  # every preparation adds a line here, whichever process it is in
 
     def __init__(self) -> None:
