@@ -11,17 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
-# torch is loaded, and passed on to the processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import hypothesis.configuration
 import pytest
 
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.demo.hub import hub_folder
 from tests.support import run_wide, short_models, tally
+from tests.support.commands import REPOSITORY, SHORTENED
 from tests.support.preloaded import CHATTERBOX, LIBRARIES, Preloaded
+
+# Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
+# anything with threads is loaded, and passed on to the processes that tests start. It is the only such setting, so that
+# this process and those have as many in each library: the last bits of a voice depend on it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+for name in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.pop(name, None)
+assert not {"numpy", "torch"} & sys.modules.keys(), "what is loaded has its threads already"
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and so would the programs be that tests start.
 for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
@@ -75,6 +80,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
         hub_folder(folder, models=("english", "multilingual"), parts=parts)
 
     return run_wide.made_once(run_wide.folder_of(tmp_path_factory) / "hub", make)
+
+
+@pytest.fixture(scope="session")
+def hub_environment(hub: Path) -> dict[str, str]:
+    """The environment in which a process finds a short Chatterbox with random weights."""
+    path = os.pathsep.join(map(str, (SHORTENED, REPOSITORY)))
+    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COMMAND, REPOSITORY, SHORTENED, STANDIN, Cli, Write
+from tests.support.commands import COMMAND, REPOSITORY, STANDIN, Cli, Write
 from tests.support.preloaded import Preloaded
 
 # A Chatterbox for what needs only its names: that the classes are patched when they are imported.
@@ -126,13 +126,6 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "chatterbox_cached" not in there.name and not (site / there.name).exists():
             (site / there.name).symlink_to(there)
     return folder / "bin" / "python"
-
-
-@pytest.fixture(scope="session")
-def hub_environment(hub: Path) -> dict[str, str]:
-    """The environment in which a process finds a short Chatterbox with random weights."""
-    path = os.pathsep.join(map(str, (SHORTENED, REPOSITORY)))
-    return {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
 
 
 @pytest.fixture(scope="session")

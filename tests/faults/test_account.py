@@ -86,7 +86,8 @@ def test_what_was_noted_is_written_soon_without_anybody_asking(root: Path) -> No
     until(lambda: (root / "account.db").exists() and _hits(root) == 1)
 
 
-def test_a_child_counts_its_own_calls_and_not_its_parents_again(root: Path) -> None:
+def test_a_child_counts_its_own_calls_and_not_its_parents_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "DELAY_SECONDS", 0.2)
     desk = Desk(root)
     for _ in range(3):
         desk.hit()

@@ -25,6 +25,7 @@ from chatterbox_cached.tiers.disk.repair import CheckReport
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.forks import in_a_fork
 
+WRITER_SECONDS = repair.WRITER_SECONDS
 KEYS = [f"v1/{voice}/rest" for voice in range(6)]
 
 
@@ -37,6 +38,12 @@ def signed(key: str, size: int = 5_000) -> bytes:
 def decode(key: str, value: bytes) -> None:
     if hashlib.sha256(value[32:]).digest() != value[:32] or value[32:132].rstrip() != key.encode():
         raise EntryError("damaged")
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check waits for writers, of which there are none but in one test."""
+    monkeypatch.setattr(repair, "WRITER_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -303,10 +310,9 @@ def test_a_sweep_has_an_end(tier: DiskTier, root: Path, monkeypatch: pytest.Monk
     assert old.exists()
 
 
-def test_a_check_takes_no_file_whose_row_is_still_to_come(
-    tier: DiskTier, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_check_takes_no_file_whose_row_is_still_to_come(tier: DiskTier, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value file is written before its row."""
+    monkeypatch.setattr(repair, "WRITER_SECONDS", WRITER_SECONDS)
     written, store = threading.Event(), StrictDisk.store
 
     def slowly(*args: Any, **kwargs: Any) -> Any:

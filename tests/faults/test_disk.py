@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import warnings
 from pathlib import Path
@@ -10,32 +11,75 @@ from typing import Any
 import pytest
 
 from chatterbox_cached import CacheWarning, CheckReport, ConditionalCache
+from chatterbox_cached.tiers.disk import repair
 from chatterbox_cached.tiers.disk.folder import entries_of
 from tests.support.breakages import BREAKAGES
 from tests.support.comparison import assert_same_conditionals
+from tests.support.scenery import voices
+from tests.support.stage import Stage
 from tests.support.tally import tried
 
 
-@pytest.fixture(scope="module")
-def upstreams(english: Any, voice: Path) -> Any:
-    """What upstream alone makes of the voice."""
-    english.prepare_conditionals(voice)
-    return english.conds
+def filled(model: Any, voice: Path, folder: Path) -> Any:
+    """Have a cache folder keep the voice; what upstream alone makes of it."""
+    with contextlib.closing(ConditionalCache(folder)) as cache:
+        cache.get_or_prepare(model, voice)
+    model.prepare_conditionals(voice)
+    return model.conds
 
 
 @pytest.fixture(scope="module")
-def filled(english: Any, voice: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that has the voice."""
+def kept(english: Any, voice: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A cache folder that has the voice, and the voice."""
     folder = tmp_path_factory.mktemp("filled")
-    cache = ConditionalCache(folder)
-    cache.get_or_prepare(english, voice)
-    cache.close()
-    return folder
+    return folder, filled(english, voice, folder)
 
 
 @pytest.fixture
-def folder(filled: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(filled, tmp_path / "voices"))
+def folder(kept: tuple[Path, Any], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(kept[0], tmp_path / "voices"))
+
+
+@pytest.fixture
+def upstreams(kept: tuple[Path, Any]) -> Any:
+    return kept[1]
+
+
+def recovers(name: str, opened: bool, model: Any, voice: Path, upstreams: Any, folder: Path) -> None:
+    """While the folder is broken in this way, and afterwards."""
+    cache, breakage = ConditionalCache(folder), BREAKAGES[name]
+    if opened:
+        cache.get_or_prepare(model, voice)
+        cache.clear_memory()
+    with breakage.broken(folder), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            assert_same_conditionals(cache.get_or_prepare(model, voice), upstreams)
+            cache.clear_memory()
+        errors = cache.get_cache_stats()["errors"]
+        assert {place.split()[0] for place in errors} == ({breakage.counted} if breakage.counted else set())
+    ours = [warning for warning in warned if warning.category is CacheWarning]
+    assert len(ours) == bool(errors), "one warning"
+    assert all("sound is not affected" in str(warning.message) for warning in ours)
+
+    cache.check()  # also ends the pause that a broken disk is given
+    for again in (cache, ConditionalCache(folder)):
+        assert_same_conditionals(again.get_or_prepare(model, voice), upstreams)
+        before = again.get_cache_stats()
+        again.clear_memory()
+        assert_same_conditionals(again.get_or_prepare(model, voice), upstreams)
+        now = again.get_cache_stats()
+        assert now["disk_hits"] == before["disk_hits"] + 1
+        assert now["errors"] == before["errors"]
+        again.close()
+
+
+def recovers_with_the_standin(folder: Path, name: str, opened: bool) -> None:
+    from chatterbox.tts import ChatterboxTTS
+
+    model, (voice,) = ChatterboxTTS(), voices(folder, 1)
+    repair.WRITER_SECONDS = 0.1  # in this process alone; with the real Chatterbox a check waits as long as it does
+    recovers(name, opened, model, voice, filled(model, voice, folder / "voices"), folder / "voices")
 
 
 @pytest.mark.parametrize(
@@ -46,34 +90,17 @@ def folder(filled: Path, tmp_path: Path) -> Path:
     ids=lambda value: ("open" if value else "not open yet") if isinstance(value, bool) else value,
 )
 def test_the_caller_gets_upstreams_voice_and_the_cache_recovers(
-    name: str, opened: bool, english: Any, voice: Path, upstreams: Any, folder: Path
+    name: str, opened: bool, stage: Stage, tmp_path: Path
 ) -> None:
     tried("ways to break the folder")
-    cache, breakage = ConditionalCache(folder), BREAKAGES[name]
-    if opened:
-        cache.get_or_prepare(english, voice)
-        cache.clear_memory()
-    with breakage.broken(folder), warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        for _ in range(2):
-            assert_same_conditionals(cache.get_or_prepare(english, voice), upstreams)
-            cache.clear_memory()
-        errors = cache.get_cache_stats()["errors"]
-        assert {place.split()[0] for place in errors} == ({breakage.counted} if breakage.counted else set())
-    ours = [warning for warning in warned if warning.category is CacheWarning]
-    assert len(ours) == bool(errors), "one warning"
-    assert all("sound is not affected" in str(warning.message) for warning in ours)
+    stage(recovers_with_the_standin, name, opened, folder=tmp_path)
 
-    cache.check()  # also ends the pause that a broken disk is given
-    for again in (cache, ConditionalCache(folder)):
-        assert_same_conditionals(again.get_or_prepare(english, voice), upstreams)
-        before = again.get_cache_stats()
-        again.clear_memory()
-        assert_same_conditionals(again.get_or_prepare(english, voice), upstreams)
-        now = again.get_cache_stats()
-        assert now["disk_hits"] == before["disk_hits"] + 1
-        assert now["errors"] == before["errors"]
-        again.close()
+
+@pytest.mark.parametrize("name", ["a_flipped_bit", "an_index_that_is_garbage", "a_full_disk"])
+def test_the_caller_gets_the_voice_of_the_real_chatterbox(
+    name: str, english: Any, voice: Path, upstreams: Any, folder: Path
+) -> None:
+    recovers(name, True, english, voice, upstreams, folder)
 
 
 def test_a_warning_that_is_an_error_does_not_reach_the_caller(

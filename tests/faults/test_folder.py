@@ -17,7 +17,7 @@ import platformdirs
 import pytest
 
 from chatterbox_cached.settings import with_user_folder
-from chatterbox_cached.tiers.disk import tier
+from chatterbox_cached.tiers.disk import repair, tier
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.children import KEYS, all_done, assert_whole, child, started, value_of
@@ -29,6 +29,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 NOBODY = 65534
 _WARM = platformdirs.user_cache_dir("any")  # imported while everything can still be read
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check waits for writers: here for those that write at the same time, which takes them milliseconds."""
+    monkeypatch.setattr(repair, "WRITER_SECONDS", 0.5)
 
 
 @pytest.fixture

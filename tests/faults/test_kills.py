@@ -1,4 +1,7 @@
-"""SIGKILL at any moment: every entry is whole or absent, the index opens, and leftovers do not grow for ever."""
+"""SIGKILL at any moment: every entry is whole or absent, the index opens, and leftovers do not grow for ever.
+
+Each test is a scene: a fork takes ten times as long in a process that has loaded models.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from chatterbox_cached.tiers.disk import repair
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.children import KEYS, assert_whole, child, value_of
+from tests.support.stage import Stage
 
-KILLS = 180
+KILLS, ROOMY = 180, 10**8
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
 
@@ -63,9 +68,10 @@ def killed_at_work(root: Path, limit: int, seed: int, chance: random.Random) -> 
     os.close(told)
 
 
-@pytest.mark.parametrize("limit", [10**8, 900_000], ids=["roomy", "evicting"])
-def test_a_writer_that_is_killed_at_any_moment(tmp_path: Path, limit: int) -> None:
-    root, chance, seen = tmp_path / "voices", random.Random(limit), 0
+def a_writer_is_killed(folder: Path, limit: int) -> None:
+    root, chance, seen = folder / "voices", random.Random(limit), 0
+    if limit < ROOMY:
+        repair.WRITER_SECONDS = 0.1  # in this process alone; who was killed takes no longer to store
     for seed in range(KILLS // 2):
         if seed % 4:
             killed_at_work(root, limit, seed, chance)
@@ -85,35 +91,36 @@ def test_a_writer_that_is_killed_at_any_moment(tmp_path: Path, limit: int) -> No
     assert not list(entries_of(root).glob("*.damaged"))
 
 
-def test_two_writers_of_which_one_is_killed_do_not_keep_each_other_waiting(tmp_path: Path) -> None:
-    root, chance = tmp_path / "voices", random.Random(0)
-    with child(lambda rng: work(root, 10**8, rng), 0) as survivor:
+def one_of_two_writers_is_killed(folder: Path) -> None:
+    root, chance = folder / "voices", random.Random(0)
+    with child(lambda rng: work(root, ROOMY, rng), 0) as survivor:
         for seed in range(1, 30):
-            with child(lambda rng: work(root, 10**8, rng), seed):
+            with child(lambda rng: work(root, ROOMY, rng), seed):
                 time.sleep(chance.uniform(0.0, 0.03))
         assert os.waitpid(survivor, os.WNOHANG) == (0, 0), "it still works"
-    assert_every_entry_is_whole_or_absent(root, 10**8)
-    assert DiskTier(root, 10**8).check(assert_whole).damaged == 0
+    assert_every_entry_is_whole_or_absent(root, ROOMY)
+    assert DiskTier(root, ROOMY).check(assert_whole).damaged == 0
 
 
-def test_the_first_opening_killed_at_any_moment(tmp_path: Path) -> None:
+def the_first_opening_is_killed(folder: Path) -> None:
     chance = random.Random(1)
+    repair.WRITER_SECONDS = 0.1  # in this process alone; who was killed takes no longer to store
     for seed in range(45):
-        root = tmp_path / str(seed)
-        with child(lambda rng, root=root: work(root, 10**8, rng), seed):  # type: ignore[misc]
+        root = folder / str(seed)
+        with child(lambda rng, root=root: work(root, ROOMY, rng), seed):  # type: ignore[misc]
             time.sleep(chance.uniform(0.0, 0.02))
-        tier = DiskTier(root, 10**8)
+        tier = DiskTier(root, ROOMY)
         tier.put(KEYS[0], value_of(KEYS[0], 0))
         assert tier.get(KEYS[0]) == value_of(KEYS[0], 0)
         assert tier.check(assert_whole).damaged == 0
         tier.close()
 
 
-def test_what_kills_leave_over_is_swept_without_being_asked(tmp_path: Path) -> None:
-    root, chance = tmp_path / "voices", random.Random(2)
+def leftovers_are_swept(folder: Path) -> None:
+    root, chance = folder / "voices", random.Random(2)
     for seed in range(45):
-        killed_at_work(root, 10**8, seed, chance)
-    tier = DiskTier(root, 10**8)
+        killed_at_work(root, ROOMY, seed, chance)
+    tier = DiskTier(root, ROOMY)
     tier.close()
     yesterday = time.time() - 90_000
     for path in (*files_of(root), entries_of(root) / "swept"):
@@ -122,3 +129,20 @@ def test_what_kills_leave_over_is_swept_without_being_asked(tmp_path: Path) -> N
     rows_with_files = sum(tier.get(key) is not None for key in tier.keys())  # noqa: SIM118
     assert len(files_of(root)) == rows_with_files
     tier.close()
+
+
+@pytest.mark.parametrize("limit", [ROOMY, 900_000], ids=["roomy", "evicting"])
+def test_a_writer_that_is_killed_at_any_moment(stage: Stage, tmp_path: Path, limit: int) -> None:
+    stage(a_writer_is_killed, limit, folder=tmp_path, seconds=300)
+
+
+def test_two_writers_of_which_one_is_killed_do_not_keep_each_other_waiting(stage: Stage, tmp_path: Path) -> None:
+    stage(one_of_two_writers_is_killed, folder=tmp_path, seconds=300)
+
+
+def test_the_first_opening_killed_at_any_moment(stage: Stage, tmp_path: Path) -> None:
+    stage(the_first_opening_is_killed, folder=tmp_path, seconds=300)
+
+
+def test_what_kills_leave_over_is_swept_without_being_asked(stage: Stage, tmp_path: Path) -> None:
+    stage(leftovers_are_swept, folder=tmp_path, seconds=300)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ from chatterbox_cached.demo import comparison, loading
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot
+from tests.support.commands import COMMAND, REPOSITORY
+from tests.support.preloaded import Preloaded
 from tests.support.small_voices import with_field
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -44,10 +42,14 @@ def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return run
 
 
-def test_the_demo_runs_without_published_weights_and_says_so(voice: Path, tmp_path: Path) -> None:
-    own = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    command = [str(Path(sys.executable).with_name("chatterbox-cached")), "demo", "--voice", str(voice), "--out", "out"]
-    done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
+def test_the_demo_runs_without_published_weights_and_says_so(
+    preloaded_chatterbox: Preloaded, voice: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("from tests.support import short_flow\nshort_flow.shorten()\n")
+    path = f"{tmp_path}{os.pathsep}{REPOSITORY}"
+    own = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
+    command = [COMMAND, "demo", "--voice", voice, "--out", "out"]
+    done = preloaded_chatterbox.run(command, cwd=tmp_path, env=os.environ | own, seconds=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All samples are equal" in done.stdout
     assert "RANDOM WEIGHTS" in done.stdout

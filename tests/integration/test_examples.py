@@ -1,18 +1,23 @@
-"""Each example runs as a user runs it, unmodified, on a hub folder with random weights."""
+"""Each example runs unmodified on a hub folder with random weights, and one of them as a user runs it."""
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 import torchaudio
 
-ROOT = Path(__file__).parents[2]
+from tests.support.commands import REPOSITORY
+from tests.support.preloaded import Preloaded
+
+EXAMPLES = REPOSITORY / "examples"
 
 
 class Ran(NamedTuple):
@@ -31,36 +36,35 @@ class Ran(NamedTuple):
         return sorted(path.name for path in (self.folder / "out").iterdir())
 
 
-class Stage(NamedTuple):
-    """Where the examples of this module find Chatterbox."""
+Run = Callable[..., Ran]
 
-    hub: Path
-    path: Path  # for PYTHONPATH
 
-    def run(self, example: str, folder: Path, *voices: Path) -> Ran:
-        own = {"HF_HUB_CACHE": self.hub, "HF_HUB_OFFLINE": 1, "PYTHONPATH": f"{self.path}{os.pathsep}{ROOT}"}
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "examples" / example), "--device", "cpu", *map(str, voices)],
-            cwd=folder,
-            env=os.environ | {name: str(value) for name, value in own.items()},
-            capture_output=True,
-            text=True,
-        )
+@pytest.fixture
+def run(preloaded_chatterbox: Preloaded, hub_environment: dict[str, str], tmp_path: Path) -> Run:
+    """``run("dialogue.py", voice)``: in a fork of a preloaded process."""
+    return _ending_well(preloaded_chatterbox.run, hub_environment, tmp_path)
+
+
+@pytest.fixture
+def run_by_itself(hub_environment: dict[str, str], tmp_path: Path) -> Run:
+    """The same in a new Python."""
+    return _ending_well(functools.partial(subprocess.run, capture_output=True, text=True), hub_environment, tmp_path)
+
+
+def _ending_well(run: Callable[..., Any], environment: dict[str, str], folder: Path) -> Run:
+    def run_example(example: str, *voices: Path) -> Ran:
+        arguments = [sys.executable, str(EXAMPLES / example), "--device", "cpu", *map(str, voices)]
+        done = run(arguments, cwd=folder, env=os.environ | environment)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "MismatchWarning" not in done.stderr
         assert "CacheWarning" not in done.stderr
         return Ran(done.stdout, done.stderr, folder)
 
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, hub: Path) -> Stage:
-    path = tmp_path_factory.mktemp("path")
-    (path / "sitecustomize.py").write_text("from chatterbox_cached.demo import shortening\nshortening.shorten()\n")
-    return Stage(hub, path)
+    return run_example
 
 
-def test_simple_caching_prepares_each_voice_once(stage: Stage, tmp_path: Path, voice: Path, other_voice: Path) -> None:
-    ran = stage.run("simple_caching.py", tmp_path, voice, other_voice)
+def test_simple_caching_prepares_each_voice_once(run: Run, voice: Path, other_voice: Path) -> None:
+    ran = run("simple_caching.py", voice, other_voice)
     assert ran.served(voice) == ["upstream", *["memory"] * 4]
     assert ran.served(other_voice) == ["upstream", "memory"]
     assert "2 in memory, 2 on disk" in ran.stdout
@@ -68,10 +72,8 @@ def test_simple_caching_prepares_each_voice_once(stage: Stage, tmp_path: Path, v
     assert ran.wavs() == sorted(texts + turns)
 
 
-def test_with_caching_compares_and_finds_all_voices_on_disk(
-    stage: Stage, tmp_path: Path, voice: Path, other_voice: Path
-) -> None:
-    ran = stage.run("with_caching.py", tmp_path, voice, other_voice)
+def test_with_caching_compares_and_finds_all_voices_on_disk(run: Run, voice: Path, other_voice: Path) -> None:
+    ran = run("with_caching.py", voice, other_voice)
     assert ran.served(voice) == ["upstream", "disk"]
     assert ran.served(other_voice) == ["upstream", "disk"]
     assert "4 memory hits, 0 disk hits, 2 misses, 0 bypasses" in ran.stdout
@@ -80,21 +82,23 @@ def test_with_caching_compares_and_finds_all_voices_on_disk(
     assert ran.stdout.count("prepared in") == 8
 
 
-def test_dialogue_cannot_mix_up_the_exaggerations(stage: Stage, tmp_path: Path, voice: Path, other_voice: Path) -> None:
-    ran = stage.run("dialogue.py", tmp_path, voice, other_voice)
+def test_dialogue_cannot_mix_up_the_exaggerations(run: Run, voice: Path, other_voice: Path) -> None:
+    ran = run("dialogue.py", voice, other_voice)
     assert ran.stdout.count("same samples = True") == 2
     assert "same samples = False" not in ran.stdout
     assert "4 memory hits, 0 disk hits, 2 misses, 0 bypasses" in ran.stdout
     assert ran.wavs() == ["1-Anna.wav", "2-Ben.wav", "3-Anna.wav", "4-Ben.wav"]
 
 
-def test_the_unchanged_script_prepares_once_and_never_again(stage: Stage, tmp_path: Path, voice: Path) -> None:
-    first = stage.run("unchanged_script.py", tmp_path, voice)
+def test_the_unchanged_script_prepares_once_and_never_again(
+    run_by_itself: Run, run: Run, tmp_path: Path, voice: Path
+) -> None:
+    first = run_by_itself("unchanged_script.py", voice)
     assert "1 memory hits, 0 disk hits, 1 misses, 0 bypasses" in first.stdout
     assert first.wavs() == ["builtin.wav", "voice-1.wav", "voice-2.wav"]
     audio, rate = torchaudio.load(str(tmp_path / "out" / "voice-1.wav"))
     assert rate == 24000
     assert torch.isfinite(audio).all()
 
-    again = stage.run("unchanged_script.py", tmp_path, voice)
+    again = run("unchanged_script.py", voice)
     assert "1 memory hits, 1 disk hits, 0 misses, 0 bypasses" in again.stdout

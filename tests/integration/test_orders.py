@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.commands import REPOSITORY
 from tests.support.orders import ORDERS
+from tests.support.preloaded import Preloaded
 
 
 @pytest.fixture(scope="module")
-def wrong(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def wrong(preloaded_chatterbox: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong with each order."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.support.orders"],
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    program = [sys.executable, "-c", "from tests.support.orders import main; main()"]
+    own = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    run = preloaded_chatterbox.run(program, cwd=REPOSITORY, env=os.environ | own, seconds=300)
+    assert run.returncode == 0, run.stderr
     answers: dict[str, str] = json.loads(run.stdout.splitlines()[-1])
     return answers
 

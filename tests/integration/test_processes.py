@@ -1,4 +1,4 @@
-"""Several processes, one folder: real processes on the real package."""
+"""Several processes, one folder: new ones with the stand-in, and forks of one that has loaded the real Chatterbox."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import torch
 
 from chatterbox_cached import ConditionalCache
 from tests.support.children import all_done, started
+from tests.support.commands import REPOSITORY, STANDIN
 from tests.support.comparison import assert_same_conditionals
+from tests.support.preloaded import Preloaded
 from tests.support.speech import speak
-
-ROOT = Path(__file__).parents[2]
 
 # Says that it is ready, waits for the word to go, and says how it was served.
 PREPARE = """
 import sys
+from chatterbox.tts import ChatterboxTTS
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.demo import rehearsal, shortening
 
-model = rehearsal.english()
+model = ChatterboxTTS()
 cache = ConditionalCache(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -38,10 +38,8 @@ print(now["misses"], now["disk_hits"], sum(now["bypasses"].values()), sum(now["e
 LOAD = """
 import sys
 import chatterbox_cached
-from chatterbox_cached.demo import shortening
-
-shortening.shorten()
 import torch
+from tests.support.preloaded import Preloaded
 from tests.support.speech import speak
 
 name, folder, voice, target = sys.argv[1:]
@@ -55,10 +53,11 @@ torch.save(said, target)
 
 
 def test_processes_that_want_a_new_voice_at_once_prepare_it_once(voice: Path, tmp_path: Path) -> None:
+    own = {"PYTHONPATH": f"{STANDIN}{os.pathsep}{REPOSITORY}", "STANDIN_SECONDS": "0.5"}
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", PREPARE, str(voice), str(tmp_path / "voices")],
-            cwd=ROOT,
+            env=os.environ | own,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -128,17 +127,18 @@ def test_eight_processes_that_want_a_new_voice_at_once_have_upstream_prepare_it_
 
 @pytest.mark.parametrize(("proxy", "kind"), [("CachedTTS", "english"), ("CachedMultilingualTTS", "multilingual")])
 def test_a_drop_in_loads_by_from_pretrained_and_speaks_as_upstream(
-    proxy: str, kind: str, hub: Path, voice: Path, tmp_path: Path, request: pytest.FixtureRequest
+    proxy: str,
+    kind: str,
+    preloaded_chatterbox: Preloaded,
+    hub_environment: dict[str, str],
+    voice: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     target = tmp_path / "said.pt"
-    run = subprocess.run(
-        [sys.executable, "-c", LOAD, proxy, str(tmp_path / "voices"), str(voice), str(target)],
-        cwd=ROOT,
-        env=os.environ | {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    program = [sys.executable, "-c", LOAD, proxy, str(tmp_path / "voices"), str(voice), str(target)]
+    run = preloaded_chatterbox.run(program, env=os.environ | hub_environment, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == f"{proxy} 1 1"
     expected = speak(request.getfixturevalue(kind), audio_prompt_path=voice)
     assert all(torch.equal(said, expected) for said in torch.load(target))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from chatterbox_cached.demo import rehearsal
+from tests.support.commands import REPOSITORY
+from tests.support.preloaded import Preloaded
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # One process for all pages, in which each published model is loaded once: loading is what takes long. A page begins
 # with what docs/index.md promises, the README with nothing.
@@ -19,10 +19,8 @@ import functools, importlib, re, sys, warnings
 from pathlib import Path
 import chatterbox_cached
 from chatterbox_cached import CacheWarning, ExaggerationMismatchWarning
-from chatterbox_cached.demo import shortening
 from chatterbox_cached.upstream.families import FAMILIES
 
-shortening.shorten()
 for ours in (CacheWarning, ExaggerationMismatchWarning):
     warnings.simplefilter("error", ours)
 for family in FAMILIES:
@@ -49,17 +47,13 @@ print("blocks:", ran)
 """
 
 
-def test_every_python_block_runs_as_printed(hub: Path, tmp_path: Path) -> None:
+def test_every_python_block_runs_as_printed(
+    preloaded_chatterbox: Preloaded, hub_environment: dict[str, str], tmp_path: Path
+) -> None:
     for seed, name in enumerate(("voice", "narrator", "anna", "ben")):
-        rehearsal.reference_clip(tmp_path / f"{name}.wav", seconds=3, seed=seed)
-    own = {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    run = subprocess.run(
-        [sys.executable, "-c", RUN, *map(str, PAGES)],
-        cwd=tmp_path,
-        env=os.environ | own,
-        capture_output=True,
-        text=True,
-    )
+        rehearsal.reference_clip(tmp_path / f"{name}.wav", seconds=2, seed=seed)
+    program = [sys.executable, "-c", RUN, *map(str, PAGES)]
+    run = preloaded_chatterbox.run(program, cwd=tmp_path, env=os.environ | hub_environment, seconds=300)
     assert run.returncode == 0, run.stderr[-3000:]
     printed = sum(page.read_text(encoding="utf-8").count("\n```python\n") for page in PAGES)
     assert run.stdout.splitlines()[-1] == f"blocks: {printed}"

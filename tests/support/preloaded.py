@@ -36,7 +36,6 @@ LIBRARIES = (
 )  # fmt: skip
 CHATTERBOX = ("chatterbox.tts", "chatterbox.mtl_tts", "librosa", "soundfile")
 _FORGOTTEN = ("chatterbox", "sitecustomize")
-_DO_SOMETHING = ("__main__", "autostart")  # by being imported
 
 
 class Preloaded:
@@ -130,7 +129,7 @@ def _load(names: Sequence[str]) -> None:
     inside = [name for _, name, _ in pkgutil.walk_packages(chatterbox_cached.__path__, "chatterbox_cached.")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other people's
-        for name in (*names, *(name for name in inside if not name.endswith(_DO_SOMETHING))):
+        for name in (*names, *(name for name in inside if not name.endswith("__main__"))):
             importlib.import_module(name)
     # What is loaded only when a verb is parsed and run.
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):

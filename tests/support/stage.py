@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support import tally
 from tests.support.commands import REPOSITORY, STANDIN
 from tests.support.preloaded import Preloaded, in_time
 
@@ -21,7 +22,7 @@ SECONDS = 60
 
 
 class Stage:
-    """``stage(scene, *args)`` gives what the scene returns, by JSON."""
+    """``stage(scene, *args)`` gives what the scene returns, by JSON, and counts what it tried."""
 
     def __init__(self, preloaded: Preloaded) -> None:
         self._preloaded = preloaded
@@ -29,7 +30,10 @@ class Stage:
     def __call__(self, scene: Callable[..., Any], *args: Any, folder: Path, seconds: float = SECONDS) -> Any:
         ended = self._preloaded(play, scene.__module__, scene.__name__, [str(folder), *args], seconds)
         assert ended == 0, f"the scene ended with {ended}\n{(folder / 'said').read_text()}"
-        return json.loads((folder / "result").read_text())
+        returned, times = json.loads((folder / "result").read_text())
+        for what, count in times:
+            tally.tried(what, count)
+        return returned
 
 
 def play(module: str, name: str, args: list[Any], seconds: float) -> None:
@@ -46,7 +50,7 @@ def play(module: str, name: str, args: list[Any], seconds: float) -> None:
     try:
         importlib.import_module("chatterbox.tts")
         result = getattr(importlib.import_module(module), name)(folder, *args[1:])
-        (folder / "result").write_text(json.dumps(result))
+        (folder / "result").write_text(json.dumps((result, tally.take())))
         code = 0
     except BaseException:
         traceback.print_exc()
