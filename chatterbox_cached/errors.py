@@ -43,13 +43,13 @@ class Unidentifiable(ChatterboxCachedError):
     """A call can't be identified with certainty. A preparation then goes round the cache; the caller never sees this.
 
     ``reason`` is short and the same for all calls of its kind, since the statistics count by it.
-    ``advice`` is set where the user should hear of it once: what happened and what to do.
+    ``advice`` is set where the user should hear of it at once: what happened and what to do. ``detail`` says more of
+    the reason where the user hears of it because it lasts.
     """
 
-    def __init__(self, reason: str, advice: str | None = None) -> None:
+    def __init__(self, reason: str, advice: str | None = None, detail: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.advice = advice
+        self.reason, self.advice, self.detail = reason, advice, detail
 
 
 class EntryError(ChatterboxCachedError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from .accounting.bypasses import Bypasses
 from .accounting.failures import Failures
 from .accounting.ledger import Ledger
 from .accounting.stats import Stats
@@ -13,8 +14,8 @@ from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn
 from .errors import Unidentifiable
 from .identity import compatibility
-from .identity.audio import UNKNOWN_AUDIO
-from .identity.key import Identity, Key
+from .identity.key import BROUGHT_IN, Identity, Key
+from .identity.origin import origin_of
 from .log import logger
 from .settings import Settings
 from .tiers.disk.folder import entries_of, is_usable
@@ -23,7 +24,7 @@ from .upstream import guard, slots
 from .upstream.calls import Preparation, Prepared, asked_for, unproxied
 from .upstream.context import doing, goes_round, is_doing
 from .upstream.families import FAMILIES, family_of, overrides
-from .upstream.run import run
+from .upstream.run import run, without_graph
 from .verification import Verifier
 from .voice.snapshot import Snapshot
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 DEBUG = 10  # logging's own number, looked at on every hit
+SWITCHED_OFF, DISABLED = _ASKED_FOR = ("switched off", "disabled")
 
 
 class Serving:
@@ -45,6 +47,7 @@ class Serving:
         self.identity, self.stats = Identity(), Stats()
         self.name_of = self.identity.audio.name_of
         self.failures = Failures(self.stats, settings.cache_dir)
+        self.bypasses = Bypasses(self.stats, self.failures)
         self.ledger = Ledger(settings, self.stats, self.failures)
         self.store = VoiceStore(settings, self.failures.report)
         self.flights = _flights_of(settings)
@@ -74,8 +77,9 @@ class Serving:
         model = unproxied(model)
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
-            self.stats.bypass("class is not cached" if family is None else "prepare method is overridden")
-            returned = model.prepare_conditionals(audio, exaggeration=exaggeration)
+            reason = "class is not cached" if family is None else "prepare method is overridden"
+            self.bypasses.count(Unidentifiable(reason))
+            returned = without_graph(lambda: model.prepare_conditionals(audio, exaggeration=exaggeration))
             guard.remember(conditionals := slots.held(model, family or FAMILIES[0]), exaggeration)
             return Prepared("round the cache", returned, conditionals)
         return self.serve(asked_for(model, family, audio, exaggeration), refresh)
@@ -100,13 +104,15 @@ class Serving:
         try:
             key, emotion, snapshot = one_by_one.run(lambda: self._from_memory(call, refresh, started))
         except Unidentifiable as doubt:
-            return self._round_the_cache(call, doubt)
+            return self.round_the_cache(call, doubt)
         if snapshot is not None:
             return self._given("memory", call, key, snapshot, emotion, started)
         from_lower_tiers, find = self.store.from_lower_tiers, self.store.find
+        if not key.lasts:
+            from_lower_tiers = find = self.store.find_in_memory
         if not refresh and (prepared := self._found(from_lower_tiers, call, key, emotion, started)) is not None:
             return prepared
-        if self.settings.auto_save:
+        if self.settings.auto_save and key.lasts:
             self.store.lower.open()  # the first of several processes makes the folder that they meet in
         with self.flights.flight(key.text):
             # The caller that was in flight before may have prepared it.
@@ -114,13 +120,14 @@ class Serving:
                 return prepared
             return self._miss(call, key, emotion, refresh)
 
-    def _round_the_cache(self, call: Preparation, doubt: Unidentifiable) -> Prepared:
-        if doubt.advice:
-            self.failures.warn_once(doubt.reason, doubt.advice)
-        self.stats.bypass(doubt.reason)
-        self.log.debug("%s: goes round the cache: %s", call.audio, doubt.reason)
+    def round_the_cache(self, call: Preparation, doubt: Unidentifiable) -> Prepared:
+        """Have upstream prepare, because of a ``doubt``."""
+        self.bypasses.count(doubt)
+        self.log.debug("%s: goes round the cache: %s %s", call.audio, doubt.reason, doubt.detail)
         with doing("prepare", call.model):
-            return Prepared("round the cache", call.upstream())
+            if doubt.reason in _ASKED_FOR:
+                return Prepared("round the cache", call.upstream())
+            return Prepared("round the cache", without_graph(call.upstream))
 
     def _found(self, find: Find, call: Preparation, key: Key, emotion: torch.Tensor, started: float) -> Prepared | None:
         found = find(key.text, call.model.device)
@@ -139,14 +146,14 @@ class Serving:
         """Raises Unidentifiable for a call that goes round the cache."""
         try:
             if self.off or goes_round():
-                raise Unidentifiable("switched off" if self.off else "disabled")
+                raise Unidentifiable(SWITCHED_OFF if self.off else DISABLED)
             emotion = slots.emotion_adv(call.exaggeration, call.model.device)
             if refresh:
                 self.identity.forget(call.model, call.audio)
                 self.brought.pop(self.name_of(call.audio), None)
             elif self.brought and (brought := self.brought.get(self.name_of(call.audio))) is not None:
-                return Key("brought in", UNKNOWN_AUDIO), emotion, brought.to(call.model.device)
-            key = self.identity.key(call.model, call.family, call.audio, call.key_arguments)
+                return BROUGHT_IN, emotion, brought.to(call.model.device)
+            key = self.identity.key(call)
             return key, emotion, None if refresh else self.store.from_memory(key.text, call.model.device)
         except Unidentifiable:
             raise
@@ -158,7 +165,7 @@ class Serving:
         self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
     ) -> bool:
         try:
-            slots.hold(call.model, call.family, slots.revive(snapshot, call.family, emotion))
+            slots.hold(call.model, call.family, slots.revive(snapshot, call.model, call.family, emotion))
         except Exception as error:
             self.failures.report("hit", error)
             return False
@@ -175,7 +182,7 @@ class Serving:
             self.log.debug("%s: from %s in %.2f ms", call.audio, tier, 1000 * (time.perf_counter() - started))
         if self.verifier.due():
             self.verifier.differences(call, key, snapshot, emotion)
-        return Prepared(tier)
+        return Prepared(tier, slots.held(call.model, call.family) if key.gives_conditionals else None)
 
     def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor, refresh: bool) -> Prepared:
         self.stats.miss()
@@ -186,11 +193,11 @@ class Serving:
         self.log.debug("%s: prepared by upstream in %.2f s, for %s", call.audio, done.seconds, why)
         self.stats.prepared(done.seconds)
         try:
-            snapshot = done.snapshot(emotion, audio.unchanged)
-            durable, device = self.settings.auto_save, call.model.device
+            snapshot = done.snapshot(emotion, audio.unchanged, origin_of(call.model, call.family))
+            durable, device = self.settings.auto_save and key.lasts, call.model.device
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
         except Unidentifiable as doubt:
-            self.stats.not_stored(doubt.reason)
+            self.bypasses.count_not_stored(doubt)
             self.log.debug("%s: not kept: %s", call.audio, doubt.reason)
         except Exception as error:
             self.failures.report("store", error)

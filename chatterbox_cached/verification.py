@@ -13,8 +13,8 @@ from .accounting.failures import Failures
 from .accounting.stats import Stats
 from .concurrency.turns import turn
 from .errors import Unidentifiable
-from .identity.audio import UNKNOWN_AUDIO
-from .identity.key import Key
+from .identity.key import BROUGHT_IN, Key
+from .identity.origin import origin_of
 from .settings import Settings
 from .tiers.store import VoiceStore
 from .upstream import slots
@@ -76,11 +76,11 @@ class Verifier:
         Leaves upstream's conditionals on the model, or what was there where upstream fails. An entry that differs is
         replaced.
         """
-        if key.audio is UNKNOWN_AUDIO:
+        if key is BROUGHT_IN:
             return None  # the user vouches for this voice, and its audio need not be here
         before = slots.held(call.model, call.family)
         try:
-            fresh = run(call).snapshot(emotion, key.audio.unchanged)
+            fresh = run(call).snapshot(emotion, key.audio.unchanged, origin_of(call.model, call.family))
             found = [differing(kept, fresh) for kept in (snapshot, *more)]
             fields = tuple(dict.fromkeys(itertools.chain(*found)))
             if fields:
@@ -128,6 +128,7 @@ class Verifier:
             " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"
             " differences; otherwise the entry was changed.",
         )
-        if not self._durable:
+        durable = self._durable and key.lasts
+        if not durable:
             self._store.lower.delete(key.text)
-        self._store.keep(key.text, call.model.device, fresh, durable=self._durable, made_by=key.made_by)
+        self._store.keep(key.text, call.model.device, fresh, durable=durable, made_by=key.made_by)

@@ -1,4 +1,7 @@
-"""Which reference audio is this: a SHA-256 of the content, remembered per path for as long as the file stands still."""
+"""Which reference audio is this: a SHA-256 of what is heard, remembered per path for as long as the file stands still.
+
+Of a WAV, the samples and their format are heard; of any other file, all of it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from ..concurrency.one_by_one import one_by_one
 from ..errors import Unidentifiable
+from . import wav
 
 # Two writes within one tick of a file system's clock can leave size and times alike, so a file that was touched this
 # shortly before it was read is read again the next time (git's index has the same rule). 2 s is FAT's tick, the
@@ -39,9 +43,9 @@ _STATE = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 class Audio(NamedTuple):
     """Reference audio that was identified.
 
-    ``digest`` is the SHA-256 of the content in hex; ``unchanged()`` reads the audio again and says whether it is still
-    the same, which a preparation asks before it is stored. ``path`` is absolute, and empty for a file object; ``name``
-    is the file's own, and empty where it has none.
+    ``digest`` is the SHA-256 of what is heard, in hex; ``unchanged()`` reads the audio again and says whether it is
+    still the same, which a preparation asks before it is stored. ``path`` is absolute, and empty for a file object;
+    ``name`` is the file's own, and empty where it has none.
     """
 
     digest: str
@@ -142,17 +146,22 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _digest(file: BinaryIO) -> str:
-    sha = hashlib.sha256()
-    for chunk in _chunks(file):
+    if not isinstance(file.read(0), bytes):
+        raise Unidentifiable("file object gives no bytes")
+    sha, samples = hashlib.sha256(), wav.heard(file)
+    if samples is not None:
+        sha.update(b"wav %d\n%b" % (len(samples.format), samples.format))
+    file.seek(0 if samples is None else samples.start)
+    for chunk in _chunks(file, None if samples is None else samples.size):
         sha.update(chunk)
     return sha.hexdigest()
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        if not isinstance(chunk, bytes):
-            raise Unidentifiable("file object gives no bytes")
+def _chunks(file: BinaryIO, size: int | None) -> Iterator[bytes]:
+    """The next ``size`` bytes, or all that there are."""
+    while size != 0 and (chunk := file.read(_CHUNK if size is None else min(_CHUNK, size))):
         yield chunk
+        size = None if size is None else size - len(chunk)
 
 
 def _unchanged(path: str, state: FileState, digest: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..upstream import packages
 from . import setup
+from .setup import PYTHON
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,20 @@ class Here:
     """What makes voices on this machine, as a program that changes no settings of PyTorch finds it."""
 
     chatterbox: str | None
+    python: str
     libraries: Mapping[str, str | None]
-    numerics: tuple[str, ...]
+    numerics: Mapping[str, tuple[str, ...]]
     devices: tuple[str, ...]
 
 
 def here() -> Here:
-    """Looks at what is installed. It loads PyTorch, which knows the devices, and not Chatterbox."""
-    return Here(packages.installed_chatterbox(), packages.library_versions(), setup.numerics(), devices())
+    """Looks at what is installed. It loads PyTorch, which knows the devices, and not Chatterbox.
+
+    ``numerics`` are the settings of PyTorch by type of device, the one to prefer first.
+    """
+    known = devices()
+    numerics = {device: setup.numerics(device) for device in known}
+    return Here(packages.installed_chatterbox(), PYTHON, packages.library_versions(), numerics, known)
 
 
 def devices() -> tuple[str, ...]:
@@ -35,27 +42,32 @@ def devices() -> tuple[str, ...]:
 
 
 def misfits(made_by: Mapping[str, Any], here: Here) -> list[str]:
-    """Why an entry that was ``made_by`` this can't be a hit here, as phrases; empty where only the weights decide."""
+    """Why an entry that was ``made_by`` this can't be a hit here, as phrases.
+
+    Empty where only the weights, and the code of what Chatterbox is installed, decide.
+    """
     said = []
     if here.chatterbox is None:
         said.append("Chatterbox is not installed here")
-    elif made_by["chatterbox"] != here.chatterbox:
-        said.append(f"made with {made_by['chatterbox']}, here is {here.chatterbox}")
+    if made_by["python"] != here.python:
+        said.append(f"made with Python {made_by['python']}, here is {here.python}")
     theirs, ours = made_by["libraries"], here.libraries
     said.extend(
         f"made with {name} {theirs.get(name) or '(none)'}, here is {ours.get(name) or 'none'}"
-        for name in sorted({*theirs, *ours})
-        if theirs.get(name) != ours.get(name)
+        for name in sorted(ours)  # of others that it names it is not known here whether they count
+        if theirs.get(name) != ours[name]
     )
-    if tuple(made_by["numerics"]) != here.numerics:
-        said.append(f"made with PyTorch set to {_listed(made_by['numerics'])}, here it is {_listed(here.numerics)}")
-    if made_by["device"] not in here.devices:
-        said.append(f"made on {made_by['device']}, which is not here")
+    device = made_by["device"]
+    if device not in here.devices:
+        said.append(f"made on {device}, which is not here")
+    elif tuple(made_by["numerics"]) != here.numerics[device]:
+        ours_set = _listed(here.numerics[device])
+        said.append(f"made with PyTorch set to {_listed(made_by['numerics'])}, here it is {ours_set}")
     return said
 
 
 # What the fields of a made_by are called where a user is told why a voice was prepared again.
-_PARTS = {"class": "code", "chatterbox": "code", "weights": "weights", "libraries": "versions"}
+_PARTS = {"code": "code", "python": "versions", "weights": "weights", "libraries": "versions"}
 
 
 def new_parts(made_by: str, kept: Iterable[str]) -> tuple[str, ...]:

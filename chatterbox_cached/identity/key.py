@@ -1,8 +1,8 @@
 """What decides the key of an entry: the audio, and everything else.
 
-Everything else: the model's class, the Chatterbox distribution and version, the versions of the libraries that decide
-the bits, the conditioning constants, dtypes and precision, the device type, the other arguments that matter, and the
-weights that make conditionals. Not in it: the path, the exaggeration, T3's weights.
+Everything else: the code that the preparation would run, Python's minor version, the versions of the libraries that
+decide the bits, the conditioning constants, dtypes and precision, the device type, the other arguments that matter, and
+the weights that make conditionals. Not in it: the path, the exaggeration, T3's weights, the names of classes.
 """
 
 from __future__ import annotations
@@ -11,31 +11,62 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from ..concurrency.forks import ForkSafeLock
 from ..errors import Unidentifiable
 from ..upstream import packages
+from ..upstream.calls import Preparation
 from ..upstream.families import Family
 from ..voice.key_format import digest_of, key_of
 from . import setup
-from .audio import Audio, AudioIndex
+from .audio import UNKNOWN_AUDIO, Audio, AudioIndex
+from .code.history import History
+from .code.preparing import CONDITIONALS
+from .code.running import RunningCode
 from .weights import Fingerprint, Fingerprints
 
-if TYPE_CHECKING:
-    pass
-
 _PLAIN = (bool, int, float, str, type(None))
+
+
+class Maker(NamedTuple):
+    """Everything but the audio that decides an entry: ``digest`` ends its key, ``made_by`` is it all as JSON text.
+
+    ``code`` is what the preparation would run.
+    """
+
+    digest: str
+    made_by: str
+    code: RunningCode
 
 
 class Key(NamedTuple):
     """A call that was identified: where its entry is, what the audio was, and whose work the entry is.
 
-    ``made_by`` is everything but the audio that decided the entry, as JSON text; its digest ends the key.
+    ``maker`` is None for a voice that the user brought in.
     """
 
     text: str
     audio: Audio
-    made_by: str = ""
+    maker: Maker | None = None
+
+    @property
+    def made_by(self) -> str:
+        """All but the audio, as JSON text; empty for what the user brought in."""
+        return "" if self.maker is None else self.maker.made_by
+
+    @property
+    def gives_conditionals(self) -> bool:
+        """Whether a preparation returns the conditionals that it has set, and not nothing."""
+        return self.maker is not None and self.maker.code.gives == CONDITIONALS
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it means the same in another process."""
+        return self.maker is not None and self.maker.code.lasts
+
+
+BROUGHT_IN = Key("brought in", UNKNOWN_AUDIO)
 
 
 class Identity:
@@ -50,41 +81,67 @@ class Identity:
         self.fingerprints.forget(model)
         self.audio.forget(audio)
 
-    def key(self, model: Any, family: Family, audio: object, arguments: Mapping[str, object]) -> Key:
-        """The key for what ``model`` would make of ``audio`` with these arguments besides.
+    def key(self, call: Preparation) -> Key:
+        """The key for what this call would make. Raises Unidentifiable where there is any doubt."""
+        audio, maker = self.audio.identify(call.audio), self.maker(call)
+        return Key(key_of(audio.digest, maker.digest), audio, maker)
 
-        Raises Unidentifiable where there is any doubt.
-        """
-        identified = self.audio.identify(audio)
-        digest, made_by = self.made_by(model, family, arguments)
-        return Key(key_of(identified.digest, digest), identified, made_by)
-
-    def made_by(self, model: Any, family: Family, arguments: Mapping[str, object]) -> tuple[str, str]:
-        """Everything but the audio, as the digest that ends the key and as text. Raises as ``key`` does."""
-        setup.refuse_autocast(model)
-        return _rest(model, family, self.fingerprints.of(model, family), arguments)
-
-
-def _rest(model: Any, family: Family, fingerprint: Fingerprint, arguments: Mapping[str, object]) -> tuple[str, str]:
-    """Everything but the audio, as digest and as text; remembered for as long as nothing of it changes."""
-    constants, settings, others = _constants(model, family), setup.in_force(), _arguments(arguments)
-    circumstances = (type(model), model.device, constants, settings, others)
-    known = fingerprint.keys.get(circumstances)
-    if known is None:
-        made_by = _made_by(model, fingerprint, constants, setup.numerics(), others)
-        known = digest_of(made_by), made_by
-        fingerprint.keys[circumstances] = known
-    return known
+    def maker(self, call: Preparation) -> Maker:
+        """Everything but the audio of this call. Raises Unidentifiable where there is any doubt."""
+        model, family = call.model, call.family
+        fingerprint = self.fingerprints.of(model, family)
+        code = _code_of(fingerprint, call)
+        if code.effect or code.gives is None:
+            _refuse(code)
+        constants, others = _constants(model, family), _arguments(call.key_arguments)
+        settings = setup.in_force(setup.device_type(model.device))
+        circumstances = (code, model.device, constants, settings, others)
+        known = fingerprint.makers.get(circumstances)
+        if known is None:
+            made_by = _made_by(model, fingerprint, code, constants, settings, others)
+            known = fingerprint.makers[circumstances] = Maker(digest_of(made_by), made_by, code)
+        return known
 
 
-def _made_by(model: Any, fingerprint: Fingerprint, *rest: tuple[str, ...]) -> str:
-    constants, settings, arguments = rest
+_history = History()
+_lock = ForkSafeLock()
+
+
+def _code_of(fingerprint: Fingerprint, call: Preparation) -> RunningCode:
+    """What the call would run, looked at anew when it is no longer what it was."""
+    known: tuple[Any, RunningCode] | None = fingerprint.codes.get(id(call.function))
+    if known is not None and known[0] is call.function and known[1].holds(call.model):
+        return known[1]
+    with _lock:
+        try:
+            code = RunningCode(call.model, call.family, call.function)
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise Unidentifiable("model is not built as expected") from error
+        _history.enter(code)
+    fingerprint.codes[id(call.function)] = call.function, code
+    return code
+
+
+def _refuse(code: RunningCode) -> None:
+    if code.effect:
+        raise Unidentifiable("preparation does more than prepare", detail=code.effect)
+    raise Unidentifiable("preparation returns what can't be told")
+
+
+def _made_by(
+    model: Any,
+    fingerprint: Fingerprint,
+    code: RunningCode,
+    constants: tuple[str, ...],
+    settings: tuple[object, ...],
+    arguments: tuple[str, ...],
+) -> str:
     everything = {
-        "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "chatterbox": packages.chatterbox_version(),
-        "libraries": packages.library_versions(),
+        "code": code.digest,
+        "python": setup.PYTHON,
+        "libraries": {**packages.library_versions(), **code.libraries},
         "constants": constants,
-        "numerics": settings,
+        "numerics": [str(each) for each in settings],
         "device": setup.device_type(model.device),
         "arguments": arguments,
         "weights": fingerprint.digest,

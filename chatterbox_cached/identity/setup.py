@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
-
-from ..errors import Unidentifiable
 
 if TYPE_CHECKING:
     import torch
 
+# Where PyTorch 2.9 and later keep the precision of float32, each for itself.
+_PRECISION = tuple(
+    f"{where}fp32_precision"
+    for where in (
+        "", "cuda.matmul.", "cudnn.", "cudnn.conv.", "cudnn.rnn.",
+        "mkldnn.", "mkldnn.matmul.", "mkldnn.conv.", "mkldnn.rnn.",
+    )
+)  # fmt: skip
+_REDUCED = tuple(f"cuda.matmul.allow_{half}_reduced_precision_reduction" for half in ("fp16", "bf16"))
 
-def numerics() -> tuple[str, ...]:
-    """Process-wide settings of PyTorch that change the bits of a result."""
-    dtype, precision, tf32 = in_force()
-    return str(dtype), precision, "tf32" if tf32 else ""
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def in_force() -> tuple[torch.dtype, str, bool]:
-    """The same as PyTorch has them: to write them out takes longer than to compare them."""
+def numerics(device: str) -> tuple[str, ...]:
+    """``in_force`` as text."""
+    return tuple(map(str, in_force(device)))
+
+
+def in_force(device: str) -> tuple[object, ...]:
+    """Settings of PyTorch that change the bits of a result on this type of device, such as ``cpu``."""
     import torch
 
-    return torch.get_default_dtype(), torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    try:
+        legacy: tuple[object, ...] = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # the program has used the new settings, and PyTorch refuses to answer in terms of the old
+        legacy = ()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    return torch.get_default_dtype(), autocast, deterministic, *legacy, *_more(device)(torch.backends)
 
 
-def refuse_autocast(model: Any) -> None:
-    """Raise Unidentifiable where autocast decides in which precision ``model`` computes."""
+@lru_cache(maxsize=8)
+def _more(device: str) -> Callable[[Any], tuple[object, ...]]:
+    """Gets those settings that this version of PyTorch has besides, for this type of device."""
     import torch
 
-    if torch.is_autocast_enabled(device_type(model.device)):
-        raise Unidentifiable("autocast is on")
+    names = [name for name in (*_PRECISION, *(_REDUCED if device == "cuda" else ())) if _has(torch.backends, name)]
+    return attrgetter(*names, *names[:1]) if names else lambda _: ()
+
+
+def _has(thing: Any, path: str) -> bool:
+    try:
+        attrgetter(path)(thing)
+    except (AttributeError, RuntimeError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=32)

@@ -3,36 +3,31 @@
 The digest reads all of the weights (528 MB in float32) at memory speed: XXH3, since weights are no hostile input. It
 is taken once per model and believed only as long as the weights stand still. Two looks decide that. The quick one, at
 every call, sees everything that acts on a whole encoder: ``load_state_dict``, ``.to()``, ``.half()``, another encoder
-in its place. The full one compares every tensor's identity, version and address, and is taken whenever the last is
-older than ``FULL_LOOK_SECONDS``, which is shorter than any generation. Writes through ``tensor.data`` leave no trace
-in PyTorch; no look can see those.
+in its place. The full one compares every tensor's identity, version and address, and what else the modules have.
+Writes through ``tensor.data`` leave no trace in PyTorch; no look can see those.
 """
 
 from __future__ import annotations
 
 import operator
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import chain
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ..concurrency.forks import RenewedAfterFork
 from ..concurrency.one_by_one import one_by_one
 from ..errors import Unidentifiable
 from ..upstream.families import Family
+from .looks import Looked
 
 if TYPE_CHECKING:
     import torch
 
-FULL_LOOK_SECONDS = 0.01
-
-# Methods that a preparation calls on the encoders. One that is replaced on an instance makes something that the
-# weights alone don't decide.
-_CALLED = frozenset({"embed_ref", "embeds_from_wavs", "forward", "inference", "quantize", "log_mel_spectrogram"})
-_TRAINING, _VERSION = itemgetter("training"), attrgetter("_version")
+_VERSION = attrgetter("_version")
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 class _Sentinel:
@@ -41,20 +36,43 @@ class _Sentinel:
     def __init__(self, encoder: Any) -> None:
         self.holder, self.name = min(_floating(encoder), key=lambda place: int(place[0][place[1]].numel()))
         self.tensor = self.holder[self.name]
-        self.version, self.address = self.tensor._version, self.tensor.data_ptr()
+        self.counts = not self.tensor.is_inference()  # or it has no version
+        self.version, self.address = self.tensor._version if self.counts else 0, self.tensor.data_ptr()
         # ``.half().float()`` moves a tensor twice and could bring it back to the address it had. An alias keeps that
         # address taken; of a large tensor it would keep the old weights in memory.
         self.pin = self.tensor.detach()
 
-    def stands(self) -> bool:
-        tensor = self.holder.get(self.name)
-        return tensor is self.tensor and tensor._version == self.version and bool(tensor.data_ptr() == self.address)
+
+class _Attributes:
+    """What modules have besides their tensors and submodules: settings, flags, functions, and hooks."""
+
+    def __init__(self, modules: list[Any]) -> None:
+        internal = _internal() - {"training"}
+        self._all = list(map(vars, modules))
+        self._sizes = list(map(len, self._all))
+        places = [(own, name) for own in self._all for name in own if name not in internal]
+        self._places, self._names = [own for own, _ in places], [name for _, name in places]
+        self._values = [own[name] for own, name in places]
+        self._hooks = [own[name] for own in self._all for name in _HOOKS]
+
+    def let_go(self) -> None:
+        self._all, self._places, self._values, self._hooks = [], [], [], []
+
+    def stand(self) -> bool:
+        try:
+            return (
+                list(map(len, self._all)) == self._sizes
+                and all(map(operator.is_, map(operator.getitem, self._places, self._names), self._values))
+                and not any(self._hooks)
+            )
+        except KeyError:
+            return False
 
 
-class Fingerprint:
+class Fingerprint(Looked):
     """The fingerprint of one model's encoders, with what is needed to see that they have changed since.
 
-    ``digest`` is the fingerprint in hex. ``keys`` is room for what identity.key derives from it.
+    ``digest`` is the fingerprint in hex. ``makers`` and ``codes`` are room for what identity.key derives from it.
     """
 
     def __init__(self, model: Any, family: Family) -> None:
@@ -63,46 +81,41 @@ class Fingerprint:
         self._reached = [attrgetter(path) for path in watched]
         self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
         modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
-        self._attributes = [module.__dict__ for module in modules]
-        self._owners = [vars(owner) for owner in _owners(model, family)]
+        self._attributes = _Attributes(modules)
         holders = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
         self._empty = [holder for holder in holders if not holder]
         self._holders = [holder for holder in holders if holder]
         self._sizes, self._names = list(map(len, self._holders)), list(chain.from_iterable(self._holders))
         self._held = list(_held_by(self._holders))
-        self._tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
-        self._state = _state(self._tensors)
+        tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
+        # Tensors that were made in inference mode don't count their versions, so of these the content is compared.
+        self._unversioned = [tensor for tensor in tensors if tensor.is_inference()]
+        self._tensors = [tensor for tensor in tensors if not tensor.is_inference()]
+        self._state, self._content = _state(self._tensors), _content(self._unversioned)
         self.digest = _digest(model, family)
-        self.keys: dict[tuple[object, ...], tuple[str, str]] = {}
-        self._looked, self._changed = time.monotonic(), False
+        self.makers: dict[tuple[object, ...], Any] = {}
+        self.codes: dict[int, tuple[Any, Any]] = {}
+        super().__init__()
 
-    def holds(self, model: Any) -> bool:
-        """Whether the weights still are what was read. At most one full look per ``FULL_LOOK_SECONDS``.
-
-        Once a full look has seen a change, never again: the next question may come before the next full look is due.
-        """
-        if self._changed:
-            return False
+    def stands(self, model: Any) -> bool:
+        """See Looked."""
         for find, reference in self._watched:
             known = reference()
             if known is None or find(model) is not known:
                 return False
         for sentinel in self._sentinels:
-            if not sentinel.stands():
+            tensor = sentinel.holder.get(sentinel.name)
+            if (
+                tensor is not sentinel.tensor
+                or (sentinel.counts and tensor._version != sentinel.version)
+                or tensor.data_ptr() != sentinel.address
+            ):
                 return False
-        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look(model)
+        return not self._unversioned or _content(self._unversioned) == self._content
 
-    def _reference(self, encoder: Any) -> weakref.ref[Any]:
-        def let_go(_: object) -> None:
-            # An encoder that was replaced must not live on in what is watched of it.
-            self._sentinels, self._holders, self._held, self._tensors = [], [], [], []
-            self._empty, self._attributes, self._owners = [], [], []
-
-        return weakref.ref(encoder, let_go)
-
-    def _full_look(self, model: Any) -> bool:
-        began = time.monotonic()  # what is changed while it looks may have been looked at already
-        self._changed = not (
+    def stands_in_full(self, model: Any) -> bool:
+        """See Looked."""
+        return (
             # What is registered can be hidden by an attribute of the same name.
             all(reach(model) is reference() for reach, (_, reference) in zip(self._reached, self._watched, strict=True))
             and not any(self._empty)
@@ -110,11 +123,17 @@ class Fingerprint:
             and list(chain.from_iterable(self._holders)) == self._names
             and all(map(operator.is_, _held_by(self._holders), self._held))
             and _state(self._tensors) == self._state
-            and not any(map(_TRAINING, self._attributes))
-            and all(map(_CALLED.isdisjoint, self._owners))
+            and self._attributes.stand()
         )
-        self._looked = began
-        return not self._changed
+
+    def _reference(self, encoder: Any) -> weakref.ref[Any]:
+        def let_go(_: object) -> None:
+            # An encoder that was replaced must not live on in what is watched of it.
+            self._sentinels, self._holders, self._held, self._tensors = [], [], [], []
+            self._empty, self._unversioned = [], []
+            self._attributes.let_go()
+
+        return weakref.ref(encoder, let_go)
 
 
 def _finder(path: str) -> Callable[[Any], Any]:
@@ -135,6 +154,29 @@ def _held_by(holders: list[dict[str, Any]]) -> Iterator[Any]:
     return chain.from_iterable(map(dict.values, holders))
 
 
+def _content(tensors: list[torch.Tensor]) -> str:
+    """What there is to compare where no versions are counted; tens of milliseconds for all encoders."""
+    import xxhash
+
+    whole = xxhash.xxh3_128()
+    for tensor in tensors:
+        whole.update(_bytes_of(tensor))
+    return whole.hexdigest()
+
+
+def _is_tensor(value: object) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
+
+
+def _internal() -> frozenset[str]:
+    """The attributes that PyTorch gives every module for its own use."""
+    import torch
+
+    return frozenset(vars(torch.nn.Module()))
+
+
 def _state(tensors: list[torch.Tensor]) -> tuple[list[int], list[int]]:
     """What changes when a tensor is written to, cast or moved: its version and its address."""
     return list(map(_VERSION, tensors)), [tensor.data_ptr() for tensor in tensors]
@@ -149,10 +191,6 @@ def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:
                     yield holder, name
 
 
-def _owners(model: Any, family: Family) -> list[Any]:
-    return [model.s3gen, *(attrgetter(path)(model) for path in family.encoders)]
-
-
 def _named_tensors_of(model: Any, family: Family) -> Iterator[tuple[str, torch.Tensor]]:
     for path in family.encoders:
         yield from _named_tensors(attrgetter(path)(model))
@@ -164,7 +202,7 @@ def _digest(model: Any, family: Family) -> str:
     whole = xxhash.xxh3_128(f"{next(attrgetter(family.caster)(model).parameters()).dtype}\n".encode())
     for path in family.encoders:
         encoder = attrgetter(path)(model)
-        whole.update(f"{path} {type(encoder).__module__}.{type(encoder).__qualname__}\n".encode())
+        whole.update(f"{path}\n".encode())
         for name, tensor in _named_tensors(encoder):
             whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             whole.update(_bytes_of(tensor))
@@ -175,6 +213,9 @@ def _named_tensors(encoder: Any) -> Iterator[tuple[str, torch.Tensor]]:
     # Buffers that are not persistent count too: windows and mel filters decide what comes out.
     yield from encoder.named_parameters(remove_duplicate=False)
     yield from encoder.named_buffers(remove_duplicate=False)
+    # So do those that are simple attributes of a module, as some have their positions.
+    for path, module in encoder.named_modules(remove_duplicate=False):
+        yield from ((f"{path}.{name}", value) for name, value in vars(module).items() if _is_tensor(value))
 
 
 def _bytes_of(tensor: torch.Tensor) -> memoryview:
@@ -201,8 +242,6 @@ def _refuse_uncertain(model: Any, family: Family) -> None:
                 f"{path} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time. Call .eval() on it to have them cached.",
             )
-    if not all(_CALLED.isdisjoint(vars(owner)) for owner in _owners(model, family)):
-        raise Unidentifiable("a method of the model is replaced")
 
 
 class Fingerprints(RenewedAfterFork):

@@ -74,16 +74,19 @@ class Voice:
 
 @dataclass(frozen=True)
 class Made:
-    """What an entry says of its making: ``by`` as in identity.Key, parsed; ``flaw`` is why a hit would not use it."""
+    """What an entry says of its making: ``by`` as in identity.Key and ``origin`` as in identity.origin, both parsed;
+    ``flaw`` is why a hit would not use it.
+    """
 
     by: dict[str, Any]
+    origin: dict[str, Any]
     seconds: float
     flaw: str | None = None
 
     @property
     def model(self) -> str:
         """The class in a word, such as "english"; a subclass by its own name."""
-        class_name = plain(str(self.by.get("class", "unknown")))
+        class_name = plain(str(self.origin.get("class", "unknown")))
         return "unusable" if self.flaw else name_of(class_name).rpartition(".")[2]
 
 
@@ -109,10 +112,10 @@ class Folder:
         """Reads the entry."""
         try:
             header = self.store.header(entry.key)
-            by = json.loads(header.made_by or "{}")
-            return Made(by if isinstance(by, dict) else {}, float(header.prepare_seconds))
+            by, origin = (_parsed(text) for text in (header.made_by, header.origin))
+            return Made(by, origin, float(header.prepare_seconds))
         except (EntryError, ValueError, TypeError, OverflowError, RecursionError) as error:  # whatever it holds
-            return Made({}, 0.0, str(error))
+            return Made({}, {}, 0.0, str(error))
 
     def clear(self) -> None:
         """Drop everything on disk, and what is known of the voices."""
@@ -131,6 +134,11 @@ class Folder:
         left = {voice.digest for voice in self.voices()}
         gone = [voice.digest for voice in voices if voice.digest not in left]
         account.forget(self.root, gone, trusted=self.trusted)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    said = json.loads(text or "{}")
+    return said if isinstance(said, dict) else {}
 
 
 @contextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..cache import ConditionalCache
 from ..concurrency.turns import out_of_turn, turn
+from ..errors import Unidentifiable
+from ..identity.code.forwarding import taken_by
 from ..upstream import guard, slots
-from ..upstream.calls import preparation
+from ..upstream.calls import Preparation, preparation
 from ..upstream.context import doing, goes_round, is_doing
 from ..upstream.families import Family
 from ..upstream.signatures import signature_of
@@ -21,15 +24,13 @@ def prepare(
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
     signature = signature_of(function)
-    call = preparation(model, family, signature, upstream, args, kwargs)
-    if call is not None and signature.returns_nothing:
+    if not signature.bindable:
+        signature = signature_of(taken_by(function))
+    call = preparation(model, family, function, upstream, args, kwargs, signature)
+    if call is not None:
         return cache.serving.serve(call).returned
-    if call is not None:  # its caller counts on something that a hit could not give
-        cache.serving.stats.bypass("preparation returns something")
-        return upstream(*args, **kwargs)
-    if signature.bindable:  # else it is another wrapper, which takes anything, and below it the call comes by again
-        cache.serving.stats.bypass("arguments don't fit the method")
-    return upstream(*args, **kwargs)
+    call = Preparation(model, family, function, None, None, {}, partial(upstream, *args, **kwargs))
+    return cache.serving.round_the_cache(call, Unidentifiable("arguments don't fit the method")).returned
 
 
 def generate(

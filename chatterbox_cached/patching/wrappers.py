@@ -101,4 +101,6 @@ class _BoundMethodWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
 class MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """Our wrapper on a method of a class."""
 
+    is_chatterbox_cached = True  # see upstream.calls
+
     __bound_function_wrapper__ = _BoundMethodWrapper

@@ -51,10 +51,14 @@ class VoiceStore:
         """The snapshot from memory, its tensors on ``device``."""
         return self.memory.get(_in_memory(key, device))
 
+    def find_in_memory(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
+        """``find`` in memory alone."""
+        snapshot = self.from_memory(key, device)
+        return None if snapshot is None else ("memory", snapshot)
+
     def find(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier that has it, with that tier's name."""
-        snapshot = self.from_memory(key, device)
-        return ("memory", snapshot) if snapshot is not None else self.from_lower_tiers(key, device)
+        return self.find_in_memory(key, device) or self.from_lower_tiers(key, device)
 
     def from_lower_tiers(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """The snapshot from the nearest tier below memory that has it, with that tier's name. Memory keeps it too."""

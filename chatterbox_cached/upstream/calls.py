@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from .signatures import Signature, signature_of
 class Preparation(NamedTuple):
     """One call of a family's prepare method.
 
+    ``function``: the method without anything of ours, as the plain function that takes the model first.
     ``key_arguments``: all but the audio and the exaggeration. ``upstream`` makes that very call as if there were no
     cache.
     """
 
     model: Any
     family: Family
+    function: Callable[..., Any]
     audio: object
     exaggeration: object
     key_arguments: Mapping[str, object]
@@ -30,18 +33,22 @@ class Preparation(NamedTuple):
 def preparation(
     model: Any,
     family: Family,
-    signature: Signature,
+    function: Callable[..., Any],
     upstream: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
+    signature: Signature | None = None,
 ) -> Preparation | None:
-    """The call ``upstream(*args, **kwargs)`` taken apart; None where it does not fit the method's signature."""
+    """The call ``upstream(*args, **kwargs)`` taken apart by ``signature``, or else that of ``function``; None where it
+    does not fit.
+    """
+    signature = signature or signature_of(function)
     bound = signature.bind(args, kwargs)
     if bound is None or family.audio not in bound:
         return None
     arguments = signature.defaults | bound
     audio, exaggeration = arguments.pop(family.audio), arguments.pop(family.exaggeration, None)
-    return Preparation(model, family, audio, exaggeration, arguments, partial(upstream, *args, **kwargs))
+    return Preparation(model, family, function, audio, exaggeration, arguments, partial(upstream, *args, **kwargs))
 
 
 @dataclass(slots=True)
@@ -59,10 +66,22 @@ class Prepared:
 def asked_for(model: Any, family: Family, audio: object, exaggeration: object) -> Preparation:
     """The call that prepares this audio on ``model``."""
     arguments = {family.audio: audio, family.exaggeration: exaggeration}
-    signature = signature_of(getattr(type(model), family.prepare))
-    call = preparation(model, family, signature, getattr(model, family.prepare), (), arguments)
+    function = without_ours(inspect.getattr_static(type(model), family.prepare))
+    call = preparation(model, family, function, getattr(model, family.prepare), (), arguments)
     assert call is not None  # these two are the arguments that every family has
     return call
+
+
+def without_ours(function: Any) -> Any:
+    """A method as it is without our own wrapper, where that is the outermost."""
+    while is_ours(function):
+        function = function.__wrapped__
+    return function
+
+
+def is_ours(function: object) -> bool:
+    """Whether this is our own wrapper on a method, which says so itself: here it can't be known."""
+    return getattr(type(function), "is_chatterbox_cached", False) is True
 
 
 def unproxied(model: Any) -> Any:

@@ -6,7 +6,7 @@ the forks, which install under the same import name, are found too.
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -36,11 +36,6 @@ class Family(NamedTuple):
     # The part whose dtype the mel features of the reference are cast to.
     caster: str = "s3gen.flow"
 
-    def types(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """The family's own ``Conditionals`` and ``T3Cond`` (each module has its own ``Conditionals``)."""
-        module = sys.modules[self.module]
-        return module.Conditionals, module.T3Cond
-
 
 FAMILIES: tuple[Family, ...] = (
     Family("english", "chatterbox.tts", "ChatterboxTTS"),
@@ -69,11 +64,30 @@ def family_of(model: object) -> Family | None:
 
 @lru_cache(maxsize=256)
 def _family_of_class(kind: type) -> Family | None:
-    for base in kind.__mro__:
-        for family in FAMILIES:
-            if (base.__module__, base.__qualname__) == (family.module, family.class_name):
-                return family
-    return None
+    return next((family for family in FAMILIES if _base(kind, family) is not None), None)
+
+
+def class_of(model: object, family: Family) -> type:
+    """The family's own class, which a model's class is or comes from."""
+    found = _base(type(model), family)
+    assert found is not None
+    return found
+
+
+def _base(kind: type, family: Family) -> type | None:
+    own = family.module, family.class_name
+    return next((base for base in kind.__mro__ if (base.__module__, base.__qualname__) == own), None)
+
+
+@lru_cache(maxsize=256)
+def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """``Conditionals`` and ``T3Cond`` as the family's module has them that ``kind`` comes from.
+
+    Each module has its own ``Conditionals``, and each time that it is imported anew another.
+    """
+    base: Any = _base(kind, family)
+    names = inspect.unwrap(base.__init__).__globals__
+    return names["Conditionals"], names["T3Cond"]
 
 
 def overrides(model: object, method: str, family: Family) -> bool:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-_LIBRARIES = ("torch", "torchaudio", "librosa", "soxr", "s3tokenizer")
+_LIBRARIES = ("torch", "torchaudio", "librosa", "soxr", "s3tokenizer", "numpy", "scipy", "soundfile", "audioread")
 # The distributions that are known to install the package `chatterbox`; any other is found by a slower search.
 _DISTRIBUTIONS = (
     "chatterbox-tts",
@@ -21,13 +21,13 @@ _DISTRIBUTIONS = (
 )
 
 
-@lru_cache(maxsize=1)
-def chatterbox_version() -> str:
-    """Distribution and version that the imported package ``chatterbox`` comes from, such as ``chatterbox-tts 0.1.7``.
+def version_of_class(kind: type) -> str:
+    """Distribution and version of the package that a class comes from, such as ``chatterbox-tts 0.1.7``.
 
     A source tree that no distribution owns is named by a digest of its code.
     """
-    return version_of_package(Path(sys.modules["chatterbox"].__file__ or "").parent)
+    package = sys.modules.get(kind.__module__.partition(".")[0])
+    return version_of_package(Path(getattr(package, "__file__", None) or "").parent)
 
 
 def installed_chatterbox() -> str | None:
@@ -36,6 +36,7 @@ def installed_chatterbox() -> str | None:
     return None if spec is None or not spec.origin else version_of_package(Path(spec.origin).parent)
 
 
+@lru_cache(maxsize=16)
 def version_of_package(package: Path) -> str:
     """The same for the package ``chatterbox`` that lies in this folder, imported or not."""
     names = [name for name in _DISTRIBUTIONS if _owns(name, package)]
@@ -58,7 +59,17 @@ def _owns(distribution: str, package: Path) -> bool:
 
 def library_versions() -> dict[str, str | None]:
     """The versions of the libraries that decide the bits, None for those that are not installed."""
-    return {name: _version(name) for name in _LIBRARIES}
+    return {**{name: _version(name) for name in _LIBRARIES}, "libsndfile": _libsndfile()}
+
+
+@lru_cache(maxsize=1)
+def _libsndfile() -> str | None:
+    """The version of the library that decodes audio; soundfile brings it, or finds one on the machine."""
+    try:
+        import soundfile
+    except (ImportError, OSError):  # not installed, or without its library
+        return None
+    return str(soundfile.__libsndfile_version__)
 
 
 def _version(distribution: str) -> str | None:

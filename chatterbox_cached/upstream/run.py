@@ -20,20 +20,25 @@ if TYPE_CHECKING:
 class Run(NamedTuple):
     """A preparation that upstream has made for ``call``: what its method returned, and how long it took.
 
+    ``before``: the conditionals that the model had.
     ``undisturbed()`` says whether no other thread has run on the model out of turn since it began.
     """
 
     call: Preparation
+    before: Any
     returned: Any
     seconds: float
     undisturbed: Callable[[], bool]
 
-    def snapshot(self, emotion: torch.Tensor, audio_unchanged: Callable[[], bool]) -> Snapshot:
-        """What is to be kept of it. ``emotion`` is the call's emotion_adv.
+    def snapshot(self, emotion: torch.Tensor, audio_unchanged: Callable[[], bool], origin: str) -> Snapshot:
+        """What is to be kept of it. ``emotion`` is the call's emotion_adv, ``origin`` as in Snapshot.
 
         Raises Unidentifiable where it may not be what the call stands for.
         """
-        snapshot = slots.take(slots.held(self.call.model, self.call.family), emotion, self.seconds)
+        held = slots.held(self.call.model, self.call.family)
+        if held is self.before:
+            raise Unidentifiable("the preparation left the conditionals as they were")
+        snapshot = slots.take(held, emotion, self.seconds, origin)
         if not self.undisturbed():  # another generate() may have put the speaker of its own voice there
             raise Unidentifiable("another call was on the model")
         if not audio_unchanged():
@@ -41,12 +46,17 @@ class Run(NamedTuple):
         return snapshot
 
 
-def run(call: Preparation) -> Run:
-    """Have upstream prepare. Raises what upstream raises."""
+def without_graph(upstream: Callable[[], Any]) -> Any:
+    """What ``upstream`` gives, run so that the conditionals which it makes don't hold on to a graph of 290 MB."""
     import torch
 
-    undisturbed, started = watch(call.model), time.perf_counter()
-    # Upstream prepares with gradients on, and 290 MB of graph would stay alive with each voice.
-    with doing("prepare", call.model), torch.no_grad():
-        returned = call.upstream()
-    return Run(call, returned, time.perf_counter() - started, undisturbed)
+    with torch.no_grad():
+        return upstream()
+
+
+def run(call: Preparation) -> Run:
+    """Have upstream prepare. Raises what upstream raises."""
+    undisturbed, before, started = watch(call.model), slots.held(call.model, call.family), time.perf_counter()
+    with doing("prepare", call.model):
+        returned = without_graph(call.upstream)
+    return Run(call, before, returned, time.perf_counter() - started, undisturbed)

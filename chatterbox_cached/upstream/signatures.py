@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -19,7 +18,6 @@ class Signature:
         parameters = list(inspect.signature(function).parameters.values())[1:]  # without self
         plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         self.bindable = all(parameter.kind in plain for parameter in parameters)
-        self.returns_nothing = _returns_nothing(function)
         self._positional = tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._names = frozenset(parameter.name for parameter in parameters)
         self._required = frozenset(p.name for p in parameters if p.default is inspect.Parameter.empty)
@@ -37,25 +35,6 @@ class Signature:
                 return None
             bound.update(kwargs)
         return bound if self._required <= bound.keys() else None
-
-
-def _returns_nothing(function: Callable[..., Any]) -> bool:
-    """Whether a method gives None, whatever it is called with; wrappers are taken to pass on what they wrap."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
-        return True  # it is called through C; upstream's methods are not
-    if code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
-        return False
-    before: dis.Instruction | None = None
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
-            return False
-        if instruction.opname == "RETURN_VALUE" and not (
-            before is not None and before.opname == "LOAD_CONST" and before.argval is None
-        ):
-            return False
-        before = instruction
-    return True
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Unidentifiable
 from ..voice.fields import FIELDS, flaw
 from ..voice.snapshot import Snapshot, copied, same_tensors, shared
-from .families import Family
+from .families import Family, types_of
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ def hold(model: Any, family: Family, conditionals: Any) -> None:
     setattr(model, family.slot, conditionals)
 
 
-def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
+def take(live: Any, emotion: torch.Tensor, prepare_seconds: float, origin: str = "") -> Snapshot:
     """A detached copy of what upstream has just prepared, with what ``emotion_adv`` gave for its arguments.
 
     Raises Unidentifiable when it is not what a Chatterbox makes, so that it would not come back the same.
@@ -48,7 +48,7 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
         or vars(live).keys() != {"t3", "gen"}
     ):
         raise Unidentifiable("unexpected conditionals")
-    snapshot = Snapshot({"t3": _detached(t3), "gen": _detached(live.gen)}, prepare_seconds)
+    snapshot = Snapshot({"t3": _detached(t3), "gen": _detached(live.gen)}, prepare_seconds, origin)
     if set(snapshot.names()) != FIELDS.keys() or flaw(snapshot.tensors()) is not None:
         raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
     if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
@@ -56,9 +56,10 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float) -> Snapshot:
     return snapshot
 
 
-def revive(snapshot: Snapshot, family: Family, emotion: torch.Tensor) -> Any:
-    """Fresh live ``Conditionals`` of the family's own classes, as upstream would have made them."""
-    conditionals, t3_cond = family.types()
+def revive(snapshot: Snapshot, model: Any, family: Family, emotion: torch.Tensor) -> Any:
+    """Fresh live ``Conditionals`` of the classes that ``model`` makes them of, as upstream would have made them."""
+    kind: Any = type(model)
+    conditionals, t3_cond = types_of(kind, family)
     fresh = shared if emotion.is_cpu else copied
     t3, gen = fresh({**snapshot.parts["t3"], _EMOTION: emotion}), fresh(snapshot.parts["gen"])
     return conditionals(t3_cond(**t3), gen)

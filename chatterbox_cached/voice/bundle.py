@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,12 +21,13 @@ from .fields import flaw
 from .key_format import SCHEMA, KeyParts, digest_of, is_sha256
 
 FORMAT = "voices of chatterbox-cached"
-VERSION = 1
+VERSION = 2
 MOST_VOICES = 10_000
 MOST_OF_MANIFEST = 2**23
 _MANIFEST = "manifest.json"
-# What a bundle must say of the model that made a voice, since it is compared and shown.
-_SAYS = {"class": str, "chatterbox": str, "libraries": dict, "numerics": list, "device": str, "weights": str}
+# What a bundle must say of what made a voice, and where, since it is compared and shown.
+_SAYS = {"code": str, "python": str, "libraries": dict, "numerics": list, "device": str, "weights": str}
+_SAYS_WHERE = {"class": str, "chatterbox": str}
 
 
 class VoiceEntry(NamedTuple):
@@ -46,6 +47,11 @@ class VoiceEntry(NamedTuple):
     def made_by(self) -> dict[str, Any]:
         """The model that made it, and with which versions; see identity.Key."""
         return dict(json.loads(self.header.made_by))
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Of what program and where it was made; see identity.origin."""
+        return dict(json.loads(self.header.origin))
 
 
 class _Stated(NamedTuple):
@@ -117,7 +123,8 @@ def check_entry(voice: VoiceEntry) -> None:
     if key is None or digest_of(header.made_by) != key.maker:
         raise EntryError("entry does not say what made it")
     try:
-        _maker(json.loads(header.made_by))
+        _plain_text(json.loads(header.made_by), _SAYS)
+        _plain_text(json.loads(header.origin), _SAYS_WHERE)
     except Exception as error:  # whatever a parser makes of it
         raise EntryError("entry does not say what made it") from error
     snapshot = entry_format.decode(header.key, entry_format.seal(header, voice.payload))
@@ -132,6 +139,7 @@ def _manifest(stated: Sequence[_Stated]) -> bytes:
     for one in stated:
         header = asdict(one.header)
         del header["made_by"]  # the end of its key says which
+        header["origin"] = json.loads(one.header.origin)
         voices.append({**header, "bytes": one.size, "sha256": one.sha256})
     content = {"format": FORMAT, "version": VERSION, "made_by": made_by, "voices": voices}
     return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
@@ -143,7 +151,7 @@ def _understood(manifest: bytes) -> list[_Stated]:
         content = json.loads(manifest)
         if (content["format"], content["version"]) != (FORMAT, VERSION):
             raise BundleError("it is of another version of chatterbox-cached")
-        made_by = {digest: _maker(said) for digest, said in content["made_by"].items()}
+        made_by = {digest: _plain_text(said, _SAYS) for digest, said in content["made_by"].items()}
         stated = [_one_stated(dict(said), made_by) for said in content["voices"]]
         again = _manifest(stated)
     except BundleError:
@@ -160,7 +168,8 @@ def _one_stated(said: dict[str, Any], made_by: dict[str, str]) -> _Stated:
     size, sha256, key = said.pop("bytes"), said.pop("sha256"), _key_of_ours(said["key"])
     if key is None or not (is_sha256(sha256) and type(size) is int and 0 <= size <= entry_format.MOST_BYTES):
         raise BundleError("its manifest names an impossible voice")
-    return _Stated(entry_format.Header(made_by=made_by[key.maker], **said), size, sha256)
+    origin = _plain_text(said.pop("origin"), _SAYS_WHERE)
+    return _Stated(entry_format.Header(made_by=made_by[key.maker], origin=origin, **said), size, sha256)
 
 
 def _key_of_ours(key: str) -> KeyParts | None:
@@ -168,9 +177,9 @@ def _key_of_ours(key: str) -> KeyParts | None:
     return parts if parts is not None and parts.schema == SCHEMA else None
 
 
-def _maker(said: dict[str, Any]) -> str:
+def _plain_text(said: dict[str, Any], says: Mapping[str, type]) -> str:
     """What made some voices, as text. It will be shown, so there is nothing in it that a terminal would obey."""
-    if not all(type(said[name]) is kind for name, kind in _SAYS.items()) or not _is_plain(said):
+    if not all(type(said[name]) is kind for name, kind in says.items()) or not _is_plain(said):
         raise BundleError("its manifest does not say what made the voices")
     return json.dumps(said, sort_keys=True)
 

@@ -6,7 +6,7 @@
     payload     u64       length of the payload
     signature   32 bytes  HMAC-SHA256 of the four above, header and payload; zeros where there was no key to sign with
     digest      32 bytes  SHA-256 of everything else
-    header      JSON      key, made_by, prepare_seconds, which fields there are, their strides
+    header      JSON      key, made_by, origin, prepare_seconds, which fields there are, their strides
     payload     safetensors
 
 All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
@@ -46,10 +46,11 @@ _MOST_OF_HEADER = 2**16  # some 2 kB are usual; nested lists take 25 times their
 
 @dataclass(frozen=True)
 class Header:
-    """What an entry says of itself. ``made_by`` is as in identity.Key; ``prepare_seconds`` is what making it took."""
+    """What an entry says of itself: ``made_by`` as in identity.Key; ``origin``, ``prepare_seconds`` as in Snapshot."""
 
     key: str
     made_by: str
+    origin: str
     prepare_seconds: float
     # All fields in their order, and the strides of those that are tensors; the rest is None.
     fields: list[str]
@@ -67,7 +68,7 @@ def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), mad
     strides = {name: list(tensor.stride()) for name, tensor in tensors.items()}
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: in_memory_order(tensor).clone().contiguous() for name, tensor in tensors.items()}
-    header = Header(key, made_by, snapshot.prepare_seconds, snapshot.names(), strides)
+    header = Header(key, made_by, snapshot.origin, snapshot.prepare_seconds, snapshot.names(), strides)
     return seal(header, safetensors.torch.save(as_stored), signing_keys)
 
 
@@ -119,7 +120,8 @@ def _header(key: str, header: memoryview) -> Header:
     known = Header(**json.loads(bytes(header)))
     if known.key != key:
         raise EntryError("entry of another key")
-    if not isinstance(known.made_by, str):
+    said: tuple[object, ...] = (known.made_by, known.origin)
+    if not all(isinstance(each, str) for each in said):
         raise EntryError("entry does not say what made it")
     return known
 
@@ -178,7 +180,7 @@ def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
     seconds = float(header.prepare_seconds)
     if not 0 <= seconds < float("inf"):
         raise EntryError("entry took an impossible time")  # it would spoil the statistics
-    return Snapshot(parts, seconds)
+    return Snapshot(parts, seconds, header.origin)
 
 
 def _as_laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:

@@ -20,11 +20,13 @@ class Snapshot:
     """What was prepared of one voice, for any exaggeration.
 
     ``parts``: the fields by the name of the part that they are in; their names, shapes and types are those of
-    ``voice.fields``. ``prepare_seconds``: what the preparation took.
+    ``voice.fields``. ``prepare_seconds``: what the preparation took. ``origin``: where it was made (see
+    identity.origin), as JSON text; empty where that is not known.
     """
 
     parts: Mapping[str, Fields]
     prepare_seconds: float
+    origin: str = ""
 
     def __post_init__(self) -> None:
         # The first time that memory is shared changes how it is held, and no two threads may do that at once. So it is
@@ -56,7 +58,7 @@ class Snapshot:
         if str(device) == "cpu" and all(tensor.is_cpu for tensor in self.tensors().values()):
             return self
         moved = {part: _moved(fields, device) for part, fields in self.parts.items()}
-        return Snapshot(moved, self.prepare_seconds)
+        return Snapshot(moved, self.prepare_seconds, self.origin)
 
 
 def equal(one: Snapshot, other: Snapshot) -> bool:

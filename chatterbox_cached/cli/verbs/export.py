@@ -108,7 +108,7 @@ def _found(
             except EntryError as error:
                 refused[key] = str(error)
                 continue
-            if model is None or name_of(voice.made_by["class"]) == model.value:
+            if model is None or name_of(voice.origin["class"]) == model.value:
                 found[key] = voice._replace(payload=b"")
         if not any(key in found for key in keys):
             by, option = (f" by {model.value}", f" --model {model.value}") if model else ("", "")
@@ -120,7 +120,7 @@ def _found(
 
 def _write_voice_file(tier: DiskTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
     """Write what was stored last, where it is one voice of one model."""
-    models = sorted({name_of(voice.made_by["class"]) for voice in found})
+    models = sorted({name_of(voice.origin["class"]) for voice in found})
     if len({voice.audio for voice in found}) > 1:
         raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
     if len(models) > 1:
@@ -136,7 +136,7 @@ def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as
         rows = [_row(voice) for voice in written]
         print_json({"file": str(output), "bytes": output.stat().st_size, "entries": rows, "refused": refused})
     else:
-        models = ", ".join(sorted({name_of(voice.made_by["class"]) for voice in written}))
+        models = ", ".join(sorted({name_of(voice.origin["class"]) for voice in written}))
         count = len({voice.audio for voice in written})
         size = output.stat().st_size / 1e6
         print(f"{output}: {count} voice{'s' * (count != 1)} for {models}, {size:.2f} MB")
@@ -147,7 +147,12 @@ def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as
 
 
 def _row(voice: VoiceEntry) -> dict[str, Any]:
-    return {"voice": voice.audio, "model": name_of(voice.made_by["class"]), "made_by": voice.made_by}
+    return {
+        "voice": voice.audio,
+        "model": name_of(voice.origin["class"]),
+        "made_by": voice.made_by,
+        "origin": voice.origin,
+    }
 
 
 def _audio_of(key: str) -> str:

@@ -85,7 +85,8 @@ def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[s
     """What ends the keys of all that this model makes, and its text."""
     with quietly():
         loaded, family = load(model, device, checkpoint), named(model.value)
-        return Identity().made_by(loaded, family, asked_for(loaded, family, "", 0.5).key_arguments)
+        maker = Identity().maker(asked_for(loaded, family, "", 0.5))
+        return maker.digest, maker.made_by
 
 
 def _digest_of(audio: str) -> str:
@@ -157,14 +158,14 @@ def _rows(voices: list[VoiceEntry], makers: Mapping[str, str]) -> Iterator[dict[
         by_audio.setdefault(voice.audio, []).append(voice)
     for audio, entries in by_audio.items():
         for entry in entries:
-            name, made_by = name_of(entry.made_by["class"]), entry.made_by
+            name, made_by = name_of(entry.origin["class"]), entry.made_by
             why_not = compatibility.misfits(made_by, here)
             if name in makers and not why_not:
                 why_not = compatibility.misfits_of_model(made_by, makers[name])
-            hit = "no" if why_not else "a hit" if name in makers else "a hit, if the model's weights are the same"
+            hit = "no" if why_not else "a hit" if name in makers else "a hit, if its weights and code are the same"
             yield {"voice": audio, "model": name, "device": made_by["device"], "hit": hit, "why_not": why_not}
         for family in FAMILIES:
-            if family.name not in {name_of(entry.made_by["class"]) for entry in entries}:
+            if family.name not in {name_of(entry.origin["class"]) for entry in entries}:
                 yield {
                     "voice": audio, "model": family.name, "device": None, "hit": "no",
                     "why_not": ["the bundle has nothing that it made of this voice"],

@@ -43,6 +43,7 @@ def _entry(folder: Folder, entry: Stored) -> dict[str, Any]:
         "prepare_seconds": made.seconds,
         "unusable": made.flaw,
         "made_by": made.by,
+        "origin": made.origin,
     }
 
 
@@ -74,7 +75,7 @@ def _of_voice(data: dict[str, Any], now: float) -> dict[str, str]:
 
 
 def _of_entry(entry: dict[str, Any]) -> dict[str, str]:
-    by = {name: _text(value) for name, value in entry["made_by"].items()}
+    by = {name: _text(value) for name, value in {**entry["origin"], **entry["made_by"]}.items()}
     key = key_format.parsed(entry["key"])
     return {"unusable": entry["unusable"] or "", **by, "entry": key.maker if key else ""}
 

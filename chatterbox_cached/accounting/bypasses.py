@@ -1,0 +1,55 @@
+"""Preparations that gain nothing: counted each time by their reason, and told of once where that lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import Unidentifiable
+from .failures import Failures
+from .stats import Stats
+
+# What to do, for reasons that a program can do something about; it is told when the reason comes up again. Reasons
+# with an advice of their own are told at once, and what the user asked for, or upstream reports itself, never.
+_ADVICE: Mapping[str, str] = {
+    "audio is neither a path nor a file object": "Pass a path, or a binary file object at its start.",
+    "file object is not at its start": "Call seek(0) on it first.",
+    "file object gives no bytes": "Open the file in binary mode, as with open(path, 'rb').",
+    "audio is not a regular file": "Give the path of a plain file.",
+    "preparation does more than prepare": "A hit would leave that out. Do it beside prepare_conditionals, not in it.",
+    "preparation returns what can't be told": "Let it return nothing, or the model's conditionals.",
+    "prepare method is overridden": "Put the change onto the class, and onto no instance or subclass of it.",
+    "model is not built as expected": "Please report which Chatterbox this is, so that it can be supported.",
+    "class is not cached": "Please report which Chatterbox this is, so that it can be supported.",
+    "an argument that can't be part of a key": "Pass numbers, texts, True, False or None.",
+    "exaggeration is not a number": "Pass a number.",
+    "unexpected conditionals": "Please report which Chatterbox this is, so that it can be supported.",
+    "conditionals on several devices": "Move the whole model to one device.",
+    "another call was on the model": "Let calls take turns (take_turns=True), or give each thread a model of its own.",
+    "the preparation left the conditionals as they were": "Let it set them anew.",
+}
+
+
+class Bypasses:
+    """Those of one cache."""
+
+    def __init__(self, stats: Stats, failures: Failures) -> None:
+        self._stats, self._failures = stats, failures
+        self._seen: set[str] = set()
+
+    def count(self, doubt: Unidentifiable) -> None:
+        """A preparation went round the cache, because of this."""
+        self._stats.bypass(doubt.reason)
+        if doubt.advice:
+            self._failures.warn_once(doubt.reason, doubt.advice)
+        self._tell(doubt)
+
+    def count_not_stored(self, doubt: Unidentifiable) -> None:
+        """What a preparation made was not kept, because of this."""
+        self._stats.not_stored(doubt.reason)
+        self._tell(doubt)
+
+    def _tell(self, doubt: Unidentifiable) -> None:
+        if doubt.reason in self._seen and (advice := _ADVICE.get(doubt.reason)):
+            why = f"{doubt.reason}: {doubt.detail}" if doubt.detail else doubt.reason
+            self._failures.warn_once(doubt.reason, f"Voices are prepared by upstream every time ({why}). {advice}")
+        self._seen.add(doubt.reason)

@@ -1,0 +1,220 @@
+"""What a preparation does besides setting the conditionals.
+
+A hit runs nothing, so it can stand only for code that sets the conditionals, decided by the audio and the arguments
+alone, and does nothing else that a program could notice. Of the encoders' own code, what it prints and logs and the
+tables that it fills do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from inspect import CO_VARARGS, CO_VARKEYWORDS
+from types import ModuleType
+from typing import Any
+
+from .explorer import FILL, Explorer, Visit
+from .preparing import Preparing
+from .symbols import Attr, Call, Called, Global, Items, Local, Star, Symbol
+from .values import Bound, Live, Made, OfLibrary, Value, function_of, is_torch_module, wrapped_in
+
+# What is called of these packages only computes. Of Python's own, all but _DO_SOMETHING does.
+_COMPUTE = frozenset({
+    "torch", "torchaudio", "librosa", "numpy", "scipy", "soundfile", "soxr", "s3tokenizer", "pyloudnorm", "einops",
+    "builtins", "math", "functools", "itertools", "operator", "collections", "contextlib", "copy", "dataclasses",
+    "enum", "numbers", "pathlib", "posixpath", "ntpath", "genericpath", "re", "statistics", "string", "typing", "types",
+    "abc", "cmath", "fractions",
+})  # fmt: skip
+_DO_SOMETHING = frozenset({
+    "print", "input", "exec", "eval", "compile", "setattr", "delattr", "breakpoint", "globals", "vars", "locals",
+    "__import__", "save", "manual_seed", "set_num_threads", "set_default_dtype", "seed", "unlink", "rename", "replace",
+    "mkdir", "rmdir", "touch", "chmod", "write_text", "write_bytes", "savetxt", "tofile", "write",
+})  # fmt: skip
+# These read a file, so it must be the audio.
+_READ = frozenset({
+    "load", "read", "open", "info", "fromfile", "loadtxt", "genfromtxt", "memmap", "stream", "blocks", "exists",
+    "isfile", "is_file", "stat", "getsize", "getmtime", "read_text", "read_bytes", "iterdir", "glob", "rglob",
+})  # fmt: skip
+_RANDOM = frozenset({
+    "normal", "normal_", "uniform", "uniform_", "bernoulli", "bernoulli_", "multinomial", "exponential_", "poisson",
+    "log_normal_", "geometric_", "cauchy_", "shuffle", "choice", "dropout", "default_rng",
+})  # fmt: skip
+# Of what these change, a table may be filled by any function, by its other methods and by its items.
+_CHANGE = FILL - {"update", "setdefault"}
+_READ_OF_MODULE = frozenset({
+    "parameters", "named_parameters", "buffers", "named_buffers", "modules", "named_modules", "children", "state_dict",
+    "forward", "__call__", "get_parameter", "get_buffer", "get_submodule",
+})  # fmt: skip
+
+
+def effect_of(explorer: Explorer, preparing: Preparing, root: Any, audio: str) -> str | None:
+    """What ``root`` does besides, as a phrase such as "sets last_voice"; None for nothing.
+
+    ``audio`` is the name of the argument that is the reference audio.
+    """
+    effects = _Effects(explorer, preparing)
+    for visit in preparing.visits_of(root):
+        names = {audio} if audio in _parameters(visit) else {*_rest(visit)}
+        for found in effects.of_whole(visit, frozenset(names)):
+            return found
+    return next(effects.of_encoders(), None)
+
+
+class _Effects:
+    def __init__(self, explorer: Explorer, preparing: Preparing) -> None:
+        self._explorer, self._preparing = explorer, preparing
+        self._seen: set[tuple[int, frozenset[str]]] = set()
+        self._whole: set[int] = set()
+
+    def of_whole(self, visit: Visit, audio: frozenset[str]) -> Iterator[str]:
+        """What a function does of which a hit spares the caller all, and what those do that it calls.
+
+        ``audio`` are those of its arguments that can only be the reference audio, as it was given.
+        """
+        if (id(visit), audio) in self._seen:
+            return
+        self._seen.add((id(visit), audio))
+        self._whole.add(id(visit))
+        if visit.uses.yields:
+            yield "gives its result piece by piece"
+        made = isinstance(visit.owner, Made)  # what such a method does, it does to something new
+        if not made:
+            yield from self._sets(visit)
+        for call, values in visit.called:
+            for value in values:
+                inner = self._preparing.visits_of(function_of(value))
+                if inner and not self._is_encoders(value):
+                    for each in inner:
+                        yield from self.of_whole(each, _passed_on(visit, call, each, audio, isinstance(value, Bound)))
+                else:
+                    yield from self._does(visit, call, value, made, audio)
+
+    def of_encoders(self) -> Iterator[str]:
+        """What the encoders do that a program could notice, and what of all functions is not decided by the key."""
+        for visit in self._explorer.visits.values():
+            yield from self._draws(visit)
+            if id(visit) in self._whole or isinstance(visit.owner, Made):
+                continue
+            yield from (f"sets {name}" for name in sorted(visit.uses.globals_set))
+            yield from (f"sets {name}" for symbol, name in visit.uses.attributes_set if _stays(visit, symbol))
+            for call, _ in visit.called:
+                symbol = call.function
+                if isinstance(symbol, Attr) and symbol.name in _CHANGE and _stays(visit, symbol.base):
+                    yield f"calls {symbol.name} of something that stays"
+
+    def _draws(self, visit: Visit) -> Iterator[str]:
+        for call, values in visit.called:
+            name = _name(call, values)
+            if (name.startswith("rand") or name in _RANDOM) and not any(
+                self._preparing.visits_of(function_of(value)) for value in values
+            ):
+                yield "draws random numbers"
+
+    def _sets(self, visit: Visit) -> Iterator[str]:
+        uses = visit.uses
+        for symbol, name in uses.attributes_set:
+            is_slot = name == self._preparing.slot and self._preparing.is_model(visit, symbol)
+            if not is_slot and not self._is_of_conditionals(visit, symbol):
+                yield f"sets {name}"
+        for symbol in uses.items_set:
+            if not self._is_of_conditionals(visit, symbol) and not _is_made_within(visit, symbol):
+                yield "sets items of what it was given, or of what stays"
+        yield from (f"sets {name}" for name in sorted(uses.globals_set))
+
+    def _is_of_conditionals(self, visit: Visit, symbol: Symbol) -> bool:
+        """Whether this is the conditionals that the model has, or a part of them."""
+        while isinstance(symbol, Attr) and not self._preparing.is_slot(visit, symbol):
+            symbol = symbol.base
+        return isinstance(symbol, Attr)
+
+    def _is_encoders(self, value: Value) -> bool:
+        """Whether this is a method of one of the model's modules."""
+        return isinstance(value, Bound) and isinstance(value.owner, Live) and is_torch_module(value.owner.thing)
+
+    def _does(self, visit: Visit, call: Called, value: Value, made: bool, audio: frozenset[str]) -> Iterator[str]:
+        """What a call does that is not followed. ``made``: it is done to something new."""
+        function, symbol, name = function_of(value), call.function, _name(call, (value,))
+        if name in _READ and not (call.given and _is_given(visit, call.given[0], audio)):
+            yield f"calls {name}, which may read what is not in the audio"
+        elif isinstance(value, OfLibrary):
+            if name in _DO_SOMETHING and not made:
+                yield f"calls {name}"
+            elif isinstance(symbol, Attr) and not made and _stays(visit, symbol.base):
+                yield f"calls {name} of something that stays"
+        elif function is None:
+            if not isinstance(symbol, Attr):
+                yield "calls what can't be told"
+        elif self._is_encoders(value):
+            if self._explorer.libraries.has(function) and name not in _READ_OF_MODULE:
+                yield f"calls {name} of a module"
+        elif not self._only_computes(visit, symbol, function, name, made):
+            yield f"calls {name or type(function).__name__}"
+
+    def _only_computes(self, visit: Visit, symbol: Symbol, function: Any, name: str, made: bool) -> bool:
+        if (library := self._explorer.library_of(visit, symbol)) is not None or wrapped_in(function) is not None:
+            sets = made and name in ("setattr", "delattr")
+            return library in _COMPUTE and (name not in _DO_SOMETHING or sets)
+        kind = type(function)
+        return isinstance(function, type) or is_torch_module(function) or kind.__module__ in ("numpy", "torch")
+
+
+def _name(call: Called, values: tuple[Value, ...]) -> str:
+    """What is called goes by this name."""
+    if isinstance(call.function, (Attr, Global)):
+        return call.function.name
+    return str(getattr(function_of(values[0]), "__name__", "")) if values else ""
+
+
+def _is_made_within(visit: Visit, symbol: Symbol) -> bool:
+    """Whether this is made within the function, and not given to it or found."""
+    if symbol is None or isinstance(symbol, (Call, Items)):
+        return True
+    code = visit.function.__code__
+    given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return isinstance(symbol, Local) and symbol.name not in given
+
+
+def _stays(visit: Visit, symbol: Symbol) -> bool:
+    """Whether this may be something that is there before and after, such as a list or a logger, and no value."""
+    return any(isinstance(value, Live) and not _is_value(value.thing) for value in visit.resolve(symbol))
+
+
+def _is_value(thing: Any) -> bool:
+    kinds = (ModuleType, type, str, bytes, int, float, tuple, frozenset)
+    return isinstance(thing, kinds) or type(thing).__module__ in ("torch", "numpy")
+
+
+def _parameters(visit: Visit) -> tuple[str, ...]:
+    """The names of a function's arguments: those that it takes by position, then those by name alone."""
+    code = visit.function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _rest(visit: Visit) -> tuple[str, ...]:
+    """The names under which a function takes any other arguments, as ``*args`` and ``**kwargs``."""
+    code = visit.function.__code__
+    count = bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+    start = code.co_argcount + code.co_kwonlyargcount
+    return code.co_varnames[start : start + count]
+
+
+def _is_given(visit: Visit, symbol: Symbol, audio: frozenset[str]) -> bool:
+    """Whether this is one of the function's arguments ``audio``, as it was given."""
+    return isinstance(symbol, Local) and symbol.name in audio and symbol.name not in visit.uses.assigned
+
+
+def _passed_on(visit: Visit, call: Called, inner: Visit, audio: frozenset[str], is_method: bool) -> frozenset[str]:
+    """Those arguments of ``inner`` that are the audio when it is called so."""
+    names = _parameters(inner)[is_method:]
+    by_position = call.given[: len(call.given) - len(call.names)]
+    passed = set[str]()
+    for position, symbol in enumerate(by_position):
+        if isinstance(symbol, Star):
+            if symbol.symbol is None or _is_given(visit, symbol.symbol, audio):
+                passed.update(names[position:])
+            break
+        if position < len(names) and _is_given(visit, symbol, audio):
+            passed.add(names[position])
+    for name, symbol in zip(call.names, call.given[len(by_position) :], strict=True):
+        if _is_given(visit, symbol, audio):
+            passed.add(name)
+    return frozenset(passed)

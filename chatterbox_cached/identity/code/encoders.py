@@ -1,0 +1,98 @@
+"""The modules that a preparation calls: which classes they are of, and what stands on each of them by itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from types import FunctionType
+from typing import Any
+
+from ...errors import Unidentifiable
+from .explorer import Explorer
+from .things import sorted_items
+from .values import Live, Made, is_tensor, is_torch_module
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
+
+
+class Encoders:
+    """All modules of the encoders of one model, by the path to each."""
+
+    def __init__(self, model: Any, paths: tuple[str, ...]) -> None:
+        torch: Any = sys.modules["torch"]
+        self.modules: dict[str, Any] = {
+            f"{path}.{name}".rstrip("."): module
+            for path in paths
+            for name, module in attrgetter(path)(model).named_modules(remove_duplicate=False)
+        }
+        self._internal = frozenset(vars(torch.nn.Module()))
+
+    def refuse_hooks(self) -> None:
+        """Raise Unidentifiable where something is to happen beside the encoders' own work."""
+        module: Any = sys.modules["torch.nn.modules.module"]
+        if any(vars(each)[name] for each in self.modules.values() for name in _HOOKS) or any(
+            getattr(module, name, None) for name in _GLOBAL_HOOKS
+        ):
+            raise Unidentifiable(
+                "hooks on the encoders",
+                "There are hooks on the encoders, which would not be called on a hit, so every voice is prepared by"
+                " upstream every time. Remove the hooks to have voices cached.",
+            )
+
+    def refuse_others(self, explorer: Explorer) -> None:
+        """Raise Unidentifiable where a preparation uses weights beside the encoders'."""
+        own = {id(module) for module in self.modules.values()}
+        read = (value for visit in explorer.visits.values() for values in visit.read.values() for value in values)
+        used = [value.thing for value in read if isinstance(value, Live) and is_torch_module(value.thing)]
+        for module in (*explorer.called_modules.values(), *used):
+            if id(module) not in own:
+                raise Unidentifiable(
+                    "other weights",
+                    f"The preparation uses a {type(module).__qualname__} beside the encoders, whose weights are not in"
+                    " the key, so every voice is prepared by upstream every time.",
+                )
+
+    def explore(self, explorer: Explorer) -> None:
+        """Follow what calling them would run, library's or not."""
+        for kind in dict.fromkeys(map(type, self.modules.values())):
+            explorer.kind(kind)
+            explorer.meet_all(explorer.lookup.attribute(Made(kind), "forward"))
+            for each in kind.__mro__:
+                if each not in explorer.kinds:
+                    self._explore_library_class(explorer, each)
+        for module in self.modules.values():
+            explorer.lookup.overrides.extend(self._overrides(module))
+
+    def _explore_library_class(self, explorer: Explorer, kind: type) -> None:
+        """A class of a library may have been given functions that are not the library's."""
+        for name, raw in list(vars(kind).items()):
+            if type(raw) is FunctionType:
+                explorer.lookup.watched.item(kind, name)
+                if not explorer.libraries.has(raw):
+                    explorer.put_in_place[f"{kind.__module__}.{kind.__qualname__}.{name}"] = raw
+                    explorer.visit(raw, Made(kind))
+
+    def _overrides(self, module: Any) -> Iterator[Any]:
+        for name, value in vars(module).items():
+            if name not in self._internal and callable(value) and hasattr(type(module), name):
+                yield value
+
+    def lines(self, text: Callable[[Any], str], names: frozenset[str]) -> Iterator[str]:
+        """What each module is and has; ``names`` are the attributes that any function looks up.
+
+        Tensors are not among it: they count with the weights.
+        """
+        for path, module in self.modules.items():
+            kind, own = text(type(module)), self._own(module)
+            looked_up = frozenset(own) if kind.startswith("library") else names
+            yield f"{path} {kind} " + ",".join(f"{name}={text(value)}" for name, value in sorted_items(own, looked_up))
+
+    def _own(self, module: Any) -> Mapping[str, Any]:
+        """Its own attributes, without PyTorch's and those that a class keeps to itself."""
+        return {
+            name: value
+            for name, value in vars(module).items()
+            if name not in self._internal and not name.startswith("_") and not is_tensor(value)
+        }

@@ -1,0 +1,50 @@
+"""Wrappers that take any arguments and pass them on: whose arguments they are."""
+
+from __future__ import annotations
+
+import inspect
+from types import FunctionType
+from typing import Any
+
+from .explorer import uses
+from .symbols import Called, Free, Global, Local, Star, Symbol
+
+_DEEPEST = 16
+
+
+def taken_by(function: Any) -> Any:
+    """The method that says by name which arguments it takes: ``function`` itself or, where that takes any and passes
+    them on as they are, what it passes them to.
+    """
+    for _ in range(_DEEPEST):
+        inner = _passes_on_to(inspect.unwrap(function))
+        if inner is None:
+            break
+        function = inner
+    return function
+
+
+def _passes_on_to(function: Any) -> Any:
+    if type(function) is not FunctionType or not function.__code__.co_flags & inspect.CO_VARARGS:
+        return None
+    code = function.__code__
+    model, rest = code.co_varnames[:1], code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+    as_they_are: tuple[Symbol, ...] = (*(Local(name) for name in model), Star(Local(rest)))
+    found = {call.function for call in uses(code).calls if _begins_with(call, as_they_are)}
+    return _live(function, found.pop()) if code.co_argcount == 1 and len(found) == 1 else None
+
+
+def _begins_with(call: Called, given: tuple[Symbol, ...]) -> bool:
+    return call.given in (given, (*given, Star(None)))
+
+
+def _live(function: FunctionType, symbol: Symbol) -> Any:
+    if isinstance(symbol, Global):
+        return function.__globals__.get(symbol.name)
+    if isinstance(symbol, Free):
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        try:
+            return cells[symbol.name].cell_contents
+        except ValueError:  # it is empty
+            return None
+    return None

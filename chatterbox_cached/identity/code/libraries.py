@@ -1,0 +1,126 @@
+"""Whose a function or a class is: of a library that was installed, of Chatterbox, or of the program.
+
+What belongs to a library counts by the library's version, as long as it really is the library's. What a program has put
+in its place, whatever it calls itself, is the program's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType, WrapperDescriptorType
+from typing import Any
+
+_OF_PYTHON = frozenset(sys.stdlib_module_names) | {"builtins", "__future__"}
+_SITE = ("site-packages", "dist-packages")
+_IN_C = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+
+
+def top_of(module: object) -> str:
+    """The first part of a module's name; empty for what has none."""
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def is_of_python(top: str) -> bool:
+    """Whether the package ``top`` came with Python."""
+    return top in _OF_PYTHON
+
+
+@lru_cache(maxsize=512)
+def is_library(top: str) -> bool:
+    """Whether the package ``top`` was installed, or came with Python."""
+    if top in _OF_PYTHON:
+        return True
+    folder = _folder(top)
+    if folder is None:
+        return False
+    if not any(site in folder.parts for site in _SITE):
+        try:
+            metadata.distribution(top)
+        except metadata.PackageNotFoundError:
+            return False
+    return True
+
+
+@lru_cache(maxsize=512)
+def _folder(top: str) -> Path | None:
+    """Where the package is; for a module that is one file, that file."""
+    module = sys.modules.get(top)
+    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if not isinstance(file, str):
+        return None
+    return Path(file).parent if Path(file).name.startswith("__init__.") else Path(file)
+
+
+class Libraries:
+    """Tells what is a library's for the package ``own``, which is followed and never a library itself."""
+
+    def __init__(self, own: str) -> None:
+        self._own = own
+
+    def has(self, thing: Any) -> bool:
+        """Whether a function, class or module is a library's own."""
+        top = top_of(getattr(thing, "__module__", None) if not isinstance(thing, ModuleType) else thing.__name__)
+        return bool(top) and top != self._own and is_library(top) and _is_genuine(thing, top)
+
+    def has_code(self, function: FunctionType) -> bool:
+        """Whether the code of a function is a library's, whatever the function calls itself."""
+        return top_of(function.__globals__.get("__name__")) != self._own and is_of_library_file(function)
+
+    def name_of(self, thing: Any) -> str:
+        """What it is called in its library."""
+        if isinstance(thing, ModuleType):
+            return thing.__name__
+        return f"{thing.__module__}:{getattr(thing, '__qualname__', None) or getattr(thing, '__name__', '')}"
+
+
+def _is_genuine(thing: Any, top: str) -> bool:
+    if isinstance(thing, FunctionType):
+        file, inner = thing.__code__.co_filename, getattr(thing, "__wrapped__", None)
+        if inner is not None and is_of_library_file(thing):  # what a library's decorator has put around it
+            return _is_genuine(inner, top)
+        was_made_up = file.startswith("<")  # such as "<string>"
+        return _is_file_of(file, top) or (was_made_up and is_found_by_name(thing))
+    return isinstance(thing, (ModuleType, type, *_IN_C)) or is_found_by_name(thing)
+
+
+def is_of_library_file(function: FunctionType) -> bool:
+    """Whether a function's code is in a file of the library whose names it uses."""
+    top = top_of(function.__globals__.get("__name__"))
+    return is_library(top) and _is_file_of(function.__code__.co_filename, top)
+
+
+@lru_cache(maxsize=4096)
+def _is_file_of(file: str, top: str) -> bool:
+    path, folder = Path(file), Path(str(os.__file__)).parent if top in _OF_PYTHON else _folder(top)
+    if top in _OF_PYTHON and any(site in path.parts for site in _SITE):
+        return False
+    return folder is not None and (path == folder or path.is_relative_to(folder))
+
+
+def is_found_by_name(thing: Any) -> bool:
+    """Whether it stands where it says that it does: what was put in the place of another does not."""
+    found: Any = sys.modules.get(str(getattr(thing, "__module__", None)))
+    for name in str(getattr(thing, "__qualname__", None) or getattr(thing, "__name__", "")).split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+@lru_cache(maxsize=512)
+def version_of(top: str) -> str | None:
+    """The version of the distribution that the package ``top`` comes from; None for what came with Python."""
+    if top in _OF_PYTHON:
+        return None
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(top)
+    return next(iter(map(metadata.version, _distributions().get(top, ()))), None)
+
+
+@lru_cache(maxsize=1)
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()

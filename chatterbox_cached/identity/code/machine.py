@@ -1,0 +1,291 @@
+"""What each instruction does to the interpreter's stack, with a symbol in the place of each value.
+
+One method per instruction, named after it. What it uses is noted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from types import CodeType
+
+from .instructions import NEW
+from .symbols import Attr, Call, Called, Const, Free, Global, Import, Items, Local, Star, SuperAttr, Symbol
+
+_NULL = Const(sys)  # stands for what the interpreter pushes beside a callable
+_SUPER = Call(Global("super"))
+_LIST_TO_TUPLE = 6  # the number of this intrinsic function
+
+
+class Machine:
+    """The interpreter's stack while it runs ``code``, and what was used so far (see symbols.Uses).
+
+    ``prefix`` sets its variables apart, ``outer`` are variables of the function around it.
+    """
+
+    def __init__(self, code: CodeType, prefix: str, outer: frozenset[str], outer_prefix: str = "") -> None:
+        self._code, self._prefix, self._outer, self._outer_prefix = code, prefix, outer, outer_prefix
+        self._stack: list[Symbol] = []
+        plain = [name for name in code.co_cellvars if name not in code.co_varnames or NEW < (3, 11)]
+        self._cells = (*plain, *code.co_freevars) if NEW < (3, 11) else (*code.co_varnames, *plain, *code.co_freevars)
+        self.reads, self.returned = set[Symbol](), set[Symbol]()
+        self.calls: set[Called] = set()
+        self._names: tuple[str, ...] = ()
+        self.assigned: defaultdict[str, set[Symbol]] = defaultdict(set)
+        self.texts, self.globals_set = set[str](), set[str]()
+        self.attributes_set, self.items_set = set[tuple[Symbol, str]](), set[Symbol]()
+
+    # The stack
+
+    def _push(self, *symbols: Symbol) -> None:
+        self._stack.extend(symbols)
+        for symbol in symbols:
+            if symbol is not None and not isinstance(symbol, (Const, Items, Star)):
+                self.reads.add(symbol)
+
+    def _pop(self, count: int = 1) -> Symbol:
+        """Take ``count`` values off the stack; gives the lowest of them."""
+        lowest: Symbol = None
+        for _ in range(count):
+            lowest = self._stack.pop() if self._stack else None
+        return lowest
+
+    # Names
+
+    def _variable(self, name: str) -> Symbol:
+        if name in self._code.co_freevars:
+            return Local(f"{self._outer_prefix}{name}") if name in self._outer else Free(name)
+        return Local(f"{self._prefix}{name}")
+
+    def _assign(self, name: str, symbol: Symbol) -> None:
+        variable = self._variable(name)
+        if isinstance(variable, Free):
+            self.globals_set.add(name)
+        elif isinstance(variable, Local):
+            self.assigned[variable.name].add(symbol)
+
+    def _load_global(self, argument: int) -> None:
+        named = Global(self._code.co_names[argument >> 1 if NEW >= (3, 11) else argument])
+        if NEW < (3, 11) or not argument & 1:
+            self._push(named)
+        else:
+            self._push(*((named, _NULL) if NEW >= (3, 13) else (_NULL, named)))
+
+    def _load_name(self, argument: int) -> None:
+        self._push(Global(self._code.co_names[argument]))
+
+    def _load_fast(self, argument: int) -> None:
+        self._push(self._variable(self._code.co_varnames[argument]))
+
+    _load_fast_check = _load_fast_and_clear = _load_fast_borrow = _load_fast
+
+    def _load_fast_load_fast(self, argument: int) -> None:
+        self._load_fast(argument >> 4)
+        self._load_fast(argument & 15)
+
+    _load_fast_borrow_load_fast_borrow = _load_fast_load_fast
+
+    def _store_fast(self, argument: int) -> None:
+        self._assign(self._code.co_varnames[argument], self._pop())
+
+    def _store_fast_load_fast(self, argument: int) -> None:
+        self._store_fast(argument >> 4)
+        self._load_fast(argument & 15)
+
+    def _store_fast_store_fast(self, argument: int) -> None:
+        self._store_fast(argument >> 4)
+        self._store_fast(argument & 15)
+
+    def _load_deref(self, argument: int) -> None:
+        self._push(self._variable(self._cells[argument]))
+
+    def _load_closure(self, argument: int) -> None:
+        self._stack.append(None)
+
+    def _load_classderef(self, argument: int) -> None:
+        self._load_deref(argument)
+
+    def _load_from_dict_or_deref(self, argument: int) -> None:
+        self._pop()
+        self._load_deref(argument)
+
+    def _store_deref(self, argument: int) -> None:
+        self._assign(self._cells[argument], self._pop())
+
+    def _store_global(self, argument: int) -> None:
+        self._pop()
+        self.globals_set.add(self._code.co_names[argument])
+
+    def _delete_global(self, argument: int) -> None:
+        self.globals_set.add(self._code.co_names[argument])
+
+    def _load_const(self, argument: int) -> None:
+        value = self._code.co_consts[argument]
+        if isinstance(value, str):
+            self.texts.add(value)
+        elif isinstance(value, tuple):
+            self.texts.update(each for each in value if isinstance(each, str))
+        self._push(Const(value))
+
+    def _load_small_int(self, argument: int) -> None:
+        self._push(Const(argument))
+
+    # Attributes, items, imports
+
+    def _load_attr(self, argument: int) -> None:
+        if NEW < (3, 12):
+            self._push(self._attribute(self._pop(), self._code.co_names[argument]))
+        elif argument & 1:
+            self._load_method(argument >> 1)
+        else:
+            self._push(self._attribute(self._pop(), self._code.co_names[argument >> 1]))
+
+    def _load_method(self, argument: int) -> None:
+        owner = self._pop()
+        self._push(self._attribute(owner, self._code.co_names[argument]))
+        self._stack.append(owner)
+
+    def _attribute(self, owner: Symbol, name: str) -> Symbol:
+        if owner == _SUPER:
+            return SuperAttr(name)
+        return Attr(None if isinstance(owner, (Const, Items)) else owner, name)
+
+    def _load_super_attr(self, argument: int) -> None:
+        self._pop(3)
+        self._push(SuperAttr(self._code.co_names[argument >> 2]))
+        if argument & 1:
+            self._stack.append(None)
+
+    def _store_attr(self, argument: int) -> None:
+        self.attributes_set.add((self._pop(), self._code.co_names[argument]))
+        self._pop()
+
+    def _delete_attr(self, argument: int) -> None:
+        self.attributes_set.add((self._pop(), self._code.co_names[argument]))
+
+    def _store_subscr(self, argument: int) -> None:
+        self.items_set.add(self._pop(2))
+        self._pop()
+
+    def _delete_subscr(self, argument: int) -> None:
+        self.items_set.add(self._pop(2))
+
+    def _store_slice(self, argument: int) -> None:
+        self.items_set.add(self._pop(3))
+        self._pop()
+
+    def _import_name(self, argument: int) -> None:
+        level = self._stack[-2] if len(self._stack) > 1 else None
+        self._pop(2)
+        counted = level.value if isinstance(level, Const) and isinstance(level.value, int) else 0
+        self._push(Import(self._code.co_names[argument], counted))
+
+    def _import_from(self, argument: int) -> None:
+        module = self._stack[-1] if self._stack else None
+        self._push(self._attribute(module, self._code.co_names[argument]))
+
+    # Calls
+
+    def _called(self, width: int, given: tuple[Symbol, ...], names: tuple[str, ...] = ()) -> None:
+        """A call whose callable, with what goes beside it and its arguments, is the ``width`` values on top."""
+        beside = self._stack[-width + 1] if width > 1 and len(self._stack) >= width else None
+        lowest = self._pop(width)
+        function = beside if lowest is _NULL else lowest
+        self.calls.add(Called(function, given, names))
+        self._push(None if function is None or isinstance(function, (Const, Items)) else Call(function))
+
+    def _top(self, count: int, above: int = 0) -> tuple[Symbol, ...]:
+        """That many values, the highest of them with ``above`` more on top of it."""
+        end = len(self._stack) - above
+        return tuple(self._stack[max(0, end - count) : end])
+
+    def _names_on_top(self) -> tuple[str, ...]:
+        top = self._stack[-1] if self._stack else None
+        return top.value if isinstance(top, Const) and isinstance(top.value, tuple) else ()
+
+    def _kw_names(self, argument: int) -> None:  # for the call that comes next
+        self._names = self._code.co_consts[argument]
+
+    def _call(self, argument: int) -> None:
+        self._called(argument + 2, self._top(argument), self._names)
+        self._names = ()
+
+    def _call_kw(self, argument: int) -> None:
+        self._called(argument + 3, self._top(argument, 1), self._names_on_top())
+
+    def _call_function(self, argument: int) -> None:
+        self._called(argument + 1, self._top(argument))
+
+    def _call_function_kw(self, argument: int) -> None:
+        self._called(argument + 2, self._top(argument, 1), self._names_on_top())
+
+    def _call_method(self, argument: int) -> None:
+        self._called(argument + 2, self._top(argument))
+
+    def _call_function_ex(self, argument: int) -> None:
+        keywords = 1 if NEW >= (3, 14) else argument & 1
+        (given,) = self._top(1, keywords) or (None,)
+        listed = given.items if isinstance(given, Items) else (Star(given),)
+        self._called(2 + keywords + (NEW >= (3, 11)), (*listed, Star(None)) if keywords else listed)
+
+    def _build_list(self, argument: int) -> None:
+        items = self._top(argument)
+        self._pop(argument)
+        self._push(Items(items))
+
+    _build_tuple = _build_list
+
+    def _list_extend(self, argument: int) -> None:
+        more = self._pop()
+        if self._stack and isinstance(listed := self._stack[-argument], Items):
+            self._stack[-argument] = Items((*listed.items, Star(more)))
+
+    def _build_map(self, argument: int) -> None:
+        self._pop(2 * argument)
+        self._stack.append(None)
+
+    def _list_to_tuple(self, argument: int) -> None:
+        pass  # of the same items
+
+    def _call_intrinsic_1(self, argument: int) -> None:
+        if argument != _LIST_TO_TUPLE:
+            self._pop()
+            self._stack.append(None)
+
+    def _precall(self, argument: int) -> None:
+        pass  # the call itself comes next
+
+    def _before_with(self, argument: int) -> None:
+        manager = self._pop()
+        self._push(self._attribute(manager, "__exit__"))
+        entered = self._attribute(manager, "__enter__")
+        self._push(None if entered is None else Call(entered))
+
+    _setup_with = _before_with
+
+    def _load_special(self, argument: int) -> None:  # the methods of a context manager
+        manager = self._pop()
+        name = ("__enter__", "__exit__", "__aenter__", "__aexit__")[argument]
+        self._push(self._attribute(manager, name))
+        self._stack.append(manager)
+
+    # Order
+
+    def _push_null(self, argument: int) -> None:
+        self._stack.append(_NULL)
+
+    def _copy(self, argument: int) -> None:
+        self._stack.append(self._stack[-argument] if argument <= len(self._stack) else None)
+
+    def _swap(self, argument: int) -> None:
+        if argument <= len(self._stack):
+            self._stack[-1], self._stack[-argument] = self._stack[-argument], self._stack[-1]
+
+    def _dup_top(self, argument: int) -> None:
+        self._copy(1)
+
+    def _return_value(self, argument: int) -> None:
+        self.returned.add(self._pop())
+
+    def _return_const(self, argument: int) -> None:
+        self.returned.add(Const(self._code.co_consts[argument]))

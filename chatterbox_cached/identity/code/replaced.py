@@ -1,0 +1,54 @@
+"""Functions of libraries that a program has replaced, wherever in the library they are used.
+
+Chatterbox's own code is followed function by function, a library's is not. So the namespaces of those libraries that
+compute what a voice becomes are looked through instead: a function that stands in one of them and is not a library's
+was put there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+from .libraries import Libraries, is_of_python, top_of
+from .watching import Watched
+
+# All modules whose names begin so, and these modules by themselves.
+_PACKAGES = (
+    "librosa.", "s3tokenizer.", "torchaudio.functional.", "torchaudio.compliance.", "torchaudio.transforms.",
+    "audioread.", "soxr.", "pyloudnorm.",
+)  # fmt: skip
+_MODULES = (
+    "torch", "torch.functional", "torch.nn.functional", "torch._C._nn", "torchaudio", "numpy", "numpy.fft",
+    "scipy.signal", "scipy.fft", "soundfile",
+)  # fmt: skip
+_CLASSES = (("torch", "Tensor"),)
+
+
+def replaced(libraries: Libraries, watched: Watched) -> Iterator[tuple[str, Any]]:
+    """Each such function, with its place as ``module.name``; ``watched`` notes where they all stand."""
+    modules: dict[str, Any] = dict(sys.modules)
+    for name, module in modules.items():
+        if isinstance(module, ModuleType) and (name in _MODULES or f"{name}.".startswith(_PACKAGES)):
+            yield from _replaced_in(name, vars(module), libraries, watched)
+    for name, kind in _CLASSES:
+        found: Any = getattr(sys.modules.get(name), kind, None)
+        if isinstance(found, type):
+            yield from _replaced_in(f"{name}.{kind}", found, libraries, watched)
+
+
+def _replaced_in(place: str, holder: Any, libraries: Libraries, watched: Watched) -> Iterator[tuple[str, Any]]:
+    for name, value in list((vars(holder) if isinstance(holder, type) else holder).items()):
+        if callable(value) and not isinstance(value, type):
+            watched.item(holder, name)
+            if type(value) is FunctionType and not _is_of(place, value, libraries):
+                yield f"{place}.{name}", value
+
+
+def _is_of(place: str, function: Any, libraries: Libraries) -> bool:
+    """Whether a function is the library's that it is in, or one of another that it may have from there."""
+    top = top_of(place)
+    from_where = top_of(function.__globals__.get("__name__"))
+    return libraries.has_code(function) and (top != "torch" or from_where == top or is_of_python(from_where))

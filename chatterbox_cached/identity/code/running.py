@@ -1,0 +1,80 @@
+"""The code that a preparation of one model would run: a digest of it, what it does, and whether it still is that."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+from ...upstream.families import Family, class_of
+from ..looks import Looked
+from .description import Description
+from .effects import effect_of
+from .encoders import Encoders
+from .explorer import Explorer
+from .libraries import top_of, version_of
+from .preparing import Preparing
+from .replaced import replaced
+from .values import Live
+from .watching import Places
+
+
+class RunningCode(Looked):
+    """What ``function``, as a preparation of ``model``, would run.
+
+    ``digest`` is the same wherever the same would run, with the same version of Python. Where that can't be told
+    (``lasts`` is False), it holds for this process and these very objects. ``gives`` is what the preparation returns,
+    NOTHING or CONDITIONALS (see preparing), ``effect`` what it does besides setting the conditionals, as a phrase;
+    None where it can't be told, or nothing. ``libraries`` are the versions of the libraries that it calls.
+
+    Raises Unidentifiable where the code and the encoders' weights don't decide what comes out.
+    """
+
+    def __init__(self, model: Any, family: Family, function: Any) -> None:
+        explorer, encoders = Explorer(top_of(class_of(model, family).__module__)), Encoders(model, family.encoders)
+        try:
+            self._describe(explorer, encoders, model, family, function)
+        finally:
+            explorer.close()
+        super().__init__()
+
+    def _describe(self, explorer: Explorer, encoders: Encoders, model: Any, family: Family, function: Any) -> None:
+        encoders.refuse_hooks()
+        explorer.visit(function, Live(model))
+        encoders.explore(explorer)
+        for place, replacing in replaced(explorer.libraries, explorer.lookup.watched):
+            explorer.put_in_place[place] = replacing
+            explorer.visit(replacing, None)
+        explorer.search_loose_names()
+        encoders.refuse_others(explorer)
+        described = Description(explorer, function, model, encoders)
+        self.digest, self.lasts = described.digest, not described.lives
+        preparing = Preparing(explorer, model, family.slot)
+        self.gives, self.effect = preparing.gives(function), effect_of(explorer, preparing, function, family.audio)
+        self.libraries = {name: version_of(name) for name in sorted(explorer.called_libraries())}
+        self.shared, self._own = explorer.lookup.watched, explorer.lookup.on_instances
+        functions: list[Any] = [visit.function for visit in explorer.visits.values()]
+        globals_of = {id(function.__globals__): function.__globals__ for function in functions}
+        parts = {path.rpartition(".")[0] for path in family.encoders} | set(family.encoders)
+        parts_of_model = [vars(model), *(vars(attrgetter(part)(model)) for part in sorted(parts - {""}))]
+        self._quick = Places(
+            self.shared.settle([*globals_of.values(), *explorer.kinds])
+            + self._own.settle(parts_of_model, when_gone=self._let_go)
+        )
+
+    def _let_go(self) -> None:
+        self._quick, self._changed = Places(), True
+
+    def stands(self, model: Any) -> bool:
+        """Whether nothing was replaced by assigning to a name: in Chatterbox, the program, or the model's parts."""
+        quick = self._quick
+        if not quick.stand():
+            return False
+        if not quick.are_of_the_same_size():  # something more is there, which need not matter
+            if not self.stands_in_full(model):
+                return False
+            quick.take_sizes()
+        return True
+
+    def stands_in_full(self, model: Any) -> bool:
+        """Whether everything that decides is where it was, and nothing more was loaded."""
+        return self.shared.stands_in_full() and self._own.stands_in_full()

@@ -1,0 +1,101 @@
+"""Symbols: expressions of a function as far as they are a name followed by attributes and calls.
+
+``self.s3gen.embed_ref`` is ``Attr(Attr(Local("self"), "s3gen"), "embed_ref")``. Any other expression is None.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+
+class Global(NamedTuple):
+    """A name of the function's module, or one that is built in."""
+
+    name: str
+
+
+class Free(NamedTuple):
+    """A variable of an enclosing function."""
+
+    name: str
+
+
+class Local(NamedTuple):
+    """A variable or an argument; ``name`` begins with ``<number>`` for one of a function within the function."""
+
+    name: str
+
+
+class Import(NamedTuple):
+    """What an ``import`` within the function gives; ``level`` counts the dots in front."""
+
+    name: str
+    level: int
+
+
+class Const(NamedTuple):
+    """A constant."""
+
+    value: object
+
+
+class Attr(NamedTuple):
+    """An attribute."""
+
+    base: Symbol
+    name: str
+
+
+class Call(NamedTuple):
+    """What a call gives."""
+
+    function: Symbol
+
+
+class Items(NamedTuple):
+    """A list or tuple, such as the arguments of a call."""
+
+    items: tuple[Symbol, ...]
+
+
+class Star(NamedTuple):
+    """What ``*symbol`` puts into a list or tuple."""
+
+    symbol: Symbol
+
+
+class SuperAttr(NamedTuple):
+    """An attribute of ``super()``."""
+
+    name: str
+
+
+Symbol = Union[Global, Free, Local, Import, Const, Attr, Call, Items, Star, SuperAttr, None]  # noqa: UP007 - needed at run time
+
+
+class Called(NamedTuple):
+    """A call: of what, and what it is given. ``names`` are those of the last of ``given`` that are passed by name."""
+
+    function: Symbol
+    given: tuple[Symbol, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class Uses(NamedTuple):
+    """What one function, with all functions within it, refers to and does.
+
+    ``reads``: what it looks up, each chain at its longest. ``calls``: what it calls. ``assigned``: what its variables
+    may be. ``texts``: its string constants. ``returned``: what it may give. ``attributes_set`` and ``items_set``: on
+    what it sets or deletes an attribute, or an item. ``globals_set``: names of the module, or of an enclosing function,
+    that it sets. ``yields``: whether it is a generator, or asynchronous.
+    """
+
+    reads: frozenset[Symbol]
+    calls: frozenset[Called]
+    assigned: dict[str, frozenset[Symbol]]
+    texts: frozenset[str]
+    returned: frozenset[Symbol]
+    attributes_set: frozenset[tuple[Symbol, str]]
+    items_set: frozenset[Symbol]
+    globals_set: frozenset[str]
+    yields: bool
