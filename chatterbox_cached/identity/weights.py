@@ -21,7 +21,7 @@ from ..concurrency.forks import RenewedAfterFork
 from ..concurrency.one_by_one import one_by_one
 from ..errors import Unidentifiable
 from ..upstream.families import Family
-from .looks import Looked
+from .code.looks import Looked
 
 if TYPE_CHECKING:
     import torch

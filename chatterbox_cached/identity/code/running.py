@@ -6,12 +6,12 @@ from operator import attrgetter
 from typing import Any
 
 from ...upstream.families import Family, class_of
-from ..looks import Looked
 from .description import Description
 from .effects import effect_of
 from .encoders import Encoders
 from .explorer import Explorer
 from .libraries import top_of, version_of
+from .looks import Looked
 from .preparing import Preparing
 from .replaced import replaced
 from .values import Live
