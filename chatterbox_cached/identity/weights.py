@@ -22,6 +22,7 @@ from ..concurrency.one_by_one import one_by_one
 from ..errors import Unidentifiable
 from ..upstream.families import Family
 from .code.looks import Looked
+from .code.tensors import bytes_of, is_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -76,12 +77,12 @@ class Fingerprint(Looked):
     """
 
     def __init__(self, model: Any, family: Family) -> None:
+        modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
+        self._attributes = _Attributes(modules)
         watched = (*family.encoders, family.caster)
         self._watched = [(_finder(path), self._reference(attrgetter(path)(model))) for path in watched]
         self._reached = [attrgetter(path) for path in watched]
         self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
-        modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
-        self._attributes = _Attributes(modules)
         holders = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
         self._empty = [holder for holder in holders if not holder]
         self._holders = [holder for holder in holders if holder]
@@ -160,14 +161,8 @@ def _content(tensors: list[torch.Tensor]) -> str:
 
     whole = xxhash.xxh3_128()
     for tensor in tensors:
-        whole.update(_bytes_of(tensor))
+        whole.update(bytes_of(tensor))
     return whole.hexdigest()
-
-
-def _is_tensor(value: object) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
 
 
 def _internal() -> frozenset[str]:
@@ -205,7 +200,7 @@ def _digest(model: Any, family: Family) -> str:
         whole.update(f"{path}\n".encode())
         for name, tensor in _named_tensors(encoder):
             whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            whole.update(_bytes_of(tensor))
+            whole.update(bytes_of(tensor))
     return whole.hexdigest()
 
 
@@ -215,14 +210,7 @@ def _named_tensors(encoder: Any) -> Iterator[tuple[str, torch.Tensor]]:
     yield from encoder.named_buffers(remove_duplicate=False)
     # So do those that are simple attributes of a module, as some have their positions.
     for path, module in encoder.named_modules(remove_duplicate=False):
-        yield from ((f"{path}.{name}", value) for name, value in vars(module).items() if _is_tensor(value))
-
-
-def _bytes_of(tensor: torch.Tensor) -> memoryview:
-    import torch
-
-    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data
+        yield from ((f"{path}.{name}", value) for name, value in vars(module).items() if is_tensor(value))
 
 
 def _refuse_uncertain(model: Any, family: Family) -> None:

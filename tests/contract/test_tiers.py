@@ -45,11 +45,11 @@ def tier(make: Make, tmp_path: Path) -> Iterator[Tier[bytes]]:
 
 
 def key(voice: object, rest: object = "rest") -> str:
-    return f"v1/{voice}/{rest}"
+    return f"v2/{voice}/{rest}"
 
 
 def prefix(voice: object) -> str:
-    return f"v1/{voice}/"
+    return f"v2/{voice}/"
 
 
 def test_it_has_a_name(tier: Tier[bytes]) -> None:

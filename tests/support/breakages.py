@@ -96,7 +96,7 @@ def an_entry_of_a_newer_schema(folder: Path) -> Iterator[None]:
 
 @breakage("entry")
 def another_key_in_a_whole_entry(folder: Path) -> Iterator[None]:
-    rewritten(folder, lambda entry: redigested(entry.replace(b'"key": "v1/', b'"key": "v1:')))
+    rewritten(folder, lambda entry: redigested(entry.replace(b'"key": "v2/', b'"key": "v2:')))
     yield
 
 

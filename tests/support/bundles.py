@@ -10,17 +10,22 @@ from typing import Any
 from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
-from tests.support.small_voices import snapshot
+from tests.support.small_voices import ORIGIN, snapshot
 
 
 def made_by(**changes: Any) -> str:
     """What made an entry, as identity has it."""
     everything = {
-        "class": "chatterbox.tts.ChatterboxTTS", "chatterbox": "chatterbox-tts 0.1.7",
+        "code": "cd" * 32, "python": "3.11",
         "libraries": {"torch": "2.6.0", "soxr": None}, "constants": ["96000"], "numerics": ["torch.float32", ""],
         "device": "cpu", "arguments": [], "weights": "ab" * 16,
     }  # fmt: skip
     return json.dumps({**everything, **changes}, sort_keys=True)
+
+
+def origin(**changes: Any) -> str:
+    """Where it was made, as identity has it."""
+    return json.dumps({**json.loads(ORIGIN), **changes}, sort_keys=True)
 
 
 def key_of(seed: int, maker: str = "") -> str:
@@ -28,8 +33,9 @@ def key_of(seed: int, maker: str = "") -> str:
 
 
 def entry_of(seed: int, signing_keys: tuple[bytes, ...] = (), **changes: Any) -> tuple[str, bytes]:
-    key = key_of(seed, made_by(**changes))
-    return key, entry_format.encode(key, snapshot(seed=seed), signing_keys, made_by(**changes))
+    of_program = {name: changes.pop(name) for name in ("class", "chatterbox") if name in changes}
+    key, kept = key_of(seed, made_by(**changes)), snapshot(seed=seed, origin=origin(**of_program))
+    return key, entry_format.encode(key, kept, signing_keys, made_by(**changes))
 
 
 def voice_of(seed: int, **changes: Any) -> VoiceEntry:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chatterbox_cached.upstream.packages import chatterbox_version
+from chatterbox_cached.upstream.packages import version_of_class, version_of_package
 
 
 def install(site: Path, distribution: str, version: str, *, code: str = "x = 1\n") -> Path:
@@ -33,7 +33,7 @@ def source_tree(folder: Path, code: str = "x = 1\n") -> Path:
 
 
 def version_of(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What is said of ``package`` when it is the chatterbox that was imported."""
+    """What is said of a class of ``package`` when it is the chatterbox that was imported."""
     monkeypatch.setitem(sys.modules, "chatterbox", SimpleNamespace(__file__=str(package / "__init__.py")))
-    chatterbox_version.cache_clear()
-    return chatterbox_version()
+    version_of_package.cache_clear()
+    return version_of_class(type("ChatterboxTTS", (), {"__module__": "chatterbox.tts"}))

@@ -43,7 +43,7 @@ def key_of(number: int) -> str:
 
 def signed(header: bytes, payload: bytes, lengths: tuple[int, int] | None = None) -> bytes:
     """An entry with the right digest."""
-    start = struct.pack("<8sHIQ32x", b"CBXVOICE", 1, *(lengths or (len(header), len(payload))))
+    start = struct.pack("<8sHIQ32x", b"CBXVOICE", 2, *(lengths or (len(header), len(payload))))
     return start + hashlib.sha256(start + header + payload).digest() + header + payload
 
 

@@ -16,7 +16,7 @@ from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.store import VoiceStore
 
 DIGEST = "ab" * 32  # of the audio of which everything was planted
-PREFIX = f"v1/{DIGEST}/"
+PREFIX = f"v2/{DIGEST}/"
 
 
 def store_of(folder: Path) -> VoiceStore:

@@ -10,7 +10,7 @@ from torch import nn
 
 from chatterbox_cached.upstream.families import Family
 
-FAMILY = Family("fake", "tests.support.fake_chatterbox", "FakeTTS")
+FAMILY = Family("fake", __name__, "FakeTTS")
 
 
 class Encoder(nn.Module):
@@ -42,6 +42,10 @@ class FakeTTS:
         self.t3: Any = SimpleNamespace(hp=SimpleNamespace(speech_cond_prompt_len=150))
         self.device: Any = "cpu"
         self.conds: Any = None
+
+    def prepare_conditionals(self, wav_fpath: Any, exaggeration: float = 0.5, **others: Any) -> None:
+        """As upstream's, as far as a key goes: of the audio, by the encoders, into the slot."""
+        self.conds = self.ve.inner(wav_fpath), self.s3gen.tokenizer.inner(wav_fpath)
 
 
 ENCODERS = ("ve", "s3gen.tokenizer", "s3gen.speaker_encoder")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import torch
 
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.upstream.families import Family
 from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice.key_format import SCHEMA
 from chatterbox_cached.voice.snapshot import Snapshot, copied
 
-FAMILY = Family("fake", "tests.support.fake_chatterbox", "FakeTTS")
+FAMILY = Family("fake", __name__, "FakeTTS")
 EXAGGERATION = 0.7
+# What is told of where it was made, as identity has it.
+ORIGIN = json.dumps({"chatterbox": "chatterbox-tts 0.1.7", "class": "chatterbox.tts.ChatterboxTTS"})
 
 
 @dataclass
@@ -35,6 +35,13 @@ class T3Cond:
 class Conditionals:
     t3: T3Cond
     gen: dict[str, Any]
+
+
+class FakeTTS:
+    """A model as far as the classes of its conditionals go."""
+
+    def __init__(self) -> None:
+        self.conds: Any = None
 
 
 def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
@@ -56,9 +63,9 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
     )
 
 
-def snapshot(*, seed: int = 0, prepare_seconds: float = 1.5) -> Snapshot:
+def snapshot(*, seed: int = 0, prepare_seconds: float = 1.5, origin: str = ORIGIN) -> Snapshot:
     """A snapshot of ``live()``."""
-    return slots.take(live(seed=seed), slots.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds)
+    return slots.take(live(seed=seed), slots.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds, origin)
 
 
 def with_field(kept: Snapshot, name: str, value: torch.Tensor | None) -> Snapshot:
@@ -72,13 +79,5 @@ def copy_of(kept: Snapshot) -> Snapshot:
     return replace(kept, parts={part: copied(fields) for part, fields in kept.parts.items()})
 
 
-@contextmanager
-def fake_module() -> Iterator[None]:
-    """While it lasts, FAMILY's module is imported."""
-    module = SimpleNamespace(Conditionals=Conditionals, T3Cond=T3Cond)
-    with patch.dict("sys.modules", {FAMILY.module: module}):
-        yield
-
-
-KEY = "v1/" + "ab" * 32 + "/" + "cd" * 32
+KEY = f"v{SCHEMA}/" + "ab" * 32 + "/" + "cd" * 32
 ENTRY = entry_format.encode(KEY, snapshot())

@@ -26,7 +26,7 @@ from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
-from tests.support.bundles import entry_of, key_of, made_by, voice_of, written
+from tests.support.bundles import entry_of, key_of, made_by, origin, voice_of, written
 from tests.support.hostile import ENTRIES
 from tests.support.small_voices import snapshot
 
@@ -66,7 +66,7 @@ def test_any_zip_program_and_any_reader_of_safetensors_opens_a_bundle(path: Path
         stated = json.loads(archive.read("manifest.json"))
         tensors = safetensors.torch.load(archive.read("0000.safetensors"))
     assert tensors.keys() == snapshot().tensors().keys()
-    assert stated["made_by"][digest_of(made_by())]["chatterbox"] == "chatterbox-tts 0.1.7"
+    assert stated["made_by"][digest_of(made_by())]["python"] == "3.11"
 
 
 def test_an_imported_bundle_is_exported_as_the_same_bytes(path: Path, tmp_path: Path) -> None:
@@ -171,10 +171,17 @@ def manifest(*voices: VoiceEntry, change: Callable[[dict[str, Any]], object] = l
     """The manifest of these voices; ``change`` alters it."""
     listed = []
     for voice in voices:
-        header = {name: value for name, value in vars(voice.header).items() if name != "made_by"}
-        listed.append({**header, "bytes": len(voice.payload), "sha256": hashlib.sha256(voice.payload).hexdigest()})
+        header = {name: value for name, value in vars(voice.header).items() if name not in ("made_by", "origin")}
+        listed.append(
+            {
+                **header,
+                "origin": json.loads(voice.header.origin),
+                "bytes": len(voice.payload),
+                "sha256": hashlib.sha256(voice.payload).hexdigest(),
+            }
+        )
     makers = {digest_of(voice.header.made_by): json.loads(voice.header.made_by) for voice in voices}
-    content = {"format": bundle.FORMAT, "version": 1, "made_by": makers, "voices": listed, **more}
+    content = {"format": bundle.FORMAT, "version": 2, "made_by": makers, "voices": listed, **more}
     change(content)
     return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
 
@@ -226,7 +233,9 @@ def entry_in_bundle(make: Callable[[str], bytes]) -> bytes:
     entry = make(key)
     header = struct.unpack_from("<8sHIQ", entry)[2]
     stated = json.loads(entry[86 : 86 + header])
-    return of(VoiceEntry(entry_format.Header(**{**stated, "made_by": made_by()}), entry[86 + header :]))
+    return of(
+        VoiceEntry(entry_format.Header(**{**stated, "made_by": made_by(), "origin": origin()}), entry[86 + header :])
+    )
 
 
 HOSTILE: dict[str, Callable[[], bytes]] = {
@@ -261,7 +270,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a size of 2**63": lambda: stating(first("bytes", 2**63)),
     "a size below zero": lambda: stating(first("bytes", -1)),
     "a size that is true": lambda: stating(first("bytes", True)),
-    "a key that leads out": lambda: stating(first("key", "v1/../../etc/passwd")),
+    "a key that leads out": lambda: stating(first("key", "v2/../../etc/passwd")),
     "a key with more after it": lambda: stating(first("key", GOOD.header.key + "\n")),
     "a key that is no text": lambda: stating(first("key", 5)),
     "a key of another model": lambda: stating(first("key", voice_prefix("ab" * 32) + "cd" * 32)),
@@ -270,7 +279,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "something more in the manifest": lambda: stating(lambda content: content.update(more=1)),
     "no voices but a number": lambda: stating(lambda content: content.update(voices=5)),
     "voices that are numbers": lambda: stating(lambda content: content.update(voices=[1, 2])),
-    "another version": lambda: stating(lambda content: content.update(version=2)),
+    "another version": lambda: stating(lambda content: content.update(version=1)),
     "a version that is true": lambda: stating(lambda content: content.update(version=True)),
     "a maker that none of the voices has": lambda: stating(
         lambda content: content["made_by"].update({"00" * 32: json.loads(made_by())})
@@ -280,7 +289,10 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     ),
     "a maker that is a list": lambda: stating(lambda content: content.update(made_by=[])),
     "a maker that says too little": lambda: of(voice_of(1, libraries=None)),
-    "a maker that commands the terminal": lambda: maker("chatterbox", "\x1b]0;owned\x07\x1b[2J"),
+    "a maker that commands the terminal": lambda: maker("python", "\x1b]0;owned\x07\x1b[2J"),
+    "an origin that commands the terminal": lambda: maker("chatterbox", "\x1b[2J"),
+    "an origin that says too little": lambda: stating(first("origin", {})),
+    "an origin that is a text": lambda: stating(first("origin", "here")),
     "a library that commands the terminal": lambda: maker("libraries", {"\x1b[2J": "1"}),
     "a manifest of lists in lists": lambda: archive(("manifest.json", b"[" * 2**20), PARTS[1]),
     "a manifest of many numbers": lambda: archive(("manifest.json", b"[" + b"0," * 2**21 + b"0]"), PARTS[1]),

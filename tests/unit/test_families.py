@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from chatterbox_cached.upstream.families import FAMILIES, Family, family_of, named, overrides
+from chatterbox_cached.upstream.families import FAMILIES, Family, family_of, named, overrides, types_of
 
 FAMILY = FAMILIES[0]
 
@@ -91,12 +90,19 @@ def test_an_instance_with_its_own_method_overrides() -> None:
     assert not overrides(model, "generate", FAMILY)
 
 
-@pytest.fixture
-def upstream_module(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    module = SimpleNamespace(Conditionals=object(), T3Cond=object())
-    monkeypatch.setitem(sys.modules, FAMILY.module, module)
-    return module
+class OnceImported:
+    """A class with a constructor of the module that it was made in, as each import of Chatterbox makes another."""
+
+    def __init__(self) -> None: ...
 
 
-def test_types_are_those_of_the_familys_own_module(upstream_module: SimpleNamespace) -> None:
-    assert FAMILY.types() == (upstream_module.Conditionals, upstream_module.T3Cond)
+def test_types_are_those_of_the_import_that_made_the_class() -> None:
+    def imported() -> tuple[type, SimpleNamespace]:
+        module = SimpleNamespace(Conditionals=object(), T3Cond=object())
+        made = FunctionType(OnceImported.__init__.__code__, vars(module))
+        return type(FAMILY.class_name, (), {"__module__": FAMILY.module, "__init__": made}), module
+
+    (first, module), (again, other) = imported(), imported()
+    assert types_of(first, FAMILY) == (module.Conditionals, module.T3Cond)
+    assert types_of(again, FAMILY) == (other.Conditionals, other.T3Cond)
+    assert types_of(type("Mine", (first,), {}), FAMILY) == (module.Conditionals, module.T3Cond)

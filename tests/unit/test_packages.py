@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.upstream.packages import chatterbox_version
+from chatterbox_cached.upstream.packages import version_of_package
 from tests.support.distributions import install, source_tree, version_of
 
 
 @pytest.fixture(autouse=True)
 def _forget_what_is_imported() -> Iterator[None]:
     yield
-    chatterbox_version.cache_clear()
+    version_of_package.cache_clear()
 
 
 def test_a_distribution_is_named_with_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

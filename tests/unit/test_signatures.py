@@ -1,8 +1,7 @@
-"""Which argument is which, and whether a method returns something."""
+"""Which argument is which."""
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -94,40 +93,3 @@ def test_binding_agrees_with_inspect(method: Callable[..., Any], args: list[int]
 def test_a_signature_is_worked_out_once_per_function() -> None:
     assert signature_of(generate) is signature_of(generate)
     assert signature_of(generate) is not signature_of(generate_in_another_order)
-
-
-def returns_nothing(self: Any, audio: Any) -> None:
-    if audio:
-        return
-    print(audio)
-    return None
-
-
-def returns_now_and_then(self: Any, audio: Any) -> Any:
-    if audio:
-        return self
-    return None
-
-
-def yields(self: Any, audio: Any) -> Any:
-    yield
-
-
-@functools.wraps(returns_nothing)
-def passes_on(*args: Any) -> Any:
-    return returns_nothing(*args)
-
-
-@pytest.mark.parametrize(
-    ("method", "nothing"),
-    [
-        (returns_nothing, True),
-        (passes_on, True),
-        (lambda self, audio: None, True),
-        (returns_now_and_then, False),
-        (lambda self, audio: 1, False),
-        (yields, False),
-    ],
-)
-def test_a_method_that_returns_something_is_known_by_its_code(method: Callable[..., Any], nothing: bool) -> None:
-    assert Signature(method).returns_nothing is nothing

@@ -7,7 +7,7 @@ import ctypes
 import gc
 import pickle
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,12 @@ from tests.support.small_voices import (
     EXAGGERATION,
     FAMILY,
     Conditionals,
+    FakeTTS,
     T3Cond,
-    fake_module,
     live,
     snapshot,
     with_field,
 )
-
-
-@pytest.fixture(autouse=True)
-def _fake_module() -> Iterator[None]:
-    with fake_module():
-        yield
 
 
 def bits(tensor: torch.Tensor) -> bytes:
@@ -44,7 +38,7 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 
 def revived(kept: Snapshot, exaggeration: float = EXAGGERATION) -> Any:
-    return revive(kept, FAMILY, emotion_adv(exaggeration, "cpu"))
+    return revive(kept, FakeTTS(), FAMILY, emotion_adv(exaggeration, "cpu"))
 
 
 def tensors(conditionals: Any) -> dict[str, torch.Tensor]:

@@ -11,8 +11,9 @@ from ...upstream.calls import is_ours
 from .encoders import Encoders
 from .explorer import Explorer, Visit
 from .symbols import Attr, Call, Local, Symbol
+from .tensors import is_torch_module
 from .things import Texts, Undigestible, code_digest, digest, number_of, sorted_items
-from .values import PLAIN, Bound, Live, Made, Unknown, Value, is_torch_module, plain_items, wrapped_in
+from .values import PLAIN, Bound, Live, Made, Unknown, Value, plain_items, wrapped_in
 
 _OF_CLASS = (FunctionType, property, classmethod, staticmethod)
 

@@ -15,7 +15,8 @@ from typing import Any
 from .explorer import FILL, Explorer, Visit
 from .preparing import Preparing
 from .symbols import Attr, Call, Called, Global, Items, Local, Star, Symbol
-from .values import Bound, Live, Made, OfLibrary, Value, function_of, is_torch_module, wrapped_in
+from .tensors import is_torch_module
+from .values import Bound, Live, Made, OfLibrary, Value, function_of, wrapped_in
 
 # What is called of these packages only computes. Of Python's own, all but _DO_SOMETHING does.
 _COMPUTE = frozenset({

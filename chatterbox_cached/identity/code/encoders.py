@@ -10,8 +10,9 @@ from typing import Any
 
 from ...errors import Unidentifiable
 from .explorer import Explorer
+from .tensors import is_tensor, is_torch_module
 from .things import sorted_items
-from .values import Live, Made, is_tensor, is_torch_module
+from .values import Live, Made
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
@@ -86,13 +87,13 @@ class Encoders:
         """
         for path, module in self.modules.items():
             kind, own = text(type(module)), self._own(module)
-            looked_up = frozenset(own) if kind.startswith("library") else names
+            # What a library's class keeps to itself is its own affair.
+            public = (name for name in own if not name.startswith("_"))
+            looked_up = frozenset(public) if kind.startswith("library") else names
             yield f"{path} {kind} " + ",".join(f"{name}={text(value)}" for name, value in sorted_items(own, looked_up))
 
     def _own(self, module: Any) -> Mapping[str, Any]:
-        """Its own attributes, without PyTorch's and those that a class keeps to itself."""
+        """Its own attributes, without PyTorch's."""
         return {
-            name: value
-            for name, value in vars(module).items()
-            if name not in self._internal and not name.startswith("_") and not is_tensor(value)
+            name: value for name, value in vars(module).items() if name not in self._internal and not is_tensor(value)
         }

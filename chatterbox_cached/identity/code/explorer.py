@@ -16,7 +16,8 @@ from .libraries import Libraries, top_of
 from .lookup import Lookup
 from .scope import Scope
 from .symbols import Attr, Called, Global, Symbol, Uses
-from .values import Bound, Live, Made, Value, function_of, identity_of, is_torch_module, wrapped_in
+from .tensors import is_torch_module
+from .values import Bound, Live, Made, Value, function_of, identity_of, wrapped_in
 
 # With these, a function may look an attribute up by a text.
 _BY_TEXT = frozenset({

@@ -7,7 +7,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from .libraries import Libraries
-from .values import OF_LIBRARY, UNKNOWN, Bound, Live, Made, OfLibrary, Unknown, Value, is_torch_module, wrapped_in
+from .tensors import is_torch_module
+from .values import OF_LIBRARY, UNKNOWN, Bound, Live, Made, OfLibrary, Unknown, Value, wrapped_in
 from .watching import Watched
 
 _MISSING = object()

@@ -18,7 +18,8 @@ from typing import Any
 
 from ...concurrency.forks import ForkSafeLock
 from .instructions import constants_used
-from .values import PLAIN, bytes_of, is_tensor
+from .tensors import bytes_of, is_tensor
+from .values import PLAIN
 
 _OF_TORCH = ("torch.dtype", "torch.device", "torch.Size", "torch.layout", "torch.memory_format")
 _CONTAINERS = (list, tuple, deque, dict, OrderedDict, defaultdict, set, frozenset)
@@ -120,7 +121,7 @@ class Texts:
             return f"array {thing.dtype} {thing.shape} {digest(thing.tobytes())}"
         if is_tensor(thing) and type(thing).__module__.startswith("torch") and not thing.is_meta:
             self._looked_into(thing)
-            return f"tensor {thing.dtype} {tuple(thing.shape)} {digest(bytes_of(thing))}"
+            return f"tensor {thing.dtype} {tuple(thing.shape)} {digest(bytes(bytes_of(thing)))}"
         if (text := self._otherwise(thing)) is None:
             raise Undigestible
         return text

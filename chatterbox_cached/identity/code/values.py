@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Iterable
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Union
@@ -88,25 +87,6 @@ def wrapped_in(thing: Any) -> tuple[Any, tuple[Any, ...]] | None:
 def plain_items(table: dict[Any, Any]) -> list[Any]:
     """Keys and values of the items that are plain, one after the other."""
     return [each for item in list(table.items()) if {*map(type, item)} <= {*PLAIN} for each in item]
-
-
-def is_torch_module(thing: Any) -> bool:
-    """Whether this is an instance of ``torch.nn.Module``."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.nn.Module)
-
-
-def is_tensor(thing: Any) -> bool:
-    """Whether this is a tensor."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.Tensor)
-
-
-def bytes_of(tensor: Any) -> bytes:
-    """The elements of a tensor, wherever it is."""
-    torch: Any = sys.modules["torch"]
-    flat = tensor.detach().to("cpu").resolve_conj().resolve_neg().contiguous().reshape(-1)
-    return bytes(flat.view(torch.uint8).numpy().data)
 
 
 _CACHED = type(functools.lru_cache(lambda: None))

@@ -13,7 +13,8 @@ from operator import attrgetter, getitem, is_
 from types import CellType, FunctionType
 from typing import Any, NamedTuple
 
-from .values import bytes_of, is_tensor, is_torch_module, plain_items
+from .tensors import bytes_of, is_tensor, is_torch_module
+from .values import plain_items
 
 _OF_FUNCTION = attrgetter("__code__", "__defaults__", "__kwdefaults__")
 _CONTENT = attrgetter("cell_contents")
@@ -156,7 +157,7 @@ def _content_of(container: Any) -> Any:
     if isinstance(container, (list, set, deque)):
         return list(container)
     if is_tensor(container):
-        return bytes_of(container) if container.is_inference() else container._version
+        return bytes(bytes_of(container)) if container.is_inference() else container._version
     return container.tobytes()
 
 
