@@ -58,6 +58,21 @@ class Description:
         for symbol, values in visit.read.items():
             if not isinstance(symbol, (Call, Local)):  # these are made of the others
                 yield f"{symbol!r} {'|'.join(sorted(self._read(symbol, value) for value in values))}"
+            yield from self._of_holders(visit, symbol)
+
+    def _of_holders(self, visit: Visit, symbol: Symbol) -> Iterator[str]:
+        """What a library's method is called on, or an attribute of it is read: what is in it counts."""
+        while isinstance(symbol, Attr):
+            symbol = symbol.base
+            for value in visit.resolve(symbol):
+                if isinstance(value, Live) and self._is_of_library(value.thing):
+                    yield f"{symbol!r} is {self._text(value.thing)}"
+
+    def _is_of_library(self, thing: Any) -> bool:
+        """Whether this is an instance of a library's class, and none that is known by a place of its own."""
+        if isinstance(thing, (ModuleType, type)) or callable(thing):
+            return False
+        return id(thing) not in self._encoders.tensors and self._explorer.libraries.has(type(thing))
 
     def _of_kind(self, kind: type) -> str:
         own = {name: value for name, value in vars(kind).items() if not _is_of_every_class(name, value)}

@@ -1,8 +1,8 @@
 """What a preparation does besides setting the conditionals.
 
 A hit runs nothing, so it can stand only for code that sets the conditionals, decided by the audio and the arguments
-alone, and does nothing else that a program could notice. Of the encoders' own code, what it prints and logs and the
-tables that it fills do not count.
+alone, and does nothing else that a program could notice. What it prints and logs does not count, nor do the tables that
+the encoders fill.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _COMPUTE = frozenset({
     "torch", "torchaudio", "librosa", "numpy", "scipy", "soundfile", "soxr", "s3tokenizer", "pyloudnorm", "einops",
     "builtins", "math", "functools", "itertools", "operator", "collections", "contextlib", "copy", "dataclasses",
     "enum", "numbers", "pathlib", "posixpath", "ntpath", "genericpath", "re", "statistics", "string", "typing", "types",
-    "abc", "cmath", "fractions",
+    "abc", "cmath", "fractions", "logging", "loguru", "time", "tqdm", "warnings",
 })  # fmt: skip
 _DO_SOMETHING = frozenset({
-    "print", "input", "exec", "eval", "compile", "setattr", "delattr", "breakpoint", "globals", "vars", "locals",
+    "input", "exec", "eval", "compile", "setattr", "delattr", "breakpoint", "globals", "vars", "locals",
     "__import__", "save", "manual_seed", "set_num_threads", "set_default_dtype", "seed", "unlink", "rename", "replace",
     "mkdir", "rmdir", "touch", "chmod", "write_text", "write_bytes", "savetxt", "tofile", "write",
 })  # fmt: skip
@@ -52,7 +52,7 @@ def effect_of(explorer: Explorer, preparing: Preparing, root: Any, audio: str) -
 
     ``audio`` is the name of the argument that is the reference audio.
     """
-    effects = _Effects(explorer, preparing)
+    effects = _Effects(explorer, preparing, audio)
     for visit in preparing.visits_of(root):
         names = {audio} if audio in _parameters(visit) else {*_rest(visit)}
         for found in effects.of_whole(visit, frozenset(names)):
@@ -61,8 +61,8 @@ def effect_of(explorer: Explorer, preparing: Preparing, root: Any, audio: str) -
 
 
 class _Effects:
-    def __init__(self, explorer: Explorer, preparing: Preparing) -> None:
-        self._explorer, self._preparing = explorer, preparing
+    def __init__(self, explorer: Explorer, preparing: Preparing, audio: str) -> None:
+        self._explorer, self._preparing, self._audio = explorer, preparing, audio
         self._seen: set[tuple[int, frozenset[str]]] = set()
         self._whole: set[int] = set()
 
@@ -83,9 +83,10 @@ class _Effects:
         for call, values in visit.called:
             for value in values:
                 inner = self._preparing.visits_of(function_of(value))
-                if inner and not self._is_encoders(value):
+                if inner and not self._is_encoders(visit, call, value):
                     for each in inner:
-                        yield from self.of_whole(each, _passed_on(visit, call, each, audio, isinstance(value, Bound)))
+                        passed = self._passed_on(visit, call, each, audio, is_method=isinstance(value, Bound))
+                        yield from self.of_whole(each, passed)
                 else:
                     yield from self._does(visit, call, value, made, audio)
 
@@ -127,14 +128,36 @@ class _Effects:
             symbol = symbol.base
         return isinstance(symbol, Attr)
 
-    def _is_encoders(self, value: Value) -> bool:
-        """Whether this is a method of one of the model's modules."""
-        return isinstance(value, Bound) and isinstance(value.owner, Live) and is_torch_module(value.owner.thing)
+    def _is_encoders(self, visit: Visit, call: Called, value: Value) -> bool:
+        """Whether this is a method of one of the model's modules, or what was put there in place of one."""
+        owners: tuple[Value, ...] = (value.owner,) if isinstance(value, Bound) else ()
+        if isinstance(value, Live) and isinstance(call.function, Attr):
+            owners = visit.resolve(call.function.base)
+        return any(isinstance(owner, Live) and is_torch_module(owner.thing) for owner in owners)
+
+    def _passed_on(
+        self, visit: Visit, call: Called, inner: Visit, audio: frozenset[str], *, is_method: bool
+    ) -> frozenset[str]:
+        """Those arguments of ``inner`` that are the audio when it is called so."""
+        names = _parameters(inner)[is_method:] or _rest(inner)[:1]
+        by_position = call.given[: len(call.given) - len(call.names)]
+        passed = set[str]()
+        for position, symbol in enumerate(by_position):
+            if isinstance(symbol, Star):
+                if symbol.symbol is None or _is_given(visit, symbol.symbol, audio):
+                    passed.update({self._audio} & {*names} or names[position : position + 1])
+                break
+            if position < len(names) and _is_given(visit, symbol, audio):
+                passed.add(names[position])
+        for name, symbol in zip(call.names, call.given[len(by_position) :], strict=True):
+            if _is_given(visit, symbol, audio):
+                passed.add(name)
+        return frozenset(passed)
 
     def _does(self, visit: Visit, call: Called, value: Value, made: bool, audio: frozenset[str]) -> Iterator[str]:
         """What a call does that is not followed. ``made``: it is done to something new."""
         function, symbol, name = function_of(value), call.function, _name(call, (value,))
-        if name in _READ and not (call.given and _is_given(visit, call.given[0], audio)):
+        if name in _READ and not (call.given and _is_given(visit, _unstarred(call.given[0]), audio)):
             yield f"calls {name}, which may read what is not in the audio"
         elif isinstance(value, OfLibrary):
             if name in _DO_SOMETHING and not made:
@@ -144,7 +167,7 @@ class _Effects:
         elif function is None:
             if not isinstance(symbol, Attr):
                 yield "calls what can't be told"
-        elif self._is_encoders(value):
+        elif self._is_encoders(visit, call, value):
             if self._explorer.libraries.has(function) and name not in _READ_OF_MODULE:
                 yield f"calls {name} of a module"
         elif not self._only_computes(visit, symbol, function, name, made):
@@ -203,19 +226,6 @@ def _is_given(visit: Visit, symbol: Symbol, audio: frozenset[str]) -> bool:
     return isinstance(symbol, Local) and symbol.name in audio and symbol.name not in visit.uses.assigned
 
 
-def _passed_on(visit: Visit, call: Called, inner: Visit, audio: frozenset[str], is_method: bool) -> frozenset[str]:
-    """Those arguments of ``inner`` that are the audio when it is called so."""
-    names = _parameters(inner)[is_method:]
-    by_position = call.given[: len(call.given) - len(call.names)]
-    passed = set[str]()
-    for position, symbol in enumerate(by_position):
-        if isinstance(symbol, Star):
-            if symbol.symbol is None or _is_given(visit, symbol.symbol, audio):
-                passed.update(names[position:])
-            break
-        if position < len(names) and _is_given(visit, symbol, audio):
-            passed.add(names[position])
-    for name, symbol in zip(call.names, call.given[len(by_position) :], strict=True):
-        if _is_given(visit, symbol, audio):
-            passed.add(name)
-    return frozenset(passed)
+def _unstarred(symbol: Symbol) -> Symbol:
+    """The first of the arguments ``*args`` is the audio where ``args`` is."""
+    return symbol.symbol if isinstance(symbol, Star) else symbol

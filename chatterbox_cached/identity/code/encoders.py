@@ -19,7 +19,7 @@ _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_
 
 
 class Encoders:
-    """All modules of the encoders of one model, by the path to each."""
+    """All modules of the encoders of one model, by the path to each; ``tensors`` are the ids of what they have."""
 
     def __init__(self, model: Any, paths: tuple[str, ...]) -> None:
         torch: Any = sys.modules["torch"]
@@ -29,13 +29,16 @@ class Encoders:
             for name, module in attrgetter(path)(model).named_modules(remove_duplicate=False)
         }
         self._internal = frozenset(vars(torch.nn.Module()))
+        tensors = (each for module in self.modules.values() for each in (*_registered(module), *vars(module).values()))
+        self.tensors = {id(tensor) for tensor in tensors if is_tensor(tensor)}
 
-    def refuse_hooks(self) -> None:
+    def refuse_hooks(self, explorer: Explorer) -> None:
         """Raise Unidentifiable where something is to happen beside the encoders' own work."""
-        module: Any = sys.modules["torch.nn.modules.module"]
-        if any(vars(each)[name] for each in self.modules.values() for name in _HOOKS) or any(
-            getattr(module, name, None) for name in _GLOBAL_HOOKS
-        ):
+        of_all = vars(sys.modules["torch.nn.modules.module"])
+        for_all = [of_all[name] for name in _GLOBAL_HOOKS if name in of_all]
+        for hooks in for_all:
+            explorer.lookup.watched.container(hooks)
+        if any(vars(each)[name] for each in self.modules.values() for name in _HOOKS) or any(for_all):
             raise Unidentifiable(
                 "hooks on the encoders",
                 "There are hooks on the encoders, which would not be called on a hit, so every voice is prepared by"
@@ -97,3 +100,8 @@ class Encoders:
         return {
             name: value for name, value in vars(module).items() if name not in self._internal and not is_tensor(value)
         }
+
+
+def _registered(module: Any) -> Iterator[Any]:
+    yield from module._parameters.values()
+    yield from module._buffers.values()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from .bytecode import uses_of
@@ -84,7 +84,7 @@ class Explorer:
     def _visit_wrapped(self, wrapper: Any, owner: Value | None) -> None:
         if (found := wrapped_in(wrapper)) is not None:
             function, more = found
-            self.visit(function, owner)
+            self.visit(function, Live(wrapper.__self__) if type(wrapper) is MethodType else owner)
             self.meet_all(map(Live, more))
 
     def _is_decorator(self, function: FunctionType) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
@@ -100,9 +102,12 @@ class Lookup:
             return Live(raw.__func__)
         if isinstance(raw, classmethod):
             return Bound(raw.__func__, Live(kind))
-        if isinstance(raw, property):
-            if raw.fget is not None and owner is not None:
-                self._visit(raw.fget, owner)
+        if isinstance(raw, (property, functools.cached_property)):
+            getter = raw.fget if isinstance(raw, property) else raw.func
+            if getter is not None and owner is not None:
+                self._visit(getter, owner)
+            return UNKNOWN
+        if owner is not None and inspect.isgetsetdescriptor(raw):  # as __dict__ is
             return UNKNOWN
         if owner is not None and (type(raw) is FunctionType or wrapped_in(raw) is not None):
             return Bound(raw, owner)

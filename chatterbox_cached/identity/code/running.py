@@ -38,7 +38,7 @@ class RunningCode(Looked):
         super().__init__()
 
     def _describe(self, explorer: Explorer, encoders: Encoders, model: Any, family: Family, function: Any) -> None:
-        encoders.refuse_hooks()
+        encoders.refuse_hooks(explorer)
         explorer.visit(function, Live(model))
         encoders.explore(explorer)
         for place, replacing in replaced(explorer.libraries, explorer.lookup.watched):

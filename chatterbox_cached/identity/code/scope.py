@@ -6,11 +6,12 @@ import builtins
 import importlib
 import sys
 from collections.abc import Iterable
+from inspect import CO_VARARGS
 from types import FunctionType
 from typing import Any
 
 from .lookup import Lookup
-from .symbols import Attr, Call, Free, Global, Import, Local, SuperAttr, Symbol, Uses
+from .symbols import Attr, Call, Free, Global, Import, Local, Star, SuperAttr, Symbol, Uses
 from .values import OF_LIBRARY, UNKNOWN, Live, Made, OfLibrary, Value, distinct, function_of
 
 # What these give may be anything that they are given, or anything at all.
@@ -54,6 +55,8 @@ class Scope:
             return (self._import(symbol),)
         if isinstance(symbol, SuperAttr):
             return (self._super(symbol.name),)
+        if isinstance(symbol, Star):
+            return (self._owner,) if self._owner is not None and self._is_all(symbol.symbol) else (UNKNOWN,)
         return (OF_LIBRARY,)  # a constant, or a list or tuple
 
     def _global(self, name: str) -> Value:
@@ -79,6 +82,12 @@ class Scope:
         if name == self._first and self._owner is not None:
             return [self._owner, *values]
         return values if assigned and name not in self._arguments() else [UNKNOWN, *values]
+
+    def _is_all(self, symbol: Symbol) -> bool:
+        """Whether this is ``args`` of a function that takes all its arguments as ``*args``."""
+        code = self._function.__code__
+        takes_all = not code.co_argcount and code.co_flags & CO_VARARGS
+        return bool(takes_all) and symbol == Local(code.co_varnames[code.co_kwonlyargcount])
 
     def _arguments(self) -> tuple[str, ...]:
         code = self._function.__code__
