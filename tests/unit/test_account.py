@@ -77,7 +77,7 @@ def test_the_duration_is_that_of_the_audio_or_unknown(root: Path, voice: Path, t
     ledger.used("c" * 64, "", "", 1.0)
     ledger.flush()
     seen = account.read(root).voices
-    assert seen[DIGEST].duration == pytest.approx(3, abs=0.1)
+    assert seen[DIGEST].duration == pytest.approx(2, abs=0.1)
     assert seen["b" * 64].duration is None
     assert (seen["c" * 64].duration, seen["c" * 64].path, seen["c" * 64].name) == (None, None, None)
 
