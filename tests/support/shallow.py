@@ -11,6 +11,7 @@ from typing import Any
 
 import wrapt
 
+
 def make_shallow() -> None:
     """Have each S3Gen and T3 that is made in this process from here on be shallow; nothing takes it back."""
     for name, patch in _PATCHES.items():
