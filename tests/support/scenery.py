@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SECONDS = 12.0  # no wait is longer; one that is means that somebody hangs
+# No wait is longer; one that is means that somebody hangs. A scene of some seconds takes many times as long on a small
+# machine that has other things to do.
+SECONDS = 120.0
 
 
 def voices(folder: Path, count: int) -> list[Path]:
