@@ -31,6 +31,7 @@ from tests.support.scenery import (
     calls_counted,
     ended_well,
     forked,
+    standin,
     until,
     voices,
     what_is_held,
@@ -60,20 +61,13 @@ def test_eight_threads_prepare_a_new_voice_once(
     assert len({id(conditionals) for conditionals in got}) == 8
 
 
-def _standin(folder: Path) -> Any:
-    from chatterbox.tts import ChatterboxTTS
-
-    ChatterboxTTS.log = folder / "log"
-    return ChatterboxTTS
-
-
 def _prepared(folder: Path) -> list[int]:
     """The processes that prepared something, in that order."""
     return [int(line) for line in (folder / "log").read_text().split()] if (folder / "log").exists() else []
 
 
 def eight_processes(folder: Path, threads: int) -> Any:
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     upstream.meanwhile = staticmethod(lambda _: time.sleep(0.2))
     go = time.monotonic() + 0.3
 
@@ -103,7 +97,7 @@ def test_eight_processes_prepare_a_new_voice_once(threads: int, stage: Stage, tm
 
 def a_killed_holder(folder: Path, forks: bool) -> Any:
     """How long the others wait when the process that prepares is killed, which has perhaps had a child meanwhile."""
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
 
     def hang(_: Path) -> None:
         upstream.meanwhile = staticmethod(lambda _: None)
@@ -141,7 +135,7 @@ def test_when_the_process_that_prepares_is_killed_the_next_takes_over_at_once(
 
 def a_slow_holder(folder: Path, across: str) -> Any:
     """How long one waits who has had enough after 0.3 s, and how many have then prepared."""
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     done = folder / "done"
 
     def hang(_: Path) -> None:
@@ -180,7 +174,7 @@ def test_who_has_waited_long_enough_helps_himself(across: str, stage: Stage, tmp
 
 
 def a_failing_holder(folder: Path) -> Any:
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     voice.write_text("noise")
     upstream.meanwhile = staticmethod(lambda _: time.sleep(0.05))
     folder_of_voices, models = folder / "voices", [upstream() for _ in range(5)]
@@ -228,7 +222,7 @@ CUT_SHORT = {
 
 def cut_short(folder: Path, how: str) -> Any:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     cache, model = ConditionalCache(folder / "voices"), upstream()
     upstream.meanwhile = staticmethod(CUT_SHORT[how])
     try:
@@ -252,7 +246,7 @@ def test_a_preparation_that_is_cut_short_leaves_no_lock_and_no_entry(how: str, s
 def an_impatient_waiter(folder: Path) -> Any:
     """Somebody presses Ctrl-C while he waits for another thread's preparation."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     cache, waiter, done = ConditionalCache(folder / "voices"), upstream(), threading.Event()
 
     def hang(_: Path) -> None:
@@ -277,7 +271,7 @@ def test_a_waiter_can_be_interrupted(stage: Stage, tmp_path: Path) -> None:
 
 def a_cancelled_task(folder: Path) -> Any:
     """A task is cancelled while its thread prepares; the thread goes on, as Python's threads do."""
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     cache, model, done = ConditionalCache(folder / "voices"), upstream(), threading.Event()
     upstream.meanwhile = staticmethod(lambda _: done.wait(SECONDS))
 
@@ -468,7 +462,7 @@ def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
 
 def no_turns(folder: Path) -> Any:
     """Without turns another thread prepares on the same model before the first one's voice was put away."""
-    upstream, (voice, other) = _standin(folder), voices(folder, 2)
+    upstream, (voice, other) = standin(folder), voices(folder, 2)
     cache, model = ConditionalCache(folder / "voices", take_turns=False), upstream()
     count, others = cache.serving.stats.prepared, []
 
@@ -494,7 +488,7 @@ def test_without_turns_no_voice_is_kept_as_anothers(stage: Stage, tmp_path: Path
 
 def a_generate_in_between(folder: Path) -> Any:
     """Without turns a ``generate`` puts its own voice's speaker into conditionals that were prepared just now."""
-    upstream, (voice, other) = _standin(folder), voices(folder, 2)
+    upstream, (voice, other) = standin(folder), voices(folder, 2)
     cache, model = chatterbox_cached.enable(folder / "voices", take_turns=False), upstream()
     module, speaking, prepared = sys.modules[upstream.__module__], threading.Event(), threading.Event()
     real, count = module.T3Cond, cache.serving.stats.prepared
