@@ -16,12 +16,13 @@ from chatterbox_cached.errors import UntrustedFolder
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.store import VoiceStore
+from chatterbox_cached.voice.key_format import key_of
 from chatterbox_cached.voice.snapshot import equal
 from tests.support.comparison import assert_same_conditionals
 from tests.support.small_voices import snapshot
 
 AUDIO = "ab" * 32
-KEY = f"v1/{AUDIO}/{'cd' * 32}"
+KEY = key_of(AUDIO, "cd" * 32)
 STRANGER = 12345
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away; the modes are tested as anybody")
 
