@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test faults fuzz bench bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz bench bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -47,6 +47,9 @@ docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build si
 # order, which ends with the quick ones: else files of few long tests come last, and one core waits for the other.
 test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: .venv/.ready ## run the unit and contract tests only, in less than a minute
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract $(ARGS)
 
 # The property tests of what reads other people's bytes and of the key, each with many examples.
 FUZZ_EXAMPLES ?= 2000

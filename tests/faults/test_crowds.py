@@ -23,6 +23,7 @@ import chatterbox_cached
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import turns
 from chatterbox_cached.demo import rehearsal
+from chatterbox_cached.settings import Settings
 from tests.support.comparison import assert_same_conditionals
 from tests.support.scenery import (
     SECONDS,
@@ -30,6 +31,7 @@ from tests.support.scenery import (
     calls_counted,
     ended_well,
     forked,
+    standin,
     until,
     voices,
     what_is_held,
@@ -50,7 +52,7 @@ def test_eight_threads_prepare_a_new_voice_once(
     monkeypatch.setattr(type(english), "prepare_conditionals", counted)
     cache = ConditionalCache(tmp_path / "voices")
     models = [copy.copy(english) for _ in range(8)]  # one model each, so that no turn keeps them apart
-    got = at_once(lambda number: cache.get_or_prepare(models[number], voice), 8, seconds=60)
+    got = at_once(lambda number: cache.get_or_prepare(models[number], voice), 8)
     assert len(prepared) == 1
     now = cache.get_cache_stats()
     assert (now["misses"], now["memory_hits"], now["bypasses"], now["errors"]) == (1, 7, {}, {})
@@ -59,20 +61,13 @@ def test_eight_threads_prepare_a_new_voice_once(
     assert len({id(conditionals) for conditionals in got}) == 8
 
 
-def _standin(folder: Path) -> Any:
-    from chatterbox.tts import ChatterboxTTS
-
-    ChatterboxTTS.log = folder / "log"
-    return ChatterboxTTS
-
-
 def _prepared(folder: Path) -> list[int]:
     """The processes that prepared something, in that order."""
     return [int(line) for line in (folder / "log").read_text().split()] if (folder / "log").exists() else []
 
 
 def eight_processes(folder: Path, threads: int) -> Any:
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     upstream.meanwhile = staticmethod(lambda _: time.sleep(0.2))
     go = time.monotonic() + 0.3
 
@@ -102,14 +97,12 @@ def test_eight_processes_prepare_a_new_voice_once(threads: int, stage: Stage, tm
 
 def a_killed_holder(folder: Path, forks: bool) -> Any:
     """How long the others wait when the process that prepares is killed, which has perhaps had a child meanwhile."""
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
 
     def hang(_: Path) -> None:
         upstream.meanwhile = staticmethod(lambda _: None)
         if forks:
-            child = threading.Thread(target=lambda: (folder / "child").write_text(str(forked(lambda: time.sleep(20)))))
-            child.start()
-            child.join()
+            at_once(lambda _: (folder / "child").write_text(str(forked(lambda: time.sleep(SECONDS)))), 1)
         (folder / "there").touch()
         time.sleep(SECONDS)
 
@@ -137,12 +130,12 @@ def test_when_the_process_that_prepares_is_killed_the_next_takes_over_at_once(
     waited, prepared, took = stage(a_killed_holder, forks, folder=tmp_path)
     assert waited
     assert prepared == 2
-    assert took < 2
+    assert took < Settings().wait_seconds / 2
 
 
 def a_slow_holder(folder: Path, across: str) -> Any:
     """How long one waits who has had enough after 0.3 s, and how many have then prepared."""
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     done = folder / "done"
 
     def hang(_: Path) -> None:
@@ -176,12 +169,12 @@ def a_slow_holder(folder: Path, across: str) -> Any:
 @pytest.mark.parametrize("across", ["threads", "processes"])
 def test_who_has_waited_long_enough_helps_himself(across: str, stage: Stage, tmp_path: Path) -> None:
     took, prepared, held, kept = stage(a_slow_holder, across, folder=tmp_path)
-    assert 0.3 <= took < 2
+    assert took >= 0.3  # and the holder still had it
     assert (prepared, held, kept) == (2, [], 1)
 
 
 def a_failing_holder(folder: Path) -> Any:
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     voice.write_text("noise")
     upstream.meanwhile = staticmethod(lambda _: time.sleep(0.05))
     folder_of_voices, models = folder / "voices", [upstream() for _ in range(5)]
@@ -229,7 +222,7 @@ CUT_SHORT = {
 
 def cut_short(folder: Path, how: str) -> Any:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     cache, model = ConditionalCache(folder / "voices"), upstream()
     upstream.meanwhile = staticmethod(CUT_SHORT[how])
     try:
@@ -253,7 +246,7 @@ def test_a_preparation_that_is_cut_short_leaves_no_lock_and_no_entry(how: str, s
 def an_impatient_waiter(folder: Path) -> Any:
     """Somebody presses Ctrl-C while he waits for another thread's preparation."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     cache, waiter, done = ConditionalCache(folder / "voices"), upstream(), threading.Event()
 
     def hang(_: Path) -> None:
@@ -278,7 +271,7 @@ def test_a_waiter_can_be_interrupted(stage: Stage, tmp_path: Path) -> None:
 
 def a_cancelled_task(folder: Path) -> Any:
     """A task is cancelled while its thread prepares; the thread goes on, as Python's threads do."""
-    upstream, (voice,) = _standin(folder), voices(folder, 1)
+    upstream, (voice,) = standin(folder), voices(folder, 1)
     cache, model, done = ConditionalCache(folder / "voices"), upstream(), threading.Event()
     upstream.meanwhile = staticmethod(lambda _: done.wait(SECONDS))
 
@@ -409,7 +402,7 @@ def test_no_call_speaks_with_another_calls_voice(
             with chatterbox_cached.disabled() if aside else contextlib.nullcontext():
                 listener.speak(speaker, path, expected, chance.choice((0.3, 0.5, 0.7)))
 
-    assert at_once(perform, 6, seconds=60) == [None] * 6
+    assert at_once(perform, 6) == [None] * 6
     assert bool(listener.mixed) == (by != "turns")
     now = cache.get_cache_stats()
     assert calls_counted(now) == (0 if by == "no cache" else 180)
@@ -469,7 +462,7 @@ def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
 
 def no_turns(folder: Path) -> Any:
     """Without turns another thread prepares on the same model before the first one's voice was put away."""
-    upstream, (voice, other) = _standin(folder), voices(folder, 2)
+    upstream, (voice, other) = standin(folder), voices(folder, 2)
     cache, model = ConditionalCache(folder / "voices", take_turns=False), upstream()
     count, others = cache.serving.stats.prepared, []
 
@@ -495,7 +488,7 @@ def test_without_turns_no_voice_is_kept_as_anothers(stage: Stage, tmp_path: Path
 
 def a_generate_in_between(folder: Path) -> Any:
     """Without turns a ``generate`` puts its own voice's speaker into conditionals that were prepared just now."""
-    upstream, (voice, other) = _standin(folder), voices(folder, 2)
+    upstream, (voice, other) = standin(folder), voices(folder, 2)
     cache, model = chatterbox_cached.enable(folder / "voices", take_turns=False), upstream()
     module, speaking, prepared = sys.modules[upstream.__module__], threading.Event(), threading.Event()
     real, count = module.T3Cond, cache.serving.stats.prepared

@@ -45,7 +45,7 @@ def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_demo_runs_without_published_weights_and_says_so(
     preloaded_chatterbox: Preloaded, voice: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text("from tests.support import short_flow\nshort_flow.shorten()\n")
+    (tmp_path / "sitecustomize.py").write_text("from tests.support import shallow\nshallow.make_shallow()\n")
     path = f"{tmp_path}{os.pathsep}{REPOSITORY}"
     own = {"HF_HUB_CACHE": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
     command = [COMMAND, "demo", "--voice", voice, "--out", "out"]

@@ -126,7 +126,7 @@ def one_other_weight(model: Any) -> None:
 
 def an_edit_in_place(model: Any) -> None:
     with torch.no_grad():
-        model.s3gen.tokenizer.encoder.blocks[3].mlp[0].weight.add_(1)
+        model.s3gen.tokenizer.encoder.blocks[-1].mlp[0].weight.add_(1)
 
 
 def another_encoder(model: Any) -> None:

@@ -16,7 +16,7 @@ def become_nobody() -> None:
         os.setuid(NOBODY)
 
 
-def in_a_fork(act: Callable[[], object], seconds: float = 5.0) -> str:
+def in_a_fork(act: Callable[[], object], seconds: float = 60.0) -> str:
     """How ``act`` went in a forked child: "done", "raised", or "hung" when it takes longer than ``seconds``."""
     child = os.fork()
     if not child:

@@ -12,7 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SECONDS = 12.0  # no wait is longer; one that is means that somebody hangs
+# No wait is longer; one that is means that somebody hangs. A scene of some seconds takes many times as long on a small
+# machine that has other things to do.
+SECONDS = 120.0
+
+
+def standin(folder: Path) -> Any:
+    """The stand-in's class, which writes a log of its preparations; for scenes that must not be cut short.
+
+    From here on this process and its forks wait for each other's work as long as the scene itself: a busy machine may
+    make an opening of the folder take longer than a user's program is to wait for it.
+    """
+    from chatterbox.tts import ChatterboxTTS
+
+    from chatterbox_cached.accounting import account_file
+    from chatterbox_cached.concurrency import forks
+    from chatterbox_cached.tiers.disk import tier
+
+    forks.unforked.wait_seconds = tier.OPEN_SECONDS = tier.TIMEOUT_SECONDS = account_file.TIMEOUT_SECONDS = SECONDS
+    ChatterboxTTS.log = folder / "log"
+    return ChatterboxTTS
 
 
 def voices(folder: Path, count: int) -> list[Path]:

@@ -1,7 +1,7 @@
 """Chatterbox with random weights, as demo/rehearsal.py makes it, and shorter still where it speaks.
 
-The encoders have their full size, so a preparation is what it is for a user. What is said is noise, and half the work
-makes as good a noise. A process loads the same model from the tests' hub folder with ``SHORTENED`` on its path.
+What is said is noise, and a part of the work makes as good a noise. A process loads the same model from the tests' hub
+folder with ``SHORTENED`` on its path.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ from importlib import import_module
 from typing import Any
 
 from chatterbox_cached.demo import rehearsal
-from tests.support import short_flow
+from tests.support import shallow
+
+TOKENS = 6
 
 
 def parts() -> rehearsal.Parts:
     """A voice encoder and an S3Gen."""
-    short_flow.shorten()
+    shallow.make_shallow()
     return rehearsal.build_parts()
 
 
 def english(shared: rehearsal.Parts | None = None) -> Any:
     """A ``ChatterboxTTS`` of these parts, or of new ones that are the same."""
-    return rehearsal.english(parts=shared or parts())
+    return rehearsal.english(parts=shared or parts(), max_new_tokens=TOKENS)
 
 
 def multilingual(shared: rehearsal.Parts | None = None) -> Any:
     """A ``ChatterboxMultilingualTTS``, likewise."""
-    return rehearsal.multilingual(parts=shared or parts())
+    return rehearsal.multilingual(parts=shared or parts(), max_new_tokens=TOKENS)
 
 
 def another_voice_encoder() -> Any:

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support import tally
+from tests.support import scenery, tally
 from tests.support.commands import REPOSITORY, STANDIN
 from tests.support.preloaded import Preloaded, in_time
 
-SECONDS = 60
+SECONDS = 2 * scenery.SECONDS  # so that a scene in which somebody hangs can say so itself
 
 
 class Stage:

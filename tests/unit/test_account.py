@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached import ConditionalCache
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, VoiceAccount
 from chatterbox_cached.accounting.failures import Failures
@@ -125,24 +124,6 @@ def test_a_forgotten_voice_leaves_no_row_and_no_trace_of_its_name(root: Path) ->
     assert b"annabel" not in (root / "account.db").read_bytes()
     ledger.clear()
     assert account.read(root).voices == {}
-
-
-def test_a_cache_keeps_account_of_what_it_did(tmp_path: Path, english: Any, voice: Path) -> None:
-    cache = ConditionalCache(tmp_path / "voices")
-    for _ in range(3):
-        cache.get_or_prepare(english, voice)
-    cache.clear_memory()
-    cache.get_or_prepare(english, voice)
-    cache.close()
-    written = account.read(tmp_path / "voices")
-    now = cache.get_cache_stats()
-    assert written.totals == {name: now[name] for name in Stats().snapshot()}
-    assert (now["memory_hits"], now["disk_hits"], now["misses"]) == (2, 1, 1)
-    (row,) = written.voices.values()
-    assert (row.hits, row.path) == (3, str(voice))
-    assert row.saved_seconds == pytest.approx(now["saved_seconds"])
-    cache.forget(voice)
-    assert account.read(tmp_path / "voices").voices == {}
 
 
 def test_an_account_that_cannot_be_read_is_one_line_of_advice(root: Path) -> None:

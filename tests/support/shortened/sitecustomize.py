@@ -5,10 +5,17 @@ Its two parts are loaded by their paths, so that the package is not there before
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 SUPPORT = Path(__file__).parents[1]
-for path in (SUPPORT.parents[1] / "chatterbox_cached" / "demo" / "shortening.py", SUPPORT / "short_flow.py"):
+
+
+def loaded(path: Path) -> ModuleType:
     spec = spec_from_file_location(path.stem, path)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.shorten()
+    return module
+
+
+loaded(SUPPORT.parents[1] / "chatterbox_cached" / "demo" / "shortening.py").shorten(max_new_tokens=6)
+loaded(SUPPORT / "shallow.py").make_shallow()
