@@ -14,7 +14,7 @@ from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn
 from .errors import Unidentifiable
 from .identity import compatibility
-from .identity.key import BROUGHT_IN, Identity, Key
+from .identity.key import Identity, Key
 from .identity.origin import origin_of
 from .log import logger
 from .settings import Settings
@@ -108,11 +108,11 @@ class Serving:
         if snapshot is not None:
             return self._given("memory", call, key, snapshot, emotion, started)
         from_lower_tiers, find = self.store.from_lower_tiers, self.store.find
-        if not key.lasts:
+        if key.uncertain:
             from_lower_tiers = find = self.store.find_in_memory
         if not refresh and (prepared := self._found(from_lower_tiers, call, key, emotion, started)) is not None:
             return prepared
-        if self.settings.auto_save and key.lasts:
+        if self.settings.auto_save and not key.uncertain:
             self.store.lower.open()  # the first of several processes makes the folder that they meet in
         with self.flights.flight(key.text):
             # The caller that was in flight before may have prepared it.
@@ -152,7 +152,7 @@ class Serving:
                 self.identity.forget(call.model, call.audio)
                 self.brought.pop(self.name_of(call.audio), None)
             elif self.brought and (brought := self.brought.get(self.name_of(call.audio))) is not None:
-                return BROUGHT_IN, emotion, brought.to(call.model.device)
+                return self.identity.of_what_was_brought_in(call), emotion, brought.to(call.model.device)
             key = self.identity.key(call)
             return key, emotion, None if refresh else self.store.from_memory(key.text, call.model.device)
         except Unidentifiable:
@@ -194,8 +194,10 @@ class Serving:
         self.stats.prepared(done.seconds)
         try:
             snapshot = done.snapshot(emotion, audio.unchanged, origin_of(call.model, call.family))
-            durable, device = self.settings.auto_save and key.lasts, call.model.device
+            durable, device = self.settings.auto_save and not key.uncertain, call.model.device
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
+            if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
+                self.bypasses.count_kept_here_only(key.uncertain)
         except Unidentifiable as doubt:
             self.bypasses.count_not_stored(doubt)
             self.log.debug("%s: not kept: %s", call.audio, doubt.reason)

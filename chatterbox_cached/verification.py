@@ -13,7 +13,7 @@ from .accounting.failures import Failures
 from .accounting.stats import Stats
 from .concurrency.turns import turn
 from .errors import Unidentifiable
-from .identity.key import BROUGHT_IN, Key
+from .identity.key import Key
 from .identity.origin import origin_of
 from .settings import Settings
 from .tiers.store import VoiceStore
@@ -76,7 +76,7 @@ class Verifier:
         Leaves upstream's conditionals on the model, or what was there where upstream fails. An entry that differs is
         replaced.
         """
-        if key is BROUGHT_IN:
+        if key.maker is None:
             return None  # the user vouches for this voice, and its audio need not be here
         before = slots.held(call.model, call.family)
         try:
@@ -128,7 +128,7 @@ class Verifier:
             " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"
             " differences; otherwise the entry was changed.",
         )
-        durable = self._durable and key.lasts
+        durable = self._durable and not key.uncertain
         if not durable:
             self._store.lower.delete(key.text)
         self._store.keep(key.text, call.model.device, fresh, durable=durable, made_by=key.made_by)

@@ -29,6 +29,9 @@ _ADVICE: Mapping[str, str] = {
 }
 
 
+_HERE_ONLY = "kept in this process only"
+
+
 class Bypasses:
     """Those of one cache."""
 
@@ -47,6 +50,16 @@ class Bypasses:
         """What a preparation made was not kept, because of this."""
         self._stats.not_stored(doubt.reason)
         self._tell(doubt)
+
+    def count_kept_here_only(self, uncertain: str) -> None:
+        """What a preparation made is kept by this process only, because it can't be told what ``uncertain`` does."""
+        self._stats.not_stored(_HERE_ONLY)
+        self._failures.warn_once(
+            _HERE_ONLY,
+            f"What the preparation runs can't be told for certain ({uncertain}), so its voices are kept in the memory"
+            " of this process only and prepared anew in the next. To keep them on disk too, put the change onto the"
+            " class or module before the first voice is prepared, as a function that depends on plain values alone.",
+        )
 
     def _tell(self, doubt: Unidentifiable) -> None:
         if doubt.reason in self._seen and (advice := _ADVICE.get(doubt.reason)):

@@ -22,7 +22,7 @@ from ..voice.key_format import digest_of, key_of
 from . import setup
 from .audio import UNKNOWN_AUDIO, Audio, AudioIndex
 from .code.history import History
-from .code.preparing import CONDITIONALS
+from .code.preparing import CONDITIONALS, NOTHING
 from .code.running import RunningCode
 from .weights import Fingerprint, Fingerprints
 
@@ -43,11 +43,13 @@ class Maker(NamedTuple):
 class Key(NamedTuple):
     """A call that was identified: where its entry is, what the audio was, and whose work the entry is.
 
-    ``maker`` is None for a voice that the user brought in.
+    ``gives`` is what such a preparation returns, as in code.preparing. ``maker`` is None for a voice that the user
+    brought in.
     """
 
     text: str
     audio: Audio
+    gives: str | None
     maker: Maker | None = None
 
     @property
@@ -58,15 +60,12 @@ class Key(NamedTuple):
     @property
     def gives_conditionals(self) -> bool:
         """Whether a preparation returns the conditionals that it has set, and not nothing."""
-        return self.maker is not None and self.maker.code.gives == CONDITIONALS
+        return self.gives == CONDITIONALS
 
     @property
-    def lasts(self) -> bool:
-        """Whether it means the same in another process."""
-        return self.maker is not None and self.maker.code.lasts
-
-
-BROUGHT_IN = Key("brought in", UNKNOWN_AUDIO)
+    def uncertain(self) -> str:
+        """Of what it can't be told what it does, so that the key holds for this process only; empty for nothing."""
+        return "" if self.maker is None else self.maker.code.uncertain
 
 
 class Identity:
@@ -84,7 +83,15 @@ class Identity:
     def key(self, call: Preparation) -> Key:
         """The key for what this call would make. Raises Unidentifiable where there is any doubt."""
         audio, maker = self.audio.identify(call.audio), self.maker(call)
-        return Key(key_of(audio.digest, maker.digest), audio, maker)
+        return Key(key_of(audio.digest, maker.digest), audio, maker.code.gives, maker)
+
+    def of_what_was_brought_in(self, call: Preparation) -> Key:
+        """What stands for the key of a voice that the user brought in: no code made it."""
+        try:
+            gives = _code_of(self.fingerprints.of(call.model, call.family), call).gives
+        except Unidentifiable:
+            gives = NOTHING
+        return Key("", UNKNOWN_AUDIO, gives)
 
     def maker(self, call: Preparation) -> Maker:
         """Everything but the audio of this call. Raises Unidentifiable where there is any doubt."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..concurrency.forks import RenewedAfterFork
 from ..concurrency.one_by_one import one_by_one
 from ..errors import Unidentifiable
+from ..log import logger
 from ..upstream.families import Family
 from .code.looks import Looked
 from .code.tensors import bytes_of, is_tensor
@@ -97,6 +98,11 @@ class Fingerprint(Looked):
         self.makers: dict[tuple[object, ...], Any] = {}
         self.codes: dict[int, tuple[Any, Any]] = {}
         super().__init__()
+
+    @property
+    def is_read_each_time(self) -> bool:
+        """Whether some weights can only be watched by reading them."""
+        return bool(self._unversioned)
 
     def stands(self, model: Any) -> bool:
         """See Looked."""
@@ -268,6 +274,8 @@ class Fingerprints(RenewedAfterFork):
             fingerprint = Fingerprint(model, family)
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
             raise Unidentifiable("model is not built as expected") from error
+        if fingerprint.is_read_each_time:
+            logger().info("The weights were made in inference mode, so all of them are read again at each use.")
         identity = id(model)
         self._of[identity] = weakref.ref(model, lambda _: self._of.pop(identity, None)), fingerprint
         return fingerprint

@@ -25,6 +25,7 @@ import chatterbox_cached
 from chatterbox_cached import CachedTTS, ConditionalCache
 from chatterbox_cached.concurrency import one_by_one
 from chatterbox_cached.identity import audio, weights
+from chatterbox_cached.identity.code import looks
 
 Prepare = Callable[[], object]
 
@@ -152,7 +153,7 @@ def test_a_memory_hit_computes_no_hash(hit: Prepare, monkeypatch: pytest.MonkeyP
         (hashlib, "sha256"), (hashlib, "md5"), (hashlib, "new"), (xxhash, "xxh3_128"), (builtins, "open"), (io, "open"),
         (weights, "_digest"),
     )  # fmt: skip
-    monkeypatch.setattr(weights, "FULL_LOOK_SECONDS", 0.0)  # also where the weights are looked at in full
+    monkeypatch.setattr(looks, "FULL_LOOK_SECONDS", 0.0)  # also where the weights are looked at in full
     hit()
     monkeypatch.undo()
     assert not calls

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.code.running import RunningCode
 from chatterbox_cached.upstream.families import named
+from tests.support import short_models
 from tests.support.edits import code_that_runs, edited, edits_of, functions_of
 
 MANY = settings(
@@ -49,7 +49,7 @@ class Chatterbox:
 
 @pytest.fixture(scope="module")
 def chatterbox(voice: Path) -> Chatterbox:
-    return Chatterbox(rehearsal.english(parts=rehearsal.build_parts()), voice)
+    return Chatterbox(short_models.english(), voice)
 
 
 @contextmanager

@@ -8,10 +8,13 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 
 import chatterbox_cached
@@ -19,13 +22,14 @@ from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.upstream import packages
+from tests.support import short_models
 from tests.support.comparison import assert_same_conditionals
 
 
 @pytest.fixture
 def model(parts: rehearsal.Parts) -> Any:
     """A model that a test may change: its encoders are its own."""
-    return rehearsal.english(parts=rehearsal.build_parts())
+    return short_models.english()
 
 
 def counts(cache: ConditionalCache) -> tuple[int, int, int]:
@@ -84,7 +88,6 @@ class TestTheAudio:
             path.write_bytes(other_voice.read_bytes())
             return embed(*args, **kwargs)
 
-        # On the class: a method that is replaced on the instance goes round the cache.
         monkeypatch.setattr(type(english.ve), "embeds_from_wavs", lambda self, *a, **k: meanwhile(*a, **k))
         assert prepare(english, path, cache) == "miss"
         now = cache.get_cache_stats()
@@ -92,8 +95,6 @@ class TestTheAudio:
         assert now["memory_cached_items"] == now["disk_cached_items"] == 0
 
     def test_audio_that_can_not_be_identified_goes_to_upstream_untouched(self, english: Any, voice: Path) -> None:
-        import soundfile
-
         cache = ConditionalCache()
         with soundfile.SoundFile(voice) as file:  # librosa takes it; nothing says what is in it
             assert prepare(english, file, cache) == "bypass"
@@ -160,7 +161,7 @@ def another_prompt_length(model: Any) -> None:
 def test_after_this_change_the_model_does_not_get_the_old_voice(
     change: Callable[[Any], None], model: Any, voice: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatterbox_cached.identity.weights.FULL_LOOK_SECONDS", 0)
+    monkeypatch.setattr("chatterbox_cached.identity.code.looks.FULL_LOOK_SECONDS", 0)
     cache = ConditionalCache()
     assert prepare(model, voice, cache) == "miss"
     assert prepare(model, voice, cache) == "hit"
@@ -173,14 +174,36 @@ def test_after_this_change_the_model_does_not_get_the_old_voice(
     assert_same_conditionals(got, model.conds)
 
 
-def test_another_package_version_is_another_entry(
+def test_another_version_of_a_library_is_another_entry(
+    english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NumPy 1.26.4 and 2.4.6, ``speaker_emb`` has other bits."""
+    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
+    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"
+    version = metadata.version
+    for library in ("numpy", "scipy", "soundfile", "librosa", "torch"):
+        with monkeypatch.context() as patch:
+            patch.setattr(metadata, "version", lambda name, other=library: "99.9" if name == other else version(name))
+            assert not ConditionalCache(tmp_path / "voices").has(english, voice), library
+    with monkeypatch.context() as patch:
+        patch.setattr(soundfile, "__libsndfile_version__", "99.9")
+        packages._libsndfile.cache_clear()
+        assert not ConditionalCache(tmp_path / "voices").has(english, voice)
+    packages._libsndfile.cache_clear()
+    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"
+
+
+def test_another_version_of_chatterbox_with_the_same_code_is_the_same_entry(
     english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1.8" if name == "chatterbox-tts" else version(name))
+    packages.version_of_package.cache_clear()
+    assert packages.version_of_class(type(english)) == "chatterbox-tts 0.1.8"
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"
-    assert packages.chatterbox_version() == "chatterbox-tts 0.1.7"
-    monkeypatch.setattr(packages, "chatterbox_version", lambda: "chatterbox-tts 0.1.8")
-    assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "miss"
+    monkeypatch.undo()
+    packages.version_of_package.cache_clear()
 
 
 def test_the_two_classes_have_their_own_entries(english: Any, multilingual: Any, voice: Path) -> None:
@@ -190,13 +213,29 @@ def test_the_two_classes_have_their_own_entries(english: Any, multilingual: Any,
     assert cache.get_cache_stats()["memory_cached_items"] == 2
 
 
-def test_autocast_goes_round_the_cache(english: Any, voice: Path) -> None:
+def test_what_upstream_can_not_do_under_autocast_a_hit_does_not_hide(english: Any, voice: Path) -> None:
     cache = ConditionalCache()
     assert prepare(english, voice, cache) == "miss"
-    # Upstream itself can't prepare under autocast on the CPU; the cache must not hide that behind a hit.
-    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(TypeError, match="BFloat16"):
-        cache.get_or_prepare(english, voice)
-    assert cache.get_cache_stats()["bypasses"] == {"autocast is on": 1}
+    for _ in range(2):
+        with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(TypeError, match="BFloat16"):
+            cache.get_or_prepare(english, voice)
+    assert cache.get_cache_stats()["bypasses"] == {}
+    assert prepare(english, voice, cache) == "hit"
+
+
+def test_a_voice_encoder_in_half_precision_has_entries_of_its_own(model: Any, voice: Path) -> None:
+    """As programs do it that save memory: the encoder in bfloat16, and what it is given cast to that."""
+    cache = ConditionalCache()
+    assert prepare(model, voice, cache) == "miss"
+    model.ve.to(torch.bfloat16)
+    inner = model.ve.forward
+    model.ve.forward = MethodType(lambda self, mels: inner(mels.to(torch.bfloat16)).float(), model.ve)
+    assert prepare(model, voice, cache) == "miss"
+    assert prepare(model, voice, cache) == "hit"
+    got = model.conds
+    with chatterbox_cached.disabled():
+        model.prepare_conditionals(voice)
+    assert_same_conditionals(got, model.conds)
 
 
 def test_other_precision_settings_are_another_entry(english: Any, voice: Path) -> None:

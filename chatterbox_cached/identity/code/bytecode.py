@@ -41,7 +41,7 @@ class _Reader(Machine):
             {name: frozenset(symbols) for name, symbols in self.assigned.items()},
             frozenset(self.texts), frozenset(self.returned),
             frozenset(self.attributes_set), frozenset(self.items_set), frozenset(self.globals_set),
-            bool(self._code.co_flags & _YIELDS),
+            bool(self._code.co_flags & _YIELDS), self.order,
         )  # fmt: skip
 
     def read(self) -> None:

@@ -20,7 +20,7 @@ _OF_CLASS = (FunctionType, property, classmethod, staticmethod)
 
 class Description:
     """``digest`` is the same wherever the same would run. Where that can't be told, it holds for this process only, and
-    ``lives`` are the objects that it is for.
+    ``lives`` says of what kinds the objects are that it is for.
     """
 
     def __init__(self, explorer: Explorer, root: Any, model: Any, encoders: Encoders) -> None:
@@ -32,7 +32,7 @@ class Description:
         self._names = frozenset(explorer.lookup.names)
         self._describing: set[int] = set()
         self._texts = Texts(self._special, self._object, explorer.lookup.watched.container)
-        self.lives: list[Any] = []
+        self.lives: list[str] = []
         self.digest = digest(*self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -90,10 +90,11 @@ class Description:
     def _loose_of(self, thing: Any) -> str:
         lookup = self._explorer.lookup
         lookup.on_instances.owner(thing)
-        for name in lookup.loose:
+        names = frozenset(lookup.loose - {lookup.slot.name} if thing is self._model else lookup.loose)
+        for name in names:
             lookup.on_instances.item(vars(thing), name)
         found = {name: value for name, value in vars(thing).items() if not is_torch_module(value)}
-        return self._attributes(found, frozenset(lookup.loose))
+        return self._attributes(found, names)
 
     def _read(self, symbol: Symbol, value: Value) -> str:
         if isinstance(symbol, Attr) and symbol.name == "device" and isinstance(value, Live):
@@ -123,7 +124,7 @@ class Description:
 
     def _of_live(self, thing: Any) -> str:
         """The text of this very object."""
-        self.lives.append(thing)
+        self.lives.append(_kind_of(thing))
         return f"live {number_of(thing)}"
 
     def _special(self, thing: Any) -> str | None:
@@ -176,6 +177,13 @@ class Description:
 
     def _attributes(self, own: dict[str, Any], names: frozenset[str]) -> str:
         return ",".join(f"{name}={self._text(value)}" for name, value in sorted_items(own, names))
+
+
+def _kind_of(thing: Any) -> str:
+    """As ``function mine.patched``, or ``a threading.Lock``."""
+    if inspect.isroutine(thing):
+        return f"{type(thing).__name__} {getattr(thing, '__module__', None)}.{thing.__qualname__}"
+    return f"a {type(thing).__module__}.{type(thing).__qualname__}"
 
 
 def _is_of_every_class(name: str, value: Any) -> bool:

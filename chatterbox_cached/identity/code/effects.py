@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from .explorer import FILL, Explorer, Visit
+from .libraries import top_of
 from .preparing import Preparing
 from .symbols import Attr, Call, Called, Global, Items, Local, Star, Symbol
 from .tensors import is_torch_module
@@ -30,6 +31,7 @@ _DO_SOMETHING = frozenset({
     "__import__", "save", "manual_seed", "set_num_threads", "set_default_dtype", "seed", "unlink", "rename", "replace",
     "mkdir", "rmdir", "touch", "chmod", "write_text", "write_bytes", "savetxt", "tofile", "write",
 })  # fmt: skip
+_LOG = frozenset({"logging", "loguru", "warnings"})
 # These read a file, so it must be the audio.
 _READ = frozenset({
     "load", "read", "open", "info", "fromfile", "loadtxt", "genfromtxt", "memmap", "stream", "blocks", "exists",
@@ -52,6 +54,8 @@ def effect_of(explorer: Explorer, preparing: Preparing, root: Any, audio: str) -
 
     ``audio`` is the name of the argument that is the reference audio.
     """
+    if preparing.reads_what_was_there(root):
+        return "reads the conditionals that were there before"
     effects = _Effects(explorer, preparing, audio)
     for visit in preparing.visits_of(root):
         names = {audio} if audio in _parameters(visit) else {*_rest(visit)}
@@ -157,7 +161,9 @@ class _Effects:
     def _does(self, visit: Visit, call: Called, value: Value, made: bool, audio: frozenset[str]) -> Iterator[str]:
         """What a call does that is not followed. ``made``: it is done to something new."""
         function, symbol, name = function_of(value), call.function, _name(call, (value,))
-        if name in _READ and not (call.given and _is_given(visit, _unstarred(call.given[0]), audio)):
+        if _logs(visit, symbol):
+            return
+        if name in _READ and not _is_of(visit, call, audio):
             yield f"calls {name}, which may read what is not in the audio"
         elif isinstance(value, OfLibrary):
             if name in _DO_SOMETHING and not made:
@@ -186,6 +192,13 @@ def _name(call: Called, values: tuple[Value, ...]) -> str:
     if isinstance(call.function, (Attr, Global)):
         return call.function.name
     return str(getattr(function_of(values[0]), "__name__", "")) if values else ""
+
+
+def _logs(visit: Visit, symbol: Symbol) -> bool:
+    """Whether this is a method of a logger, or a function that logs."""
+    holders = [function_of(value) for value in visit.resolve(symbol.base)] if isinstance(symbol, Attr) else []
+    names = [each.__name__ if isinstance(each, ModuleType) else type(each).__module__ for each in holders]
+    return any(top_of(name) in _LOG for name in names)
 
 
 def _is_made_within(visit: Visit, symbol: Symbol) -> bool:
@@ -224,6 +237,18 @@ def _rest(visit: Visit) -> tuple[str, ...]:
 def _is_given(visit: Visit, symbol: Symbol, audio: frozenset[str]) -> bool:
     """Whether this is one of the function's arguments ``audio``, as it was given."""
     return isinstance(symbol, Local) and symbol.name in audio and symbol.name not in visit.uses.assigned
+
+
+def _is_of(visit: Visit, call: Called, audio: frozenset[str]) -> bool:
+    """Whether this is called with the audio first, or is a method of something that was made of it, as a path is."""
+    if call.given and _is_given(visit, _unstarred(call.given[0]), audio):
+        return True
+    base = call.function.base if isinstance(call.function, Attr) else None
+    made = visit.uses.assigned.get(base.name, frozenset()) if isinstance(base, Local) else {base}
+    makers = [each.function for each in made if isinstance(each, Call)]
+    calls = [each for each in visit.uses.calls if each.function in makers]
+    given = (bool(each.given) and _is_given(visit, _unstarred(each.given[0]), audio) for each in calls)
+    return bool(calls) and len(makers) == len(made) and all(given)
 
 
 def _unstarred(symbol: Symbol) -> Symbol:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .bytecode import uses_of
 from .libraries import Libraries, top_of
-from .lookup import Lookup
+from .lookup import Lookup, Slot
 from .scope import Scope
 from .symbols import Attr, Called, Global, Symbol, Uses
 from .tensors import is_torch_module
@@ -48,16 +48,17 @@ class Visit(NamedTuple):
 
 
 class Explorer:
-    """``own``: the name of the package that Chatterbox is in. What is found is kept in the order in which it is found.
+    """``own``: the name of the package that Chatterbox is in; ``slot``: where the conditionals go. All is kept in the order
+    in which it is found.
 
     ``visits``: functions. ``kinds``: Chatterbox's classes. ``filled``: the ids of dicts that functions fill as they go.
     ``called_modules``: PyTorch's modules that are called. ``put_in_place``: functions that a program has put into a
     library, by their place.
     """
 
-    def __init__(self, own: str) -> None:
+    def __init__(self, own: str, slot: Slot) -> None:
         self.libraries = Libraries(own)
-        self.lookup = Lookup(self.libraries, self.kind, self.visit)
+        self.lookup = Lookup(self.libraries, slot, self.kind, self.visit)
         self.visits: dict[tuple[object, ...], Visit] = {}
         self.kinds: dict[type, None] = {}
         self.filled: set[int] = set()

@@ -20,6 +20,7 @@ class History:
         """Take note of code that is about to prepare; where it follows on other code, it does not last."""
         self._mixed = self._mixed or not all(watched.is_unchanged() for watched in self._seen.values())
         if self._mixed:
-            code.lasts, code.digest = False, digest("after other code", code.digest)
+            code.uncertain = code.uncertain or "code was replaced after it had prepared"
+            code.digest = digest("after other code", code.digest)
         elif code.lasts:
             self._seen[code.digest] = code.shared

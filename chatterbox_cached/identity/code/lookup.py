@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .libraries import Libraries
 from .tensors import is_torch_module
@@ -16,8 +16,16 @@ from .watching import Watched
 _MISSING = object()
 
 
+class Slot(NamedTuple):
+    """Where a model keeps its conditionals. What is there before a preparation is looked at by nothing here."""
+
+    model: Any
+    name: str
+
+
 class Lookup:
-    """``kind`` is told of every class of which something is looked up, ``visit`` of every property's function.
+    """``slot`` is left out. ``kind`` is told of every class of which something is looked up, ``visit`` of every
+    property's function.
 
     ``names``: the attributes that were looked up. ``loose``: those of what is not known. ``overrides``: functions that
     stand on an instance in place of its class's. ``watched``: where everything was found; ``on_instances``: the same
@@ -25,9 +33,13 @@ class Lookup:
     """
 
     def __init__(
-        self, libraries: Libraries, kind: Callable[[type], None], visit: Callable[[Any, Value | None], None]
+        self,
+        libraries: Libraries,
+        slot: Slot,
+        kind: Callable[[type], None],
+        visit: Callable[[Any, Value | None], None],
     ) -> None:
-        self.libraries, self._kind, self._visit = libraries, kind, visit
+        self.libraries, self.slot, self._kind, self._visit = libraries, slot, kind, visit
         self.names, self.loose = set[str](), set[str]()
         self.overrides: list[Any] = []
         self.watched, self.on_instances = Watched(), Watched()
@@ -63,6 +75,9 @@ class Lookup:
 
     def _of_instance(self, owner: Live | Made, kind: type, name: str) -> Value:
         self._kind(kind)
+        if isinstance(owner, Live) and owner.thing is self.slot.model and name == self.slot.name:
+            self.loose.add(name)
+            return UNKNOWN
         holder, raw = self._found(kind, name)
         if isinstance(owner, Live) and not isinstance(raw, property):
             held = self._held(owner.thing, name)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from types import CodeType
 
 from .instructions import NEW
-from .symbols import Attr, Call, Called, Const, Free, Global, Import, Items, Local, Star, SuperAttr, Symbol
+from .symbols import Attr, Call, Called, Const, Free, Global, Import, Items, Local, Setting, Star, SuperAttr, Symbol
 
 _NULL = Const(sys)  # stands for what the interpreter pushes beside a callable
 _SUPER = Call(Global("super"))
@@ -35,6 +35,11 @@ class Machine:
         self.texts, self.globals_set = set[str](), set[str]()
         self.attributes_set, self.items_set = set[tuple[Symbol, str]](), set[Symbol]()
 
+        self.order: dict[object, int] = {}
+
+    def _note(self, used: object) -> None:
+        self.order.setdefault(used, len(self.order))
+
     # The stack
 
     def _push(self, *symbols: Symbol) -> None:
@@ -42,6 +47,7 @@ class Machine:
         for symbol in symbols:
             if symbol is not None and not isinstance(symbol, (Const, Items, Star)):
                 self.reads.add(symbol)
+                self._note(symbol)
 
     def _pop(self, count: int = 1) -> Symbol:
         """Take ``count`` values off the stack; gives the lowest of them."""
@@ -157,11 +163,13 @@ class Machine:
             self._stack.append(None)
 
     def _store_attr(self, argument: int) -> None:
-        self.attributes_set.add((self._pop(), self._code.co_names[argument]))
+        self._delete_attr(argument)
         self._pop()
 
     def _delete_attr(self, argument: int) -> None:
-        self.attributes_set.add((self._pop(), self._code.co_names[argument]))
+        base, name = self._pop(), self._code.co_names[argument]
+        self.attributes_set.add((base, name))
+        self._note(Setting(base, name))
 
     def _store_subscr(self, argument: int) -> None:
         self.items_set.add(self._pop(2))
@@ -192,6 +200,7 @@ class Machine:
         lowest = self._pop(width)
         function = beside if lowest is _NULL else lowest
         self.calls.add(Called(function, given, names))
+        self._note(Called(function, given, names))
         self._push(None if function is None or isinstance(function, (Const, Items)) else Call(function))
 
     def _top(self, count: int, above: int = 0) -> tuple[Symbol, ...]:

@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import Any
 
 from .explorer import Explorer, Visit
-from .symbols import Attr, Call, Const, Local, Symbol
+from .symbols import Attr, Call, Called, Const, Local, Setting, Symbol
 from .values import Live, function_of, wrapped_in
 
 NOTHING, CONDITIONALS = "nothing", "conditionals"
@@ -45,6 +45,33 @@ class Preparing:
     def is_slot(self, visit: Visit, symbol: Symbol) -> bool:
         """Whether a symbol is the model's conditionals."""
         return isinstance(symbol, Attr) and symbol.name == self.slot and self.is_model(visit, symbol.base)
+
+    def reads_what_was_there(self, root: Any) -> bool:
+        """Whether the conditionals that the model had before may decide those that it has then."""
+        return any(self._reads_first(visit, 0) for visit in self.visits_of(root))
+
+    def _reads_first(self, visit: Visit, depth: int) -> bool:
+        """Whether the conditionals are read before they are set, as far as the order in the code says it."""
+        setting: list[int] = [
+            place
+            for used, place in visit.uses.order.items()
+            if (isinstance(used, Setting) and self.is_slot(visit, Attr(used.base, used.name)))
+            or (isinstance(used, Called) and self._sets(visit, used, depth))
+        ]
+        first = min(setting, default=len(visit.uses.order))
+        reading = [
+            place for used, place in visit.uses.order.items() if isinstance(used, Attr) and self.is_slot(visit, used)
+        ]
+        return min(reading, default=first) < first
+
+    def _sets(self, visit: Visit, call: Called, depth: int) -> bool:
+        """Whether a call sets the conditionals before it reads them."""
+        called = [inner for value in visit.resolve(call.function) for inner in self.visits_of(function_of(value))]
+        return depth < _DEEPEST and any(
+            any(self.is_slot(inner, Attr(base, name)) for base, name in inner.uses.attributes_set)
+            or any(self._sets(inner, each, depth + 1) for each in inner.uses.calls)
+            for inner in called
+        )
 
     def gives(self, root: Any) -> str | None:
         """NOTHING, CONDITIONALS, or None where that can't be told."""

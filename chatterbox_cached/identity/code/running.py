@@ -12,6 +12,7 @@ from .encoders import Encoders
 from .explorer import Explorer
 from .libraries import top_of, version_of
 from .looks import Looked
+from .lookup import Slot
 from .preparing import Preparing
 from .replaced import replaced
 from .values import Live
@@ -21,16 +22,19 @@ from .watching import Places
 class RunningCode(Looked):
     """What ``function``, as a preparation of ``model``, would run.
 
-    ``digest`` is the same wherever the same would run, with the same version of Python. Where that can't be told
-    (``lasts`` is False), it holds for this process and these very objects. ``gives`` is what the preparation returns,
-    NOTHING or CONDITIONALS (see preparing), ``effect`` what it does besides setting the conditionals, as a phrase;
-    None where it can't be told, or nothing. ``libraries`` are the versions of the libraries that it calls.
+    ``digest`` is the same wherever the same would run, with the same version of Python. Where that can't be told,
+    ``uncertain`` says of what, and it holds for this process and these very objects. ``gives`` is what the preparation
+    returns, NOTHING or CONDITIONALS (see preparing), or None where it can't be told. ``effect`` is what it does besides
+    setting the conditionals, as a phrase, or None. ``libraries`` are the versions of the libraries that it calls.
 
     Raises Unidentifiable where the code and the encoders' weights don't decide what comes out.
     """
 
     def __init__(self, model: Any, family: Family, function: Any) -> None:
-        explorer, encoders = Explorer(top_of(class_of(model, family).__module__)), Encoders(model, family.encoders)
+        explorer, encoders = (
+            Explorer(top_of(class_of(model, family).__module__), Slot(model, family.slot)),
+            Encoders(model, family.encoders),
+        )
         try:
             self._describe(explorer, encoders, model, family, function)
         finally:
@@ -47,7 +51,7 @@ class RunningCode(Looked):
         explorer.search_loose_names()
         encoders.refuse_others(explorer)
         described = Description(explorer, function, model, encoders)
-        self.digest, self.lasts = described.digest, not described.lives
+        self.digest, self.uncertain = described.digest, next(iter(described.lives), "")
         preparing = Preparing(explorer, model, family.slot)
         self.gives, self.effect = preparing.gives(function), effect_of(explorer, preparing, function, family.audio)
         self.libraries = {name: version_of(name) for name in sorted(explorer.called_libraries())}
@@ -60,6 +64,11 @@ class RunningCode(Looked):
             self.shared.settle([*globals_of.values(), *explorer.kinds])
             + self._own.settle(parts_of_model, when_gone=self._let_go)
         )
+
+    @property
+    def lasts(self) -> bool:
+        """Whether ``digest`` means the same in another process."""
+        return not self.uncertain
 
     def _let_go(self) -> None:
         self._quick, self._changed = Places(), True
