@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import UntrustedFolder
+from ..errors import ReadOnlyFolder, UntrustedFolder
 from ..notices import tell
 from .stats import Stats
 
@@ -23,6 +23,9 @@ class Failures:
             self.warn_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
             return
         self._stats.error(place)
+        if isinstance(error, ReadOnlyFolder):
+            self.warn_once(f"read-only {error}", f"{error}.")
+            return
         self.warn_once(
             place.partition(" ")[0],  # a disk that fails is told of once, whatever was wanted of it
             f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"

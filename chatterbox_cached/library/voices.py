@@ -21,7 +21,7 @@ from ..identity.audio import AudioIndex
 from ..settings import Settings, folder_of
 from ..tiers.disk.folder import refuse_strangers
 from ..tiers.disk.repair import CheckReport
-from ..tiers.disk.tier import Stored
+from ..tiers.disk.stored import Stored
 from ..tiers.store import VoiceStore
 from ..upstream.families import name_of
 from ..voice import key_format

@@ -12,7 +12,7 @@ from ...errors import BundleError, ChatterboxCachedError, EntryError, NotCachedE
 from ...library import exchange
 from ...library.voices import find
 from ...settings import Settings
-from ...tiers.disk.tier import DiskTier
+from ...tiers.disk.either import FolderTier
 from ...upstream import pt_file
 from ...upstream.families import name_of
 from ...voice import bundle, entry_format
@@ -90,7 +90,7 @@ def _is_an_export(output: Path) -> bool:
 
 
 def _found(
-    tier: DiskTier, settings: Settings, digests: dict[str, str], model: Model | None
+    tier: FolderTier, settings: Settings, digests: dict[str, str], model: Model | None
 ) -> tuple[list[VoiceEntry], dict[str, str]]:
     """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why.
 
@@ -118,7 +118,7 @@ def _found(
     return list(found.values()), refused
 
 
-def _write_voice_file(tier: DiskTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
+def _write_voice_file(tier: FolderTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
     """Write what was stored last, where it is one voice of one model."""
     models = sorted({name_of(voice.origin["class"]) for voice in found})
     if len({voice.audio for voice in found}) > 1:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ...library.voices import Voice
-from ...tiers.disk.tier import Stored
+from ...tiers.disk.stored import Stored
 from ..common import CacheDir, Json, opened, print_json
 from ..figures import counted, parse_age, parse_size, size
 
