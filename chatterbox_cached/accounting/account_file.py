@@ -99,8 +99,10 @@ def transacted(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Res
 
 
 def _connected(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    # Where nothing can be written to, SQLite could make no locks of its own; and there is nobody to lock out.
+    how = "mode=rw" if rights.can_write(root) else "mode=ro&immutable=1"
     database = sqlite3.connect(
-        f"{path_of(root).absolute().as_uri()}?mode=rw", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
+        f"{path_of(root).absolute().as_uri()}?{how}", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
     )
     try:
         give_up_at = time.monotonic() + WORK_SECONDS

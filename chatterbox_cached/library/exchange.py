@@ -5,13 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from ..errors import BundleError, EntryError
+from ..errors import BundleError, EntryError, ReadOnlyFolder
 from ..settings import Settings, folder_of
 from ..tiers.disk.either import FolderTier
 from ..voice import bundle, entry_format
 from ..voice.bundle import VoiceEntry
+
+
+class Entries(Protocol):
+    """What entries are read from."""
+
+    def entry(self, key: str) -> bytes:
+        """Raises EntryError where it is gone."""
+        ...
 
 
 def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> FolderTier:
@@ -26,7 +34,17 @@ def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] =
     return tier
 
 
-def read_entry(tier: FolderTier, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
+def open_to_write(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> FolderTier:
+    """As ``open_folder``. Raises ReadOnlyFolder where nothing can be kept."""
+    tier = open_folder(settings, was_set_aside)
+    if tier.read_only:
+        raise ReadOnlyFolder(
+            f"{tier.root} can only be read, so nothing can be kept there. Give another folder with --cache-dir."
+        )
+    return tier
+
+
+def read_entry(tier: Entries, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
     """The entry under ``key``, checked. Raises EntryError where it is not, or no longer, one of ours."""
     header, payload = entry_format.opened(key, tier.entry(key), signing_keys)
     voice = VoiceEntry(header, bytes(payload))

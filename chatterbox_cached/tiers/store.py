@@ -50,8 +50,7 @@ class VoiceStore:
             if root != settings.cache_dir
         ]
         first = [] if self._disk is None else [self._disk]
-        self._folders: list[FolderTier | FrozenFolder] = [*first, *self.read_only]
-        self.lower = TierChain(self._folders, failed)
+        self.lower = TierChain([*first, *self.read_only], failed)
 
     def from_memory(self, key: str, device: str | torch.device) -> Snapshot | None:
         """The snapshot from memory, its tensors on ``device``."""
@@ -147,12 +146,20 @@ class VoiceStore:
         """Whether the cache folder is filled and can only be read."""
         return self._disk is not None and self._disk.read_only
 
-    def header(self, key: str) -> entry_format.Header:
-        """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
-        entry = next((found for folder in self._folders if (found := folder.get(key)) is not None), None)
+    def entry(self, key: str) -> bytes:
+        """The entry on disk under ``key``, as a listing has just named it. Raises EntryError where it is gone."""
+        entry = None if self._disk is None else self._disk.get(key)
+        for folder in self.read_only:
+            if entry is None:
+                with contextlib.suppress(OSError):  # one that is not used may stand before the one that has it
+                    entry = folder.get(key)
         if entry is None:
             raise EntryError("entry is gone")
-        return entry_format.header_of(key, entry, self._signing_keys)
+        return entry
+
+    def header(self, key: str) -> entry_format.Header:
+        """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
+        return entry_format.header_of(key, self.entry(key), self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
         """Look through the cache folder and, with ``fix``, repair it; a pause of the tier's ends."""

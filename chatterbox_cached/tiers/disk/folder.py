@@ -107,6 +107,18 @@ def is_read_only(root: Path) -> bool:
     return os.path.isdir(entries) and not all(map(rights.can_write, needed))
 
 
+def let_all_read(root: Path) -> None:
+    """Let every user read what is kept in ``root``, which is to become a part of an image.
+
+    A folder that holds other things is not opened to anybody.
+    """
+    ours = [root / name for name in (*_MARKERS, "account.db", "entries")]
+    opened = [root] if (root / "CACHEDIR.TAG").exists() else []
+    for path in (*opened, *ours, *entries_of(root).rglob("*")):
+        if path.exists() and not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | (0o055 if path.is_dir() else 0o044))
+
+
 def _owner_is_fine(user: int) -> bool:
     return not hasattr(os, "geteuid") or user in (os.geteuid(), 0)  # nothing is safe from root anyway
 

@@ -169,7 +169,7 @@ class FrozenFolder(RenewedAfterFork):
             key = None
         except OSError:
             return None
-        return _File(name, Stored(key or "", status.st_size, status.st_mtime))
+        return _File(name, Stored(key or "", status.st_size, status.st_mtime, self.root))
 
     def _arrange(self) -> None:
         """Where there are two of one key, one was to replace the other."""
