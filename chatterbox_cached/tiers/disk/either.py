@@ -107,4 +107,5 @@ class FolderTier:
 
     def _has_become_read_only(self) -> bool:
         self._look_at = 0.0
+        self.frozen.close()  # what it saw before may be little
         return self.read_only

@@ -22,7 +22,7 @@ from .folder import entries_of, refuse_strangers
 from .stored import Stored
 
 LOOK_AGAIN_SECONDS = 10.0
-LOOK_SECONDS = 4.0  # the longest that one look takes; the next goes on from there
+LOOK_SECONDS = 4.0  # the longest that one look goes on reading; the next goes on from there
 _USUALLY_BEFORE_PAYLOAD = 8192
 
 
@@ -137,14 +137,14 @@ class FrozenFolder(RenewedAfterFork):
         return self._files
 
     def _look(self) -> None:
-        deadline = time.monotonic() + LOOK_SECONDS
         if not self._trusted:
             refuse_strangers(self.root)
-        names = repair.value_files(self._entries, deadline)
+        names = repair.value_files(self._entries)
         new = [name for name in names if name not in self._seen]
         if not self._trusted:
             refuse_strangers(self.root, *self._with_their_folders(new))
         seen = {name: self._seen[name] for name in names if name in self._seen}
+        deadline = time.monotonic() + LOOK_SECONDS
         for name in new:
             if time.monotonic() > deadline:
                 break
