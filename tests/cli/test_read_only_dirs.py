@@ -8,15 +8,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatterbox_cached import ConditionalCache
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
+from chatterbox_cached.tiers.disk.folder import let_all_read
 from chatterbox_cached.tiers.disk.frozen import FrozenFolder
 from chatterbox_cached.voice import bundle
 from tests.support import breakages
-from tests.support.commands import STANDIN, Cli
+from tests.support.commands import Cli
 from tests.support.filled_folders import digest, fill, name
 from tests.support.people import AS_ROOT, as_user, within_reach
 
@@ -105,11 +108,16 @@ def test_nothing_is_removed_from_them(cli: Cli, root: Path, also: dict[str, str]
     assert (len(FrozenFolder(tmp_path / "also")), len(FrozenFolder(tmp_path / "third"))) == (2, 1)
 
 
-def test_export_takes_from_all_of_them(cli: Cli, root: Path, also: dict[str, str], tmp_path: Path) -> None:
-    cli("export", "ben.wav", "-o", "ben.cbv", "--cache-dir", root, **also)
-    assert [voice.audio for voice in bundle.read(tmp_path / "ben.cbv")] == [digest(BEN)]
-    cli("export", "--all", "-o", "all.cbv", "--cache-dir", root, **also)
-    assert len(list(bundle.read(tmp_path / "all.cbv"))) == 3
+def test_export_takes_from_all_of_them(cli: Cli, english: Any, voice: Path, other_voice: Path, tmp_path: Path) -> None:
+    for folder, clip in ((tmp_path / "mine", voice), (tmp_path / "filled", other_voice)):
+        with contextlib.closing(ConditionalCache(folder)) as cache:
+            cache.get_or_prepare(english, clip)
+    also = {VARIABLE: f"{tmp_path / 'filled'}"}
+    cli("export", other_voice, "-o", "one.cbv", "--cache-dir", tmp_path / "mine", **also)
+    cli("export", "--all", "-o", "all.cbv", "--cache-dir", tmp_path / "mine", **also)
+    one, every = (list(bundle.read(tmp_path / name)) for name in ("one.cbv", "all.cbv"))
+    assert (len(one), len(every)) == (1, 2)
+    assert one[0].header in [each.header for each in every]
 
 
 @pytest.fixture
@@ -136,7 +144,7 @@ def test_a_cache_folder_that_can_only_be_read_is_shown_and_not_changed(
     assert "/here/anna.wav" in cli("show", "anna.wav", *where).stdout
     assert "only read" in cli("stats", *where).stdout
     assert json.loads(cli("check", "--json", *where).stdout)["entries"] == 1
-    cli("export", "--all", "-o", "all.cbv", *where)
+    (tmp_path / "all.cbv").write_bytes(b"PK\3\4")
     found = json.loads(cli("doctor", "--json", *where, **unladen).stdout)
     (row,) = [row["found"] for row in found["findings"] if row["what"] == "only read"]
     assert row == f"{frozen}, 1 entry; new voices are kept in memory only"
@@ -157,45 +165,44 @@ def reachable() -> Iterator[Path]:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_warm_fills_a_folder_for_an_image_with_all_voices_for_everybody_to_read(
-    cli: Cli, reachable: Path, voice: Path, other_voice: Path, jobs: str
+    chatterbox_cli: Cli, reachable: Path, english: Any, voice: Path, other_voice: Path, jobs: str
 ) -> None:
     into, clips = reachable / "image" / "voices", (voice, other_voice)
-    stand_in = {"PYTHONPATH": f"{STANDIN}:{Path(__file__).parents[2]}"}
-    cli("warm", voice, "--cache-dir", reachable / "elsewhere", **stand_in)
-    settings = {VARIABLE: f"{reachable / 'elsewhere'}:{into}", **stand_in}
-    found = json.loads(cli("warm", *clips, "--into", into, "--jobs", jobs, "--json", **settings).stdout)
+    with contextlib.closing(ConditionalCache(reachable / "elsewhere")) as cache:
+        cache.get_or_prepare(english, voice)
+    settings = {VARIABLE: f"{reachable / 'elsewhere'}:{into}"}
+    found = json.loads(chatterbox_cli("warm", *clips, "--into", into, "--jobs", jobs, "--json", **settings).stdout)
     assert sorted(found["prepared"]) == sorted(map(str, clips))
     assert found["folder"] == str(into)
     assert not list((into / "entries").glob("cache.db-*"))
-    again = json.loads(cli("warm", *clips, "--into", into, "--json", **settings).stdout)
-    assert len(again["there_already"]) == 2
     assert {path.stat().st_mode & 0o077 for path in into.rglob("*") if path.is_dir()} == {0o055}
+    assert {path.stat().st_mode & 0o077 for path in into.rglob("*") if path.is_file()} == {0o044}
     assert into.stat().st_mode & 0o777 == 0o755
+    again = json.loads(chatterbox_cli("warm", *clips, "--into", into, "--json", **settings).stdout)
+    assert len(again["there_already"]) == 2
+
+
+def test_a_folder_with_other_things_in_it_is_not_opened_to_everybody(tmp_path: Path) -> None:
+    into = tmp_path / "mine"
+    into.mkdir(mode=0o700)
+    (into / "book.txt").touch(mode=0o600)
+    fill(into, ANNA)
+    let_all_read(into)
+    modes = [path.stat().st_mode & 0o777 for path in (into, into / "book.txt", into / "entries")]
+    assert modes == [0o700, 0o600, 0o755]
 
 
 @AS_ROOT
-def test_what_warm_filled_is_there_for_another_user(cli: Cli, reachable: Path, voice: Path) -> None:
+def test_what_was_opened_to_everybody_is_there_for_another_user(reachable: Path) -> None:
     into = reachable / "voices"
-    cli("warm", voice, "--into", into, PYTHONPATH=f"{STANDIN}:{Path(__file__).parents[2]}")
+    fill(into, ANNA, BEN)
+    let_all_read(into)
 
     def reads() -> None:
-        assert len(FrozenFolder(into)) == 1
-        assert len(exchange.open_folder(Settings(cache_dir=into)).listing()) == 1
+        assert len(FrozenFolder(into)) == 2
+        assert len(exchange.open_folder(Settings(cache_dir=into)).listing()) == 2
 
     as_user(reads)
-
-
-def test_a_folder_with_other_things_in_it_is_not_opened_to_everybody(cli: Cli, reachable: Path, voice: Path) -> None:
-    into = reachable / "mine"
-    into.mkdir(mode=0o700)
-    (into / "book.txt").write_text("mine")
-    (into / "book.txt").chmod(0o600)
-    cli("warm", voice, "--into", into, PYTHONPATH=f"{STANDIN}:{Path(__file__).parents[2]}")
-    assert [path.stat().st_mode & 0o777 for path in (into, into / "book.txt", into / "entries")] == [
-        0o700,
-        0o600,
-        0o755,
-    ]
 
 
 def test_into_and_cache_dir_are_not_given_both(cli: Cli, voice: Path, tmp_path: Path) -> None:

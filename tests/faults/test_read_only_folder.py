@@ -323,7 +323,7 @@ def test_a_folder_that_takes_long_to_look_through_is_looked_through_in_turns(
     for _ in range(10 * len(KEYS)):
         found.add(len(tier))
     assert max(found) == len(KEYS)
-    assert len(found) > 2
+    assert min(found) < len(KEYS)
 
 
 @AS_ROOT
