@@ -20,7 +20,9 @@ class Failures:
         """Count a failure at ``place``, such as "disk put", and warn of the first with the same first word."""
         if isinstance(error, UntrustedFolder):  # whatever was to be done there
             self._stats.error("untrusted folder")
-            self.warn_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
+            in_cache_folder = self._folder is not None and str(error).startswith(str(self._folder))
+            so = "keeps voices in memory only" if in_cache_folder else "does without a folder of read_only_dirs"
+            self.warn_once(f"untrusted folder, so it {so}", f"The voice cache {so}: {error}.")
             return
         self._stats.error(place)
         if isinstance(error, ReadOnlyFolder):

@@ -135,6 +135,8 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         yield rights
         if not rights.advice:
             yield _account(root, settings.trust_cache_dir)
+    if folder.is_read_only(root):
+        return
     free = shutil.disk_usage(_nearest(root)).free
     short = "" if free > _LEAST_FREE else f"Make room on the disk of {root}, or name another folder."
     yield Finding("space", f"{free / 1e9:.1f} GB free; the cache may use {settings.size_limit / 1e9:.1f} GB", short)

@@ -17,6 +17,8 @@ import pytest
 from chatterbox_cached import ConditionalCache
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, VoiceAccount
+from chatterbox_cached.accounting.failures import Failures
+from chatterbox_cached.accounting.stats import Stats
 from chatterbox_cached.errors import EntryError, ReadOnlyFolder, UntrustedFolder
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk import either, folder, frozen
@@ -380,6 +382,19 @@ def test_one_that_is_not_believed_does_not_keep_the_others_from_being_used(fille
     assert user.wants_all() == {"disk"}
     assert len(user.errors) == 1
     assert "UntrustedFolder" in user.errors[0]
+
+
+def test_one_that_is_not_believed_is_warned_of_once_as_what_it_is(filled: Path, tmp_path: Path) -> None:
+    filled.chmod(0o777)
+    failures = Failures(Stats(), tmp_path / "mine")
+    store = VoiceStore(Settings(cache_dir=tmp_path / "mine", read_only_dirs=(filled,)), failures.report)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            assert store.from_lower_tiers(KEYS[0], "cpu") is None
+            store.lower.tiers[1].try_again()
+    (said,) = [str(warning.message) for warning in told]
+    assert said.startswith(f"The voice cache does without a folder of read_only_dirs: {filled} is writable")
 
 
 def test_a_broken_cache_folder_does_not_keep_them_from_being_used(filled: Path, tmp_path: Path) -> None:

@@ -106,12 +106,9 @@ def _opened(path: str) -> int:
 
 def _created(path: str, its: rights.Rights) -> BinaryIO:
     """A new file, for its owner or its group, also while other processes remove the folders that they have emptied."""
-    inner = os.path.dirname(path)
     for _ in range(100):
-        for folder in (os.path.dirname(inner), inner):
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                rights.make_folder(folder, its)
         with contextlib.suppress(FileNotFoundError, FileExistsError):
+            rights.make_folders(os.path.dirname(path), its)
             return rights.create(path, its)
     raise FileNotFoundError(path)
 

@@ -45,10 +45,10 @@ def make_folder(path: str | Path, rights: Rights) -> None:
         os.chmod(path, rights.folder)
 
 
-def make_folders(path: Path, rights: Rights) -> None:
+def make_folders(path: str | Path, rights: Rights) -> None:
     """Make a folder and those above it that are missing."""
-    if not path.is_dir():
-        make_folders(path.parent, rights)
+    if not os.path.isdir(path):
+        make_folders(os.path.dirname(path), rights)
         with contextlib.suppress(FileExistsError):
             make_folder(path, rights)
 
