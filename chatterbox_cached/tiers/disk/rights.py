@@ -47,7 +47,7 @@ def make_folder(path: str | Path, rights: Rights) -> None:
 
 def make_folders(path: str | Path, rights: Rights) -> None:
     """Make a folder and those above it that are missing."""
-    if not os.path.isdir(path):
+    if not os.path.isdir(path or os.curdir):
         make_folders(os.path.dirname(path), rights)
         with contextlib.suppress(FileExistsError):
             make_folder(path, rights)
