@@ -64,6 +64,10 @@ class NetworkFolder(OSError):
     """Internal: the folder is on a network file system, where SQLite's locks can't be relied on."""
 
 
+class ReadOnlyFolder(OSError):
+    """Internal: something was to be kept in, or dropped from, a folder that can only be read."""
+
+
 class UntrustedFolder(OSError):
     """Internal: another user could have put voices into the folder."""
 

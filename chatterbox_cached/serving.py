@@ -19,6 +19,7 @@ from .identity.origin import origin_of
 from .log import logger
 from .settings import Settings
 from .tiers.disk.folder import entries_of, is_usable
+from .tiers.disk.rights import rights_in
 from .tiers.store import Find, VoiceStore
 from .upstream import guard, slots
 from .upstream.calls import Preparation, Prepared, asked_for, unproxied
@@ -219,4 +220,9 @@ def _flights_of(settings: Settings) -> SingleFlight:
     root, trusted = settings.cache_dir, settings.trust_cache_dir
     if root is None:
         return SingleFlight(None, settings.wait_seconds)
-    return SingleFlight(entries_of(root), settings.wait_seconds, lambda _: is_usable(root, trusted=trusted))
+    return SingleFlight(
+        entries_of(root),
+        settings.wait_seconds,
+        usable=lambda _: is_usable(root, trusted=trusted),
+        mode_in=lambda folder: rights_in(folder).file,
+    )

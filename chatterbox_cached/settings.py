@@ -32,9 +32,10 @@ class Settings(NamedTuple):
     written as ``"500MB"``. ``on_mismatch``: what the exaggeration guard does. ``take_turns``: calls on one model
     wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
     another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that other
-    users can write to. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on disk with and all to
-    verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to 1) that upstream
-    prepares again to compare.
+    users can write to. ``read_only_dirs``: filled folders that are looked at after ``cache_dir`` and never written to;
+    a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on
+    disk with and all to verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to
+    1) that upstream prepares again to compare.
     """
 
     cache_dir: Path | None = None
@@ -46,6 +47,7 @@ class Settings(NamedTuple):
     take_turns: bool = True
     wait_seconds: float = 60.0
     trust_cache_dir: bool = False
+    read_only_dirs: tuple[Path, ...] = ()
     signing_key: tuple[bytes, ...] = ()
     verify: float = 0.0
 
@@ -122,6 +124,21 @@ def _folder(value: object) -> Path | None:
     return path
 
 
+def _folders(value: object) -> tuple[Path, ...]:
+    if value is None:
+        return ()
+    given = (
+        value.split(os.pathsep) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+    )
+    try:
+        found = [_folder(each) for each in given if each or not isinstance(value, str)]  # an empty text names none
+    except ValueError as needs:
+        raise ValueError(f"a list of folders, or their names with {os.pathsep!r} between, each {needs}") from None
+    if None in found:
+        raise ValueError("a list of folders, and None is none")
+    return tuple(dict.fromkeys(folder for folder in found if folder is not None))
+
+
 def _keys(value: object) -> tuple[bytes, ...]:
     if value is None:
         return ()
@@ -143,6 +160,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "take_turns": _flag,
     "wait_seconds": _seconds,
     "trust_cache_dir": _flag,
+    "read_only_dirs": _folders,
     "signing_key": _keys,
     "verify": _share,
 }

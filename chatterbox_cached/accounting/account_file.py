@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import TypeVar
 from ..concurrency.forks import unforked
 from ..errors import ChatterboxCachedError
 from ..tiers.disk import database as files
-from ..tiers.disk import folder
+from ..tiers.disk import folder, rights
 from ..tiers.disk.database import MalformedError
 
 TIMEOUT_SECONDS = 2.0
@@ -53,9 +52,9 @@ def is_begun(root: Path, trusted: bool) -> bool:
 
 
 def create(root: Path, trusted: bool) -> int:
-    """Make sure that there is a file, for its owner only; gives its inode. One that is there is not even opened."""
+    """Make sure that there is a file, with the rights of entries; gives its inode. One that is there is not opened."""
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path_of(root), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        rights.create(path_of(root), rights.rights_in(folder.entries_of(root))).close()
     refuse_strangers(root, trusted)
     return inode_of(root)
 
@@ -100,8 +99,10 @@ def transacted(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Res
 
 
 def _connected(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    # Where nothing can be written to, SQLite could make no locks of its own; and there is nobody to lock out.
+    how = "mode=rw" if rights.can_write(root) else "mode=ro&immutable=1"
     database = sqlite3.connect(
-        f"{path_of(root).absolute().as_uri()}?mode=rw", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
+        f"{path_of(root).absolute().as_uri()}?{how}", uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None
     )
     try:
         give_up_at = time.monotonic() + WORK_SECONDS

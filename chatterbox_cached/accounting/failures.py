@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import UntrustedFolder
+from ..errors import ReadOnlyFolder, UntrustedFolder
 from ..notices import tell
 from .stats import Stats
 
@@ -20,9 +20,14 @@ class Failures:
         """Count a failure at ``place``, such as "disk put", and warn of the first with the same first word."""
         if isinstance(error, UntrustedFolder):  # whatever was to be done there
             self._stats.error("untrusted folder")
-            self.warn_once("untrusted folder", f"The voice cache keeps voices in memory only: {error}.")
+            in_cache_folder = self._folder is not None and str(error).startswith(str(self._folder))
+            so = "keeps voices in memory only" if in_cache_folder else "does without a folder of read_only_dirs"
+            self.warn_once(f"untrusted folder, so it {so}", f"The voice cache {so}: {error}.")
             return
         self._stats.error(place)
+        if isinstance(error, ReadOnlyFolder):
+            self.warn_once(f"read-only {error}", f"{error}.")
+            return
         self.warn_once(
             place.partition(" ")[0],  # a disk that fails is told of once, whatever was wanted of it
             f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"

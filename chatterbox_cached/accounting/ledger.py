@@ -23,6 +23,7 @@ from ..concurrency.forks import RenewedAfterFork, holding
 from ..settings import Settings, switched_off
 from ..tiers.disk.folder import is_usable
 from ..tiers.disk.repair import CheckReport
+from ..tiers.disk.rights import can_write
 from . import account
 from .account import Batch, Totals, VoiceAccount
 from .failures import Failures
@@ -145,7 +146,8 @@ class Ledger(RenewedAfterFork):
             self._failed(error)
 
     def _usable(self) -> bool:
-        return self._root is not None and is_usable(self._root, trusted=self._trusted)
+        # The account is beside the entries, in a folder that may be another user's.
+        return self._root is not None and can_write(self._root) and is_usable(self._root, trusted=self._trusted)
 
     def _folder(self) -> Path:
         assert self._root is not None

@@ -16,7 +16,8 @@ from ..library.voices import Folder
 from ..settings import Settings, with_user_folder
 
 
-def _named(folder: str) -> Path:
+def named(folder: str) -> Path:
+    """A folder as the value of an option."""
     if not folder:
         raise typer.BadParameter("it is empty; give a folder")
     return Path(folder)
@@ -25,7 +26,7 @@ def _named(folder: str) -> Path:
 CacheDir = Annotated[
     Path | None,
     typer.Option(
-        "--cache-dir", metavar="FOLDER", parser=_named, help="The cache folder, where it is not the usual one."
+        "--cache-dir", metavar="FOLDER", parser=named, help="The cache folder, where it is not the usual one."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -37,6 +38,11 @@ def settings_for(cache_dir: Path | None) -> Settings:
     Raises SettingsError for an impossible setting, in a variable for instance.
     """
     return with_user_folder({"cache_dir": cache_dir})
+
+
+def settings_to_fill(folder: Path) -> Settings:
+    """The same for a folder that is to hold all voices that are asked for, whatever is found elsewhere."""
+    return settings_for(folder)._replace(read_only_dirs=())
 
 
 @contextmanager

@@ -22,10 +22,12 @@ from ..errors import ChatterboxCachedError
 from ..settings import PREFIX, Settings, switched_off
 from ..tiers.base import Tier
 from ..tiers.disk import folder
+from ..tiers.disk.frozen import FrozenFolder
 from ..tiers.disk.tier import DiskTier
 from ..tiers.memory import MemoryTier
 from ..upstream import packages
 from ..upstream.families import FAMILIES
+from .figures import counted
 
 _NEEDED = ("torch", "wrapt", "diskcache", "safetensors", "xxhash")
 _IMPORT_SECONDS = 300.0
@@ -49,8 +51,10 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _environment()
     yield from _folder(settings)
     yield _tried("memory round trip", MemoryTier[bytes](1, 2 * _A_VOICE, size_of=len))
-    if settings.cache_dir is not None:
+    if settings.cache_dir is not None and not folder.is_read_only(settings.cache_dir):
         yield from _disk(settings, settings.cache_dir)
+    for root in settings.read_only_dirs:
+        yield _only_read("read-only folder", root, settings.trust_cache_dir)
 
 
 def _software() -> Iterator[Finding]:
@@ -123,11 +127,16 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("cache folder", str(root) if root.exists() else f"{root}, to be made with the first voice")
     yield Finding("file system", folder.file_system(root) or "unknown")
+    if folder.is_read_only(root):
+        only_read = _only_read("only read", root, settings.trust_cache_dir)
+        yield only_read._replace(found=f"{only_read.found}; new voices are kept in memory only")
     if root.exists():
         rights = _rights(root, settings.trust_cache_dir)
         yield rights
         if not rights.advice:
             yield _account(root, settings.trust_cache_dir)
+    if folder.is_read_only(root):
+        return
     free = shutil.disk_usage(_nearest(root)).free
     short = "" if free > _LEAST_FREE else f"Make room on the disk of {root}, or name another folder."
     yield Finding("space", f"{free / 1e9:.1f} GB free; the cache may use {settings.size_limit / 1e9:.1f} GB", short)
@@ -151,6 +160,18 @@ def _account(root: Path, trusted: bool) -> Finding:
     except ChatterboxCachedError as error:
         return Finding("account", "can't be looked at", str(error))
     return Finding("account", *(("malformed", "Run: chatterbox-cached check") if malformed else ("in order",)))
+
+
+def _only_read(what: str, root: Path, trusted: bool) -> Finding:
+    """A filled folder that is not written to."""
+    fill = f"Fill it with `chatterbox-cached warm VOICES --into {root}`, or do without it."
+    try:
+        count = len(FrozenFolder(root, trusted=trusted))
+    except OSError as error:
+        return Finding(what, f"{root} can't be used", f"{error}.")
+    if not count:
+        return Finding(what, f"{root} {'has no entries' if root.exists() else 'is not there'}", fill)
+    return Finding(what, f"{root}, {counted(count, 'entry', 'entries')}")
 
 
 def _disk(settings: Settings, root: Path) -> Iterator[Finding]:

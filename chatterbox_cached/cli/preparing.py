@@ -11,7 +11,7 @@ import typer
 
 from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
-from ..library.exchange import open_folder
+from ..library.exchange import open_folder, open_to_write
 from ..library.warming import audio_files
 from ..settings import Settings
 
@@ -32,12 +32,15 @@ def files_of(given: Sequence[Path]) -> list[Path]:
     return files
 
 
-def cache_for(settings: Settings) -> ConditionalCache:
-    """A cache on disk in a folder that can be used; raises what keeps it from being used, before a model is loaded."""
+def cache_for(settings: Settings, *, to_write: bool) -> ConditionalCache:
+    """A cache on disk in a folder that can be used, or even written to.
+
+    Raises what keeps it from being used, before a model is loaded.
+    """
     cache = ConditionalCache.from_settings(settings._replace(auto_save=True, verify=0.0))
     if cache.off:
         raise ChatterboxCachedError("The cache is switched off. Unset CHATTERBOX_CACHED_DISABLE.")
-    tier = open_folder(settings)
+    tier = (open_to_write if to_write else open_folder)(settings)
     tier.open()
     tier.close()
     return cache

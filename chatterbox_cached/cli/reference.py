@@ -17,6 +17,7 @@ _INTRODUCTION = """\
 | `chatterbox-cached stats` | What all processes that used this folder did |
 | `chatterbox-cached show narrator.wav` | Everything that is kept of one voice |
 | `chatterbox-cached warm voices/ --model multilingual` | Prepare before it is needed; `--jobs 4` by four processes |
+| `chatterbox-cached warm voices/ --into /opt/voices` | Fill a folder that becomes a part of an image |
 | `chatterbox-cached verify voices/` | Still what the model makes of them? |
 | `chatterbox-cached rm narrator.wav` | Drop one voice; `clear` drops all |
 | `chatterbox-cached prune --to 500MB --older-than 90d` | Make room |

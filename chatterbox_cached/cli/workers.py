@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 
 from ..errors import ChatterboxCachedError
 from ..library.warming import Outcome, warm
-from .common import settings_for
+from .common import settings_for, settings_to_fill
 from .models import Model, ModelError, load, quietly
 from .preparing import cache_for
 from .threads import environment_of_each
@@ -30,13 +30,14 @@ _RUN = f"import sys; sys.path = sys.argv[1:]; from {__name__} import main; main(
 
 
 class Order(NamedTuple):
-    """What a worker is to load, and how many ``jobs`` share the processor."""
+    """What a worker is to load, and how many ``jobs`` share the processor; ``fill`` as for settings_to_fill."""
 
     model: str
     device: str | None
     checkpoint: str | None
     cache_dir: str | None
     jobs: int
+    fill: str | None = None
 
 
 class Lost(Exception):
@@ -146,7 +147,8 @@ def _work(asked: Iterator[Any], say: Any) -> None:
     order = Order(*next(asked))
     with quietly():
         try:
-            cache = cache_for(settings_for(_path(order.cache_dir)))
+            settings = settings_to_fill(Path(order.fill)) if order.fill else settings_for(_path(order.cache_dir))
+            cache = cache_for(settings, to_write=True)
             model = load(Model(order.model), order.device, _path(order.checkpoint))
         except (ChatterboxCachedError, OSError) as error:
             say({"error": str(error)})

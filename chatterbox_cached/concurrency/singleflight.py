@@ -24,13 +24,17 @@ class SingleFlight(RenewedAfterFork):
     """``wait_seconds`` bounds each wait. ``folder`` is where lock files go; None to meet threads only.
 
     ``usable`` says whether lock files may be written there now, and must not raise: unlike Path.is_dir, which does
-    before Python 3.14 where the folder can't be looked at.
+    before Python 3.14 where the folder can't be looked at. ``mode_in`` says what rights they get there.
     """
 
     def __init__(
-        self, folder: Path | None, wait_seconds: float, usable: Callable[[Path], bool] = os.path.isdir
+        self,
+        folder: Path | None,
+        wait_seconds: float,
+        usable: Callable[[Path], bool] = os.path.isdir,
+        mode_in: Callable[[Path], int] = lambda _: 0o600,
     ) -> None:
-        self._folder, self._wait_seconds, self._usable = folder, wait_seconds, usable
+        self._folder, self._wait_seconds, self._usable, self._mode_in = folder, wait_seconds, usable, mode_in
         super().__init__()
 
     def renew_locks(self) -> None:
@@ -70,7 +74,7 @@ class SingleFlight(RenewedAfterFork):
         import filelock
 
         stripe = zlib.crc32(key.encode()) % _STRIPES
-        lock = filelock.FileLock(self._folder / f"{stripe:02x}.lock")
+        lock = filelock.FileLock(self._folder / f"{stripe:02x}.lock", mode=self._mode_in(self._folder))
         # No file to lock, or too long a wait: two preparations of one voice are no harm.
         with contextlib.suppress(Exception):
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()))

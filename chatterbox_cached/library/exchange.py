@@ -5,28 +5,46 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from ..errors import BundleError, EntryError
+from ..errors import BundleError, EntryError, ReadOnlyFolder
 from ..settings import Settings, folder_of
-from ..tiers.disk.tier import DiskTier
+from ..tiers.disk.either import FolderTier
 from ..voice import bundle, entry_format
 from ..voice.bundle import VoiceEntry
 
 
-def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> DiskTier:
+class Entries(Protocol):
+    """What entries are read from."""
+
+    def entry(self, key: str) -> bytes:
+        """Raises EntryError where it is gone."""
+        ...
+
+
+def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> FolderTier:
     """The entries on disk; ``was_set_aside`` is told when a malformed index was moved aside.
 
     Raises NotCachedError where there is no cache folder, OSError where it can't be used.
     """
     root = folder_of(settings)
-    tier = DiskTier(root, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
+    tier = FolderTier(root, settings.size_limit, was_set_aside, trusted=settings.trust_cache_dir)
     if root.exists():
         tier.open()
     return tier
 
 
-def read_entry(tier: DiskTier, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
+def open_to_write(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> FolderTier:
+    """As ``open_folder``. Raises ReadOnlyFolder where nothing can be kept."""
+    tier = open_folder(settings, was_set_aside)
+    if tier.read_only:
+        raise ReadOnlyFolder(
+            f"{tier.root} can only be read, so nothing can be kept there. Give another folder with --cache-dir."
+        )
+    return tier
+
+
+def read_entry(tier: Entries, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
     """The entry under ``key``, checked. Raises EntryError where it is not, or no longer, one of ours."""
     header, payload = entry_format.opened(key, tier.entry(key), signing_keys)
     voice = VoiceEntry(header, bytes(payload))
@@ -34,7 +52,7 @@ def read_entry(tier: DiskTier, key: str, signing_keys: Sequence[bytes]) -> Voice
     return voice
 
 
-def store_entry(tier: DiskTier, voice: VoiceEntry, signing_keys: Sequence[bytes]) -> bool:
+def store_entry(tier: FolderTier, voice: VoiceEntry, signing_keys: Sequence[bytes]) -> bool:
     """Store a voice, signed with one's own key; False where the same one is there already, which is left alone."""
     with contextlib.suppress(EntryError):
         read_entry(tier, voice.header.key, signing_keys)
@@ -54,7 +72,7 @@ class TakenIn(NamedTuple):
     made_room: int
 
 
-def take_in(path: Path, tier: DiskTier, settings: Settings) -> TakenIn:
+def take_in(path: Path, tier: FolderTier, settings: Settings) -> TakenIn:
     """Keep all voices of a bundle, once all of it has been checked. What is there already stays as it is.
 
     Raises what ``bundle.read`` raises, BundleError when the bundle is larger than the folder may be, and OSError or

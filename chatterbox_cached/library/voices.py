@@ -5,10 +5,12 @@ Nothing here makes a folder, loads torch, or drops an entry for want of room.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,13 @@ from typing import Any
 
 from ..accounting import account
 from ..accounting.account import Account, VoiceAccount
-from ..errors import ChatterboxCachedError, EntryError, NotCachedError, Unidentifiable
+from ..errors import ChatterboxCachedError, EntryError, NotCachedError, ReadOnlyFolder, Unidentifiable
 from ..identity.audio import AudioIndex
 from ..settings import Settings, folder_of
 from ..tiers.disk.folder import refuse_strangers
+from ..tiers.disk.frozen import FrozenFolder
 from ..tiers.disk.repair import CheckReport
-from ..tiers.disk.tier import Stored
+from ..tiers.disk.stored import Stored
 from ..tiers.store import VoiceStore
 from ..upstream.families import name_of
 from ..voice import key_format
@@ -92,21 +95,51 @@ class Made:
 
 @dataclass(frozen=True)
 class Folder:
-    """A cache folder that was opened."""
+    """A cache folder that was opened, with those that are only read."""
 
     root: Path
     store: VoiceStore
     account: Account
     trusted: bool
+    tell: Callable[[str], None]
+
+    def entries(self) -> list[Stored]:
+        """Every entry, those stored longest ago first; one that is in several folders as the first of them has it."""
+        found = {entry.key: entry for entry in self.store.listing()}
+        for entries in self.read_only.values():
+            found = {**{entry.key: entry for entry in entries}, **found}
+        return sorted(found.values(), key=lambda entry: entry.stored)
+
+    @functools.cached_property
+    def read_only(self) -> dict[Path, list[Stored]]:
+        """The folders of read_only_dirs with their entries. One that can't be used is told of, and passed over."""
+        found = {folder.root: self._listing(folder) for folder in self.store.read_only}
+        return {root: entries for root, entries in found.items() if entries is not None}
+
+    def _listing(self, folder: FrozenFolder) -> list[Stored] | None:
+        try:
+            return folder.listing()
+        except OSError as error:
+            self.tell(f"{folder.root} is passed over: {error}.")
+            return None
 
     def voices(self) -> list[Voice]:
         """All voices, the one used last first."""
         entries: dict[str, list[Stored]] = {}
-        for entry in self.store.listing():
+        for entry in self.entries():
             if key := key_format.parsed(entry.key):
                 entries.setdefault(key.audio, []).append(entry)
-        found = [Voice(digest, tuple(its), self.account.voices.get(digest)) for digest, its in entries.items()]
+        known = self._known()
+        found = [Voice(digest, tuple(its), known.get(digest)) for digest, its in entries.items()]
         return sorted(found, key=lambda voice: voice.last_used, reverse=True)
+
+    def _known(self) -> dict[str, VoiceAccount]:
+        """What is known of voices, by their digests; of one that the cache folder knows nothing of, elsewhere."""
+        known = self.account.voices
+        for folder in self.store.read_only:
+            with contextlib.suppress(ChatterboxCachedError):
+                known = {**account.read(folder.root, trusted=self.trusted).voices, **known}
+        return known
 
     def made(self, entry: Stored) -> Made:
         """Reads the entry."""
@@ -118,7 +151,9 @@ class Folder:
             return Made({}, {}, 0.0, str(error))
 
     def clear(self) -> None:
-        """Drop everything on disk, and what is known of the voices."""
+        """Drop everything in the cache folder, and what is known of the voices. Raises ReadOnlyFolder."""
+        if self.store.is_read_only():
+            raise ReadOnlyFolder(_only_read(self.root))
         self.store.clear_disk()
         account.clear(self.root, trusted=self.trusted)
 
@@ -126,14 +161,24 @@ class Folder:
         """Look through the folder and, with ``fix``, repair it."""
         return account.also_checked(self.store.check(fix), self.root, fix, trusted=self.trusted)
 
-    def remove(self, voices: Iterable[Voice]) -> None:
-        """Drop these entries of these voices, and what is known of a voice that has no other."""
+    def remove(self, voices: Collection[Voice]) -> None:
+        """Drop these entries of these voices, and what is known of a voice that has no other.
+
+        Raises ReadOnlyFolder, and drops none, where one is in a folder that can only be read.
+        """
+        for entry in (entry for voice in voices for entry in voice.entries):
+            if entry.only_read_in is not None:
+                raise ReadOnlyFolder(_only_read(entry.only_read_in))
         for voice in voices:
             for entry in voice.entries:
                 self.store.lower.delete(entry.key)
         left = {voice.digest for voice in self.voices()}
         gone = [voice.digest for voice in voices if voice.digest not in left]
         account.forget(self.root, gone, trusted=self.trusted)
+
+
+def _only_read(folder: Path) -> str:
+    return f"{folder} can only be read, so nothing was removed. Do this where it can be written to."
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -160,7 +205,7 @@ def opened(settings: Settings, tell: Callable[[str], None]) -> Iterator[Folder]:
         if not trusted:
             refuse_strangers(root)
         store = VoiceStore(settings._replace(size_limit=_NO_LIMIT), failed)
-        yield Folder(root, store, _account(root, trusted, tell), trusted)
+        yield Folder(root, store, _account(root, trusted, tell), trusted, tell)
         store.lower.close()
     except PermissionError as error:
         raise ChatterboxCachedError(

@@ -26,7 +26,8 @@ class TierChain:
         for depth, tier in enumerate(self.tiers):
             if (value := tier.get(key)) is not None:
                 for nearer in self.tiers[:depth]:
-                    nearer.put(key, value)
+                    if nearer.name != tier.name:  # one folder on disk is as near as another
+                        nearer.put(key, value)
                 return tier.name, value
         return None
 

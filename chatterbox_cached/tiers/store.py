@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EntryError, SignatureError
@@ -12,10 +12,11 @@ from ..voice import entry_format
 from ..voice.fields import flaw
 from ..voice.key_format import is_of_another_schema, voice_prefix
 from ..voice.snapshot import Snapshot
-from .base import Tier
 from .chain import TierChain
+from .disk.either import FolderTier
+from .disk.frozen import FrozenFolder
 from .disk.repair import CheckReport
-from .disk.tier import DiskTier, Stored
+from .disk.stored import Stored
 from .guarded import Failed, GuardedTier
 from .memory import MemoryTier
 
@@ -35,17 +36,21 @@ class VoiceStore:
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
         )
-        lower: list[Tier[bytes]] = []
-        self._disk: DiskTier | None = None
+        self._disk: FolderTier | None = None
         if settings.cache_dir is not None:
-            self._disk = DiskTier(
+            self._disk = FolderTier(
                 settings.cache_dir,
                 settings.size_limit,
                 lambda error: failed("disk index moved aside", error),
                 trusted=settings.trust_cache_dir,
             )
-            lower.append(self._disk)
-        self.lower = TierChain(lower, failed)
+        self.read_only = [
+            FrozenFolder(root, trusted=settings.trust_cache_dir)
+            for root in settings.read_only_dirs
+            if root != settings.cache_dir
+        ]
+        first = [] if self._disk is None else [self._disk]
+        self.lower = TierChain([*first, *self.read_only], failed)
 
     def from_memory(self, key: str, device: str | torch.device) -> Snapshot | None:
         """The snapshot from memory, its tensors on ``device``."""
@@ -121,28 +126,43 @@ class VoiceStore:
             "disk_cached_items": entries,
             "disk_cache_size_mb": nbytes / 1e6,
             "cache_dir": None if self._root is None else str(self._root),
+            "read_only_cached_items": sum(map(len, self._guarded(self.read_only))),
+            "read_only_dirs": [str(folder.root) for folder in self.read_only],
         }
 
     def on_disk(self) -> tuple[int, int]:
-        """How many entries the disk tier has, and how many bytes they take."""
+        """How many entries the cache folder has, and how many bytes they take."""
         return sum(map(len, self._disk_tiers())), sum([tier.nbytes() for tier in self._disk_tiers()])
 
     def clear_disk(self) -> int:
-        """Drop everything from this machine's disk; says how many entries."""
+        """Drop everything from the cache folder; says how many entries."""
         return sum([tier.clear() for tier in self._disk_tiers()])
 
     def listing(self) -> list[Stored]:
-        """Every entry on disk, those stored longest ago first. Raises what keeps the folder from being read."""
+        """Every entry in the cache folder, those stored longest ago first. Raises what keeps it from being read."""
         return [] if self._disk is None else self._disk.listing()
+
+    def is_read_only(self) -> bool:
+        """Whether the cache folder is filled and can only be read."""
+        return self._disk is not None and self._disk.read_only
+
+    def entry(self, key: str) -> bytes:
+        """The entry on disk under ``key``, as a listing has just named it. Raises EntryError where it is gone."""
+        entry = None if self._disk is None else self._disk.get(key)
+        for folder in self.read_only:
+            if entry is None:
+                with contextlib.suppress(OSError):  # one that is not used may stand before the one that has it
+                    entry = folder.get(key)
+        if entry is None:
+            raise EntryError("entry is gone")
+        return entry
 
     def header(self, key: str) -> entry_format.Header:
         """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
-        if self._disk is None:
-            raise EntryError("there is no disk tier")
-        return entry_format.header_of(key, self._disk.entry(key), self._signing_keys)
+        return entry_format.header_of(key, self.entry(key), self._signing_keys)
 
     def check(self, fix: bool) -> CheckReport:
-        """Look through the disk tier and, with ``fix``, repair it; a pause of the tier's ends."""
+        """Look through the cache folder and, with ``fix``, repair it; a pause of the tier's ends."""
         if self._disk is None:
             return CheckReport()
         try:
@@ -155,7 +175,10 @@ class VoiceStore:
         return report
 
     def _disk_tiers(self) -> list[GuardedTier]:
-        return [tier for tier in self.lower.tiers if tier.tier is self._disk]
+        return self._guarded([self._disk])
+
+    def _guarded(self, folders: Sequence[object]) -> list[GuardedTier]:
+        return [tier for tier in self.lower.tiers if any(tier.tier is folder for folder in folders)]
 
     def made_by(self, audio: str) -> list[str]:
         """What made the entries below memory that there are of this voice, as they say (see identity.Key)."""

@@ -42,6 +42,7 @@ _UNSIGNED = bytes(_DIGEST_SIZE)
 _DIGEST = _LENGTHS.size + _DIGEST_SIZE
 _START = _DIGEST + _DIGEST_SIZE
 _MOST_OF_HEADER = 2**16  # some 2 kB are usual; nested lists take 25 times their text in memory
+MOST_BEFORE_PAYLOAD = _START + _MOST_OF_HEADER
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,21 @@ def opened(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> tuple[
     header, payload = _verified(memoryview(entry), signing_keys)
     with _malformed_is_an_entry_error():
         return _header(key, header), payload
+
+
+def key_in(beginning: bytes) -> str | None:
+    """The key that an entry has by its own account, of whatever schema; None where its header is not all there.
+
+    Only ``opened`` looks whether it is true.
+    """
+    if len(beginning) < _START or not beginning.startswith(MAGIC):
+        return None
+    length = min(_LENGTHS.unpack_from(beginning)[2], _MOST_OF_HEADER)
+    try:
+        key = json.loads(beginning[_START : _START + length])["key"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return key if isinstance(key, str) else None
 
 
 @contextlib.contextmanager

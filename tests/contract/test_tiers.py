@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from chatterbox_cached.tiers.base import Tier
+from chatterbox_cached.tiers.disk.either import FolderTier
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.tiers.memory import MemoryTier
 
@@ -29,6 +30,7 @@ OVERHEAD = 200_000
 TIERS: dict[str, Make] = {
     "memory": lambda root, limit: MemoryTier(10_000, limit, size_of=len),
     "disk": lambda root, limit: DiskTier(root / "voices", limit),
+    "folder": lambda root, limit: FolderTier(root / "voices", limit),
 }
 
 

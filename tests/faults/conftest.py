@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests.support import people
 from tests.support.preloaded import Preloaded
 from tests.support.stage import Stage
 
@@ -11,3 +15,9 @@ from tests.support.stage import Stage
 @pytest.fixture(scope="session")
 def stage(preloaded: Preloaded) -> Stage:
     return Stage(preloaded)
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that an unprivileged user can reach, unlike pytest's."""
+    yield from people.within_reach()

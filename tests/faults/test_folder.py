@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,18 +145,6 @@ def test_a_file_in_the_folders_place_while_it_is_open(user: User, root: Path) ->
 
 
 # Permissions, descriptors, homes
-
-
-@pytest.fixture
-def open_to_all() -> Iterator[Path]:
-    """A folder that an unprivileged user can reach, unlike pytest's."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            path.chmod(0o700)
-    shutil.rmtree(folder)
 
 
 def unprivileged() -> None:

@@ -114,7 +114,7 @@ def no_connection_crosses_a_fork(folder: Path) -> Any:
     model, (known, new, newer) = standin(folder)(), voices(folder, 3)
     cache = ConditionalCache(folder / "voices")
     cache.get_or_prepare(model, known)
-    inherited = cache.serving.store._disk._cache  # type: ignore[union-attr]
+    inherited = cache.serving.store._disk.written._cache  # type: ignore[union-attr]
 
     class Forbidden(type(inherited)):  # type: ignore[misc]
         def __getattribute__(self, name: str) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from tests.support import breakages
 from tests.support.children import KEYS
 from tests.support.forks import in_a_fork
-from tests.support.store_user import User, assert_all_is_well
+from tests.support.store_user import User, assert_all_is_well, upstream
 from tests.support.tally import tried
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are set in a forked process")
@@ -72,19 +72,30 @@ def test_a_disk_that_is_full(file_system: Path, kilobytes: int) -> None:
     tried("writes refused for want of room")
 
 
-@pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
-def test_a_file_system_that_can_only_be_read(file_system: Path, filled: bool) -> None:
+def test_an_empty_file_system_that_can_only_be_read(file_system: Path) -> None:
+    breakages.read_only(file_system)
+    user = User(file_system / "voices")
+    for _ in range(3):
+        assert user.wants_all() == {"upstream"}
+    user.store.lower.close()
+    assert [error.partition(":")[0] for error in user.errors] == ["disk open"]
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["from the start", "while it is in use"])
+def test_a_filled_file_system_that_can_only_be_read_gives_what_it_holds(file_system: Path, in_use: bool) -> None:
     breakages.enlarged(file_system, "10m")
     root = file_system / "voices"
-    if filled:
-        before = User(root)
-        before.wants_all()
-        before.store.lower.close()
+    before, user = User(root), User(root)
+    before.wants_all()
+    if in_use:
+        assert user.wants_all() == {"disk"}
+    before.store.lower.close()
+    user.store.lower.close()  # else the system lets nobody take the right to write away
     breakages.read_only(file_system)
-    user = User(root)
     for _ in range(3):
-        user.wants_all()
+        assert user.wants_all() == {"disk"}, user.errors
+    user.store.keep("v2/new/rest", "cpu", upstream(KEYS[0]), durable=True)
     user.store.lower.close()
-    assert user.errors
+    assert user.errors == []
     subprocess.run(["mount", "-o", "remount,rw", str(file_system)], check=True)
     assert_all_is_well(root)

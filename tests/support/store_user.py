@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,10 +26,10 @@ def upstream(key: str) -> Snapshot:
 class User:
     """Wants voices of a store, as a cache does for its callers, and sees to it that each is the right one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **settings: Any) -> None:
         self.errors: list[str] = []
         self.store = VoiceStore(
-            Settings(cache_dir=root), lambda place, error: self.errors.append(f"{place}: {error!r}")
+            Settings(cache_dir=root, **settings), lambda place, error: self.errors.append(f"{place}: {error!r}")
         )
 
     def wants(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ EVERY = [
     ("take_turns", "CHATTERBOX_CACHED_TAKE_TURNS", "on", False, False),
     ("wait_seconds", "CHATTERBOX_CACHED_WAIT_SECONDS", "1.5", 2, 2.0),
     ("trust_cache_dir", "CHATTERBOX_CACHED_TRUST_CACHE_DIR", "0", True, True),
+    (
+        "read_only_dirs",
+        "CHATTERBOX_CACHED_READ_ONLY_DIRS",
+        os.pathsep.join(("/env", "/env2")),
+        ["/keyword", Path("/other:one")],
+        (Path("/keyword"), Path("/other:one")),
+    ),
     ("verify", "CHATTERBOX_CACHED_VERIFY", "0.5", 1, 1.0),
     ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
 ]
@@ -109,6 +117,10 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("signing_key", ()),
         ("signing_key", 5),
         ("signing_key", [5]),
+        ("read_only_dirs", 5),
+        ("read_only_dirs", ["/a", None]),
+        ("read_only_dirs", ["/a", ""]),
+        ("read_only_dirs", ["/a", 5]),
         ("cache_dir", 5),
         ("cache_dir", ""),
         ("cache_dir", "x" * 5000),
@@ -135,6 +147,19 @@ def test_a_file_in_the_folders_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cache_dir"):
         resolve({"cache_dir": tmp_path / "file"})
+
+
+def test_folders_are_named_as_in_path_or_in_a_list_each_once(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    wanted = (one, other)
+    for given in (f"{one}{os.pathsep}{other}{os.pathsep}", [one, str(other), one], wanted):
+        assert resolve({"read_only_dirs": given}).read_only_dirs == wanted
+    assert resolve({"read_only_dirs": one}).read_only_dirs == (one,)
+    for none in ("", None, [], ()):
+        assert resolve({"read_only_dirs": none}).read_only_dirs == ()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"read_only_dirs.*something else at that path"):
+        resolve({"read_only_dirs": [one, tmp_path / "file"]})
 
 
 def test_a_folder_is_made_absolute_and_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

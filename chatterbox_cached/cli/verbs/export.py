@@ -10,16 +10,15 @@ import typer
 
 from ...errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
 from ...library import exchange
-from ...library.voices import find
+from ...library.voices import Folder, find
 from ...settings import Settings
-from ...tiers.disk.tier import DiskTier
 from ...upstream import pt_file
 from ...upstream.families import name_of
 from ...voice import bundle, entry_format
 from ...voice.bundle import VoiceEntry
 from ...voice.key_format import parsed, voice_prefix
 from ..app import AMISS
-from ..common import CacheDir, Json, moved_aside, opened, print_json, settings_for
+from ..common import CacheDir, Json, opened, print_json, settings_for
 from ..models import Model
 
 _BUNDLE, _VOICE_FILE = ".cbv", ".pt"
@@ -53,16 +52,13 @@ def command(
     settings = settings_for(cache_dir)
     with opened(cache_dir) as folder:
         digests = {voice: find(folder, voice).digest for voice in voices or []}
-    tier = exchange.open_folder(settings, moved_aside)
-    try:
-        found, refused = _found(tier, settings, digests, model)
+        found, refused = _found(folder, settings, digests, model)
         if output.suffix.lower() == _VOICE_FILE:
-            written = [_write_voice_file(tier, settings, found, output)]
+            written = [_write_voice_file(folder, settings, found, output)]
         else:
             keys = [voice.header.key for voice in found]
-            written = bundle.write(output, keys, lambda key: exchange.read_entry(tier, key, settings.signing_key))
-    finally:
-        tier.close()
+            entries, signing_keys = folder.store, settings.signing_key
+            written = bundle.write(output, keys, lambda key: exchange.read_entry(entries, key, signing_keys))
     _report(output, written, refused, as_json)
 
 
@@ -90,7 +86,7 @@ def _is_an_export(output: Path) -> bool:
 
 
 def _found(
-    tier: DiskTier, settings: Settings, digests: dict[str, str], model: Model | None
+    folder: Folder, settings: Settings, digests: dict[str, str], model: Model | None
 ) -> tuple[list[VoiceEntry], dict[str, str]]:
     """What is kept of these voices, those stored longest ago first, and what can't be exported, by key, with why.
 
@@ -98,13 +94,14 @@ def _found(
     """
     found, refused = dict[str, VoiceEntry](), dict[str, str]()
     wanted: dict[str, str | None] = {**digests} or {f"the folder {settings.cache_dir}": None}
+    kept = [entry.key for entry in folder.entries()]
     for name, digest in wanted.items():
-        keys = tier.keys("" if digest is None else voice_prefix(digest))
+        keys = [key for key in kept if digest is None or key.startswith(voice_prefix(digest))]
         if not keys and digest is None:
             raise NotCachedError(f"The folder {settings.cache_dir} has no voices.")
         for key in keys:
             try:
-                voice = exchange.read_entry(tier, key, settings.signing_key)
+                voice = exchange.read_entry(folder.store, key, settings.signing_key)
             except EntryError as error:
                 refused[key] = str(error)
                 continue
@@ -118,14 +115,14 @@ def _found(
     return list(found.values()), refused
 
 
-def _write_voice_file(tier: DiskTier, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
+def _write_voice_file(folder: Folder, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
     """Write what was stored last, where it is one voice of one model."""
     models = sorted({name_of(voice.origin["class"]) for voice in found})
     if len({voice.audio for voice in found}) > 1:
         raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
     if len(models) > 1:
         raise ChatterboxCachedError(f"This voice was prepared by {' and '.join(models)}. Say which with --model.")
-    voice = exchange.read_entry(tier, found[-1].header.key, settings.signing_key)
+    voice = exchange.read_entry(folder.store, found[-1].header.key, settings.signing_key)
     snapshot = entry_format.decode(voice.header.key, entry_format.seal(voice.header, voice.payload))
     pt_file.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
     return voice

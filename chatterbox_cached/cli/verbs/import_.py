@@ -66,7 +66,7 @@ def command(
         _voice_file(settings, file, audio, (model, device, checkpoint), as_json)
         return
     _refuse_other_files(file)
-    tier = exchange.open_folder(settings, moved_aside)
+    tier = exchange.open_to_write(settings, moved_aside)
     try:
         taken = exchange.take_in(file, tier, settings)
     finally:
@@ -103,7 +103,7 @@ def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
     snapshot = pt_file.read(file, "cpu")  # before the model is loaded, which takes long
-    tier = exchange.open_folder(settings, moved_aside)
+    tier = exchange.open_to_write(settings, moved_aside)
     try:
         voice = _digest_of(audio)
         digest, made_by = _maker(*which)

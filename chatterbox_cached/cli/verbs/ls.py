@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 from ...library.voices import Folder, Voice, plain
@@ -18,18 +19,20 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     """List the voices that are cached, the one used last first.
 
     A voice is shown by the name and path it was last seen under, or else by the beginning of its digest. Age is the
-    time since it was last stored. Hits and seconds saved are those of all programs that used this folder.
+    time since it was last stored. Hits and seconds saved are those of all programs that used this folder. Voices in
+    folders that are only read are listed too.
 
     Example: chatterbox-cached ls --json | jq '.voices[].name'
     """
     with opened(cache_dir) as folder:
         rows = [_row(folder, voice) for voice in folder.voices()]
+        also = [str(path) for path in folder.read_only]
     if json:
-        print_json({"folder": str(folder.root), "voices": rows})
+        print_json({"folder": str(folder.root), "read_only_dirs": also, "voices": rows})
     elif rows:
         _print(rows)
     else:
-        print(f"No voices are cached in {folder.root}.")
+        print(f"No voices are cached in {' or '.join([str(folder.root), *also])}.")
 
 
 def _row(folder: Folder, voice: Voice) -> dict[str, Any]:
@@ -38,6 +41,7 @@ def _row(folder: Folder, voice: Voice) -> dict[str, Any]:
         "models": sorted({folder.made(entry).model for entry in voice.entries}),
         "entries": len(voice.entries),
         "stored": voice.stored,
+        "only_read_in": sorted({str(entry.only_read_in) for entry in voice.entries if entry.only_read_in}),
     }
 
 
@@ -62,6 +66,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_row(_voice(row, max(room, 8)), *cells)
     print_table(console, table)
     print(_sum(rows))
+    for path, number in sorted(Counter(path for row in rows for path in row["only_read_in"]).items()):
+        print(f"{counted(number, 'voice', 'voices')} in {path}, which is only read")
 
 
 def _figures(row: dict[str, Any], now: float) -> tuple[str, ...]:

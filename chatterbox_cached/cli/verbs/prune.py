@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ...library.voices import Voice
-from ...tiers.disk.tier import Stored
+from ...tiers.disk.stored import Stored
 from ..common import CacheDir, Json, opened, print_json
 from ..figures import counted, parse_age, parse_size, size
 
@@ -32,14 +32,14 @@ def command(
     """Remove what is old or too much: --to 500MB, --older-than 90d (or 12h, 2w), or both.
 
     --older-than goes by when a voice was last used, as far as that is known, and when the entry was stored. For --to,
-    what was stored longest ago goes first.
+    what was stored longest ago goes first. Folders that are only read are left out of account.
 
     Example: chatterbox-cached prune --to 500MB --older-than 90d --dry-run
     """
     if to is None and older_than is None:
         raise typer.BadParameter("Say what to remove: --to SIZE, --older-than AGE, or both.")
     with opened(cache_dir) as folder:
-        voices = folder.voices()
+        voices = _cut(folder.voices(), {entry.key for entry in folder.entries() if entry.only_read_in is None})
         gone = _chosen(voices, to, None if older_than is None else time.time() - older_than)
         chosen = _cut(voices, gone)
         if not dry_run:
@@ -74,6 +74,6 @@ def _used(voice: Voice, entry: Stored) -> float:
 
 
 def _cut(voices: Iterable[Voice], gone: set[str]) -> list[Voice]:
-    """The voices with only those of their entries that go."""
+    """The voices with only these of their entries."""
     cut = [replace(voice, entries=tuple(e for e in voice.entries if e.key in gone)) for voice in voices]
     return [voice for voice in cut if voice.entries]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ...library.voices import Folder, Made, Voice, find, plain
-from ...tiers.disk.tier import Stored
+from ...tiers.disk.stored import Stored
 from ...voice import key_format
 from ..common import CacheDir, Json, opened, print_json, print_table
 from ..figures import counted, length, moment, size, span

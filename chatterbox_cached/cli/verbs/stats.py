@@ -7,8 +7,8 @@ from typing import Any
 
 from ...accounting import account
 from ...accounting.account import Account
-from ...library.voices import Folder
 from ...settings import folder_of
+from ...tiers.disk.stored import Stored
 from ...voice import key_format
 from ..common import CacheDir, Json, opened, print_json, print_table, settings_for
 from ..figures import moment
@@ -27,20 +27,23 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     root = folder_of(settings)
     counted = account.read(root, trusted=settings.trust_cache_dir)
     with opened(cache_dir) as folder:
-        kept = {**_kept(folder), "size_limit": settings.size_limit}
+        nbytes = folder.store.on_disk()[1]  # with the index
+        kept = {**_kept(folder.store.listing()), "bytes": nbytes, "size_limit": settings.size_limit}
+        only_read = folder.store.is_read_only()
+        also = {str(path): _kept(entries) for path, entries in folder.read_only.items()}
     if json:
-        print_json({"cache_dir": str(root), "since": counted.since, "totals": counted.totals, "kept": kept})
+        data = {"cache_dir": str(root), "since": counted.since, "totals": counted.totals, "kept": kept}
+        print_json({**data, "read_only": only_read, "read_only_dirs": also})
     else:
-        _show(root, counted, kept)
+        _show(root, counted, [*_holds(kept, only_read), *(row for item in also.items() for row in _also(*item))])
 
 
-def _kept(folder: Folder) -> dict[str, int]:
-    keys = folder.store.lower.keys()
-    voices = len({key_format.prefix_of(key) for key in keys})
-    return {"voices": voices, "entries": len(keys), "bytes": folder.store.on_disk()[1]}
+def _kept(entries: list[Stored]) -> dict[str, int]:
+    voices = len({key_format.prefix_of(entry.key) for entry in entries})
+    return {"voices": voices, "entries": len(entries), "bytes": sum(entry.nbytes for entry in entries)}
 
 
-def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
+def _show(folder: Path, counted: Account, kept: _Rows) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -48,7 +51,7 @@ def _show(folder: Path, counted: Account, kept: dict[str, int]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
-    for name, value in [*_did(counted), ("", ""), *_holds(kept)]:
+    for name, value in [*_did(counted), ("", ""), *kept]:
         table.add_row(Text(name, style="bold" if name and not name.startswith(" ") else ""), Text(value))
     console = Console()
     console.print(Text(str(folder)), soft_wrap=True)  # a path that is broken up can't be copied
@@ -74,6 +77,14 @@ def _number(n: float) -> str:
     return f"{n:,}"
 
 
-def _holds(kept: dict[str, int]) -> _Rows:
+def _holds(kept: dict[str, int], only_read: bool) -> _Rows:
     size = f"{kept['bytes'] / 1e6:,.1f} of {kept['size_limit'] / 1e6:,.0f} MB"
+    if only_read:
+        size = f"{kept['bytes'] / 1e6:,.1f} MB, only read"
     return [("voices", _number(kept["voices"])), ("entries", _number(kept["entries"])), ("on disk", size)]
+
+
+def _also(folder: str, kept: dict[str, int]) -> _Rows:
+    """What a folder that is only read has besides."""
+    counts = [("voices", _number(kept["voices"])), ("entries", _number(kept["entries"]))]
+    return [("only read", folder), *((f"  {name}", number) for name, number in counts)]

@@ -32,7 +32,7 @@ def command(
     Example: chatterbox-cached verify voices/ --model multilingual
     """
     files = files_of(voices)
-    cache = cache_for(settings_for(cache_dir))
+    cache = cache_for(settings_for(cache_dir), to_write=False)
     found: list[Verification] = []
     interrupted = False
     with quietly():

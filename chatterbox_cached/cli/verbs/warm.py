@@ -11,11 +11,14 @@ import typer
 
 from ...cache import ConditionalCache
 from ...library.warming import FAILED, PREPARED, THERE_ALREADY, Outcome, warm
+from ...settings import folder_of
+from ...tiers.disk.folder import let_all_read
 from ..app import AMISS, INTERRUPTED
-from ..common import CacheDir, Json, print_json, settings_for
+from ..common import CacheDir, Json, named, print_json, settings_for, settings_to_fill
 from ..models import Checkpoint, Device, Model, ModelOption, heeding_ctrl_c, load, quietly
 from ..preparing import AudioFiles, cache_for, files_of
 from ..progress import shown
+from ..workers import Order
 
 Jobs = Annotated[
     int,
@@ -27,6 +30,18 @@ Jobs = Annotated[
         help="Share the files out among N processes, each with a model of its own. Each takes 1/N of the processor's"
         " cores, or of OMP_NUM_THREADS where that is set, and at least 1, as its number of threads. That number can"
         " change the last bits of a voice: they are those that one process makes with OMP_NUM_THREADS set to it.",
+    ),
+]
+
+
+Into = Annotated[
+    Path | None,
+    typer.Option(
+        "--into",
+        metavar="FOLDER",
+        parser=named,
+        help="Keep the voices in this folder, which is to become a part of an image: all of them, also those that are"
+        " kept elsewhere, and for every user to read.",
     ),
 ]
 
@@ -47,6 +62,7 @@ def command(
     device: Device = None,
     checkpoint: Checkpoint = None,
     jobs: Jobs = 1,
+    into: Into = None,
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
@@ -56,16 +72,23 @@ def command(
     are prepared all the same. Ctrl-C keeps what is done. The exaggeration does not matter: a voice serves all of them.
 
     Example: chatterbox-cached warm voices/ --model multilingual
+
+    Example: chatterbox-cached warm voices/ --into /opt/voices
     """
+    if into is not None and cache_dir is not None:
+        raise typer.BadParameter("give --into or --cache-dir, not both")
     files = files_of(voices)
-    settings = settings_for(cache_dir)
-    cache = cache_for(settings)
+    settings = settings_for(cache_dir) if into is None else settings_to_fill(into)
+    cache = cache_for(settings, to_write=True)
     jobs = min(jobs, len(files))
     with quietly():
         if jobs == 1:
             done = _alone(cache, files, (model, device, checkpoint))
         else:
-            done = _together(files, jobs, (model, device, checkpoint, cache_dir))
+            order = Order(model.value, device, _text(checkpoint), _text(cache_dir), jobs, _text(into))
+            done = _together(files, order)
+    if into is not None:
+        let_all_read(folder_of(settings))
     about = {"folder": str(settings.cache_dir), "model": model.value, "device": done.device, "jobs": jobs}
     _report(done, files, about, as_json)
 
@@ -84,12 +107,10 @@ def _alone(cache: ConditionalCache, files: list[Path], what: tuple[Model, str | 
     return done
 
 
-def _together(files: list[Path], jobs: int, what: tuple[Model, str | None, Path | None, Path | None]) -> _Done:
+def _together(files: list[Path], order: Order) -> _Done:
     from ..crew import Crew
-    from ..workers import Order
 
-    model, device, checkpoint, cache_dir = what
-    crew, done = Crew(Order(model.value, device, _text(checkpoint), _text(cache_dir), jobs), files), _Done()
+    crew, done = Crew(order, files), _Done()
     try:
         for outcome in shown(crew.outcomes(), "Preparing", len(files)):
             done.outcomes.append(outcome)

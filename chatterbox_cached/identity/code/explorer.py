@@ -48,8 +48,7 @@ class Visit(NamedTuple):
 
 
 class Explorer:
-    """``own``: the name of the package that Chatterbox is in; ``slot``: where the conditionals go. All is kept in the order
-    in which it is found.
+    """``own`` is the name of the package that Chatterbox is in. All is kept in the order in which it is found.
 
     ``visits``: functions. ``kinds``: Chatterbox's classes. ``filled``: the ids of dicts that functions fill as they go.
     ``called_modules``: PyTorch's modules that are called. ``put_in_place``: functions that a program has put into a

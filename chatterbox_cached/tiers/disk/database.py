@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .rights import rights_in
+
 _DATABASE = "cache.db"
 _NO_INODE = -1
 # SQLite's log and its index go with the database: with one of them gone, each process would write a log of its own.
@@ -118,7 +120,8 @@ def one_at_a_time(entries: Path, deadline: float) -> Iterator[None]:
     """Opening and replacing a database race between processes; everything after that is SQLite's own business."""
     import filelock
 
-    with filelock.FileLock(entries / "open.lock", timeout=max(0.0, deadline - time.monotonic())):
+    mode = rights_in(entries).file
+    with filelock.FileLock(entries / "open.lock", timeout=max(0.0, deadline - time.monotonic()), mode=mode):
         yield
 
 

@@ -20,6 +20,7 @@ from diskcache.core import MODE_BINARY, UNKNOWN
 
 from ...errors import EntryError
 from ...voice.entry_format import MOST_BYTES
+from . import rights
 
 # Neither through a link, nor waiting for a writer of a pipe.
 _READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
@@ -32,6 +33,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
     def __init__(self, directory: str, **_: Any) -> None:
         super().__init__(directory)
         self._written = threading.local()
+        self._rights = rights.rights_in(directory)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # diskcache sets on its Disk whatever the folder's own table of settings says.
@@ -50,7 +52,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str, None]:
         filename, path = self.filename(key, value)
         try:
-            with _created(path) as file:
+            with _created(path, self._rights) as file:
                 file.write(value)
         except BaseException:
             self.remove(filename)
@@ -63,14 +65,7 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
             raise EntryError("row is not one of ours")
         if not self._is_inside(filename):
             raise EntryError("row points out of the folder")
-        file = _opened(f"{self._directory}{os.sep}{filename}")
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-                raise EntryError("value is no file of a possible size")
-            return os.read(file, status.st_size)
-        finally:
-            os.close(file)
+        return read_value(f"{self._directory}{os.sep}{filename}")
 
     def remove(self, file_path: Any) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -88,6 +83,18 @@ class StrictDisk(diskcache.Disk):  # type: ignore[misc]
         return all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (outer, outer + os.sep + filename[3:5]))
 
 
+def read_value(path: str, most: int = MOST_BYTES) -> bytes:
+    """What is in a value file, ``most`` bytes of it. Raises EntryError for what is no such file."""
+    file = _opened(path)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            raise EntryError("value is no file of a possible size")
+        return os.read(file, min(most, status.st_size))
+    finally:
+        os.close(file)
+
+
 def _opened(path: str) -> int:
     try:
         return os.open(path, _READ)
@@ -97,12 +104,12 @@ def _opened(path: str) -> int:
         raise
 
 
-def _created(path: str) -> BinaryIO:
-    """A new private file, also while other processes remove the folders that they have emptied."""
+def _created(path: str, its: rights.Rights) -> BinaryIO:
+    """A new file, for its owner or its group, also while other processes remove the folders that they have emptied."""
     for _ in range(100):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+            rights.make_folders(os.path.dirname(path), its)
+            return rights.create(path, its)
     raise FileNotFoundError(path)
 
 

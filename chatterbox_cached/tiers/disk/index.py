@@ -17,6 +17,7 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, ENOVAL, METADATA
 
+from . import rights
 from .database import STEPS, refuse_other_files, text_or_bytes
 from .schema import refuse_other_contents
 
@@ -34,6 +35,8 @@ class BoundedCache(diskcache.Cache):  # type: ignore[misc]
     def __init__(self, directory: str, deadline: float, **settings: Any) -> None:
         self._deadline = self.give_up_at = deadline
         try:
+            with contextlib.suppress(FileExistsError):  # what SQLite puts beside it gets the same rights
+                rights.create(os.path.join(directory, DBNAME), rights.rights_in(directory)).close()
             super().__init__(directory, **{**DEFAULT_SETTINGS, **settings})  # all of them, so that no others count
         except BaseException:
             self.close()  # a connection that is left open would keep a broken log alive

@@ -59,7 +59,7 @@ def check(cache: Any, entries: Path, decode: Decode, fix: bool) -> CheckReport:
         return CheckReport(database=1, error="the index is malformed, so its entries can't be relied on")
     whole, damaged, missing = _check_rows(cache, decode, fix)
     with cache.transact():
-        files, named = _value_files(entries), _named(cache)
+        files, named = value_files(entries), _named(cache)
         database = _check_counters(cache, fix)
     orphans = [file for file in files if file not in named]
     if orphans:
@@ -78,7 +78,7 @@ def sweep(cache: Any, entries: Path) -> int:
     if not _is_due(entries / _MARKER):
         return 0
     deadline, oldest = time.monotonic() + SWEEP_SECONDS, time.time() - ORPHAN_AGE_SECONDS
-    files = _value_files(entries, deadline)  # before the rows, so that no file is newer than what is known of rows
+    files = value_files(entries, deadline)  # before the rows, so that no file is newer than what is known of rows
     named = _named(cache)
     orphans = [file for file in files if file not in named and _modified(entries / file) < oldest]
     return _remove(entries, orphans, deadline)
@@ -179,7 +179,7 @@ def _shards(folder: Path) -> list[Path]:
         return []
 
 
-def _value_files(entries: Path, deadline: float = float("inf")) -> list[str]:
+def value_files(entries: Path, deadline: float = float("inf")) -> list[str]:
     """The value files, by the names that rows have for them."""
     found: list[str] = []
     for outer in _shards(entries):

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...concurrency.forks import RenewedAfterFork, holding, unforked
 from ...errors import EntryError
@@ -28,6 +28,7 @@ from ...log import logger
 from ...voice.key_format import prefix_of
 from . import folder, repair
 from .database import Inodes, exists, explained, inodes, is_malformed, one_at_a_time, set_aside
+from .stored import Stored
 
 if TYPE_CHECKING:
     import diskcache
@@ -36,14 +37,6 @@ TIMEOUT_SECONDS = 2.0
 OPEN_SECONDS = 4.0
 WORST_SECONDS = 2 * OPEN_SECONDS + 3 * TIMEOUT_SECONDS
 _Result = TypeVar("_Result")
-
-
-class Stored(NamedTuple):
-    """An entry as the index has it: its key, its size in bytes, and when it was stored (time.time())."""
-
-    key: str
-    nbytes: int
-    stored: float
 
 
 class DiskTier(RenewedAfterFork):
