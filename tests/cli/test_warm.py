@@ -71,8 +71,13 @@ def test_warm_goes_on_after_a_bad_file_and_lists_it(
     chatterbox_cli: Cli, voices: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "warmed"
-    shown = chatterbox_cli("warm", voices, voices / "list.txt", "--cache-dir", folder, "--json", code=1)
+    given = (voices, voices / "notes.md", "--list", voices / "list.txt")
+    shown = chatterbox_cli("warm", *given, "--cache-dir", folder, "--json", code=1)
     found = json.loads(shown.stdout)
+    assert found["passed_over"] == [str(voices / "notes.md")]
+    assert [line for line in shown.stderr.splitlines() if line.startswith("passed over: ")] == [
+        f"passed over: {voices / 'notes.md'}: neither audio nor a list of paths that are all there"
+    ]
     assert found["prepared"] == [str(voices / "anna" / "voice.wav"), str(voices / "other.bin")]
     assert list(found["failed"]) == [str(voices / "text.wav"), str(voices / "missing.wav")]
     assert [line for line in shown.stderr.splitlines() if line.startswith("failed: ")][1].endswith("missing.wav'")

@@ -14,7 +14,7 @@ from ...library.warming import FAILED, PREPARED, THERE_ALREADY, Outcome, warm
 from ..app import AMISS, INTERRUPTED
 from ..common import CacheDir, Json, print_json, settings_for
 from ..models import Checkpoint, Device, Model, ModelOption, heeding_ctrl_c, load, quietly
-from ..preparing import AudioFiles, cache_for, files_of
+from ..preparing import AudioFiles, Lists, cache_for, files_of
 from ..progress import shown
 
 Jobs = Annotated[
@@ -42,7 +42,8 @@ class _Done:
 
 
 def command(
-    voices: AudioFiles,
+    voices: AudioFiles = [],  # noqa: B006 - typer makes a new one
+    lists: Lists = [],  # noqa: B006
     model: ModelOption = Model.english,
     device: Device = None,
     checkpoint: Checkpoint = None,
@@ -52,12 +53,13 @@ def command(
 ) -> None:
     """Prepare voices before they are needed, as the model would at its first use of each.
 
-    What is there already is passed over. A file that can't be prepared is listed at the end, and the other files
-    are prepared all the same. Ctrl-C keeps what is done. The exaggeration does not matter: a voice serves all of them.
+    What is there already is not prepared again, and what is no audio, such as a transcript beside a clip, is passed
+    over. A file that can't be prepared is listed at the end, and the other files are prepared all the same. Ctrl-C
+    keeps what is done. The exaggeration does not matter: a voice serves all of them.
 
     Example: chatterbox-cached warm voices/ --model multilingual
     """
-    files = files_of(voices)
+    files, passed_over = files_of(voices, lists)
     settings = settings_for(cache_dir)
     cache = cache_for(settings)
     jobs = min(jobs, len(files))
@@ -67,7 +69,7 @@ def command(
         else:
             done = _together(files, jobs, (model, device, checkpoint, cache_dir))
     about = {"folder": str(settings.cache_dir), "model": model.value, "device": done.device, "jobs": jobs}
-    _report(done, files, about, as_json)
+    _report(done, files, {**about, "passed_over": [str(path) for path in passed_over]}, as_json)
 
 
 def _alone(cache: ConditionalCache, files: list[Path], what: tuple[Model, str | None, Path | None]) -> _Done:
