@@ -18,6 +18,7 @@ from .notices import tell
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
+EXACT_TO = ("model", "setup")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SHORTEST_KEY = 16
 _SECRET = frozenset({"signing_key"})
@@ -34,7 +35,8 @@ class Settings(NamedTuple):
     another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that other
     users can write to. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on disk with and all to
     verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to 1) that upstream
-    prepares again to compare.
+    prepares again to compare. ``exact``: "model" uses every entry of the same model, "setup" only those that were made
+    on a set-up like this one, for the last bits too.
     """
 
     cache_dir: Path | None = None
@@ -48,6 +50,7 @@ class Settings(NamedTuple):
     trust_cache_dir: bool = False
     signing_key: tuple[bytes, ...] = ()
     verify: float = 0.0
+    exact: str = "model"
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET)
@@ -105,6 +108,12 @@ def _action(value: object) -> str:
     return str(value)
 
 
+def _exact(value: object) -> str:
+    if value not in EXACT_TO:
+        raise ValueError("one of " + ", ".join(repr(each) for each in EXACT_TO))
+    return str(value)
+
+
 def _folder(value: object) -> Path | None:
     if value is None:
         return None
@@ -145,6 +154,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "trust_cache_dir": _flag,
     "signing_key": _keys,
     "verify": _share,
+    "exact": _exact,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}

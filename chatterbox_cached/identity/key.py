@@ -66,6 +66,15 @@ class Key(NamedTuple):
         return self.maker is not None and self.maker.code.lasts
 
 
+def on_setup(key: Key, setup: Mapping[str, Any]) -> Key:
+    """The key beside ``key`` for what was made on this set-up (see origin.setup_of), where another's is under it."""
+    if key.maker is None:
+        return key
+    made_by = json.dumps({**json.loads(key.maker.made_by), "setup": setup}, sort_keys=True)
+    maker = key.maker._replace(digest=digest_of(made_by), made_by=made_by)
+    return key._replace(text=key_of(key.audio.digest, maker.digest), maker=maker)
+
+
 BROUGHT_IN = Key("brought in", UNKNOWN_AUDIO)
 
 
