@@ -100,5 +100,5 @@ def _told(origin: str) -> Mapping[str, Any]:
 
 def _said(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {count}" for name, count in value.items())
+        return ", ".join(f"{name} {count}" for name, count in sorted(value.items()))
     return "none" if value is None else str(value)

@@ -176,6 +176,39 @@ def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
     tier.close()
 
 
+@pytest.mark.parametrize("verb", ["warm", "verify"])
+def test_transcripts_beside_clips_are_passed_over_in_a_line_each(
+    verb: str, cli: Cli, standin_environment: dict[str, str], tmp_path: Path
+) -> None:
+    clips = scenery.voices(tmp_path, 2)
+    texts = [tmp_path / name for name in ("0.txt", "0.reference.txt", "1.txt")]
+    for text, content in zip(texts, (b"Hello there.", b"", "Gr\xfc\xdfe".encode("latin-1")), strict=True):
+        text.write_bytes(content)
+    cli("warm", *clips, "--cache-dir", tmp_path / "voices", **standin_environment)
+    shown = cli(verb, *clips, *texts, "--cache-dir", tmp_path / "voices", **standin_environment)
+    assert [line for line in shown.stderr.splitlines() if line.startswith("passed over: ")] == [
+        f"passed over: {text}: neither audio nor a list of paths that are all there" for text in texts
+    ]
+    assert shown.stdout.startswith({"warm": "0 prepared, 2 there already, 0 failed", "verify": "2 the same"}[verb])
+
+
+@pytest.mark.parametrize("verb", ["warm", "verify"])
+def test_a_list_in_latin_1_or_of_nothing_is_one_line_of_error(verb: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "Gr\xfc\xdfe.wav").touch()
+    text, transcript = tmp_path / "list.txt", tmp_path / "a.txt"
+    text.write_bytes("Gr\xfc\xdfe.wav\n".encode("latin-1"))
+    transcript.write_text("Hello there.")
+    for given, said in (
+        (("--list", text), f"{text} is a list, but not in UTF-8. Save it as UTF-8."),
+        ((text,), f"{text} is a list, but not in UTF-8. Save it as UTF-8."),
+        (("--list", tmp_path / "none.txt"), f"There is no file {tmp_path / 'none.txt'}."),
+        ((transcript,), f"There is no audio in what was given: {transcript} is neither audio nor a list of paths that"
+         " are all there. Give audio files, folders with some, or --list FILE."),
+    ):  # fmt: skip
+        assert cli(verb, *given, code=1).stderr == f"chatterbox-cached: {said}\n"
+    assert "give a VOICE" in cli(verb, code=2).stderr.replace("Give", "give")
+
+
 def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over(
     cli: Cli, environment: dict[str, str], standin_environment: dict[str, str], tmp_path: Path
 ) -> None:
