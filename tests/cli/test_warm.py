@@ -178,14 +178,13 @@ def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
 
 @pytest.mark.parametrize("verb", ["warm", "verify"])
 def test_transcripts_beside_clips_are_passed_over_in_a_line_each(
-    verb: str, cli: Cli, standin_environment: dict[str, str], tmp_path: Path
+    verb: str, chatterbox_cli: Cli, voice: Path, other_voice: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
-    clips = scenery.voices(tmp_path, 2)
-    texts = [tmp_path / name for name in ("0.txt", "0.reference.txt", "1.txt")]
+    clips = [Path(shutil.copy(clip, tmp_path / f"{name}.wav")) for name, clip in (("a", voice), ("b", other_voice))]
+    texts = [tmp_path / name for name in ("a.txt", "a.reference.txt", "b.txt")]
     for text, content in zip(texts, (b"Hello there.", b"", "Gr\xfc\xdfe".encode("latin-1")), strict=True):
         text.write_bytes(content)
-    cli("warm", *clips, "--cache-dir", tmp_path / "voices", **standin_environment)
-    shown = cli(verb, *clips, *texts, "--cache-dir", tmp_path / "voices", **standin_environment)
+    shown = chatterbox_cli(verb, *clips, *texts, "--cache-dir", cache_dir)
     assert [line for line in shown.stderr.splitlines() if line.startswith("passed over: ")] == [
         f"passed over: {text}: neither audio nor a list of paths that are all there" for text in texts
     ]
