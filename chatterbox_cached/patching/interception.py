@@ -25,7 +25,10 @@ def prepare(
     cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
-    call = preparation(model, family, function, upstream, args, kwargs, _signature(function)[0])
+    signature = signature_of(function)
+    if not signature.bindable:
+        signature = _signature(function)[0]
+    call = preparation(model, family, function, upstream, args, kwargs, signature)
     if call is not None:
         return cache.serving.serve(call).returned
     call = Preparation(model, family, function, None, None, {}, partial(upstream, *args, **kwargs))
