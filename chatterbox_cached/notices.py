@@ -12,6 +12,9 @@ from types import FrameType, TracebackType
 from .errors import CacheWarning
 from .log import logger
 
+# The lines that were warned of by ``warn_place_once``, each with what it was told first.
+_said: dict[tuple[type[Warning], str, int], object] = {}
+
 
 def warn_caller(message: str, category: type[Warning]) -> None:
     """Warn as if the line outside this package had; Python's filters decide how often that is shown.
@@ -19,15 +22,42 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     Raises the warning where a filter makes it an error, and nothing where it can't be shown.
     """
     logger().warning(message)
-    level, frame, inside = 1, sys._getframe(0), _inside()
-    while frame.f_back is not None and _is_of(inside, frame):
-        level, frame = level + 1, frame.f_back
+    level = _caller()[0]
     try:
         warnings.warn(message, category, stacklevel=level)
     except category:
         raise
     except Exception:  # sys.stderr is closed, for one, or the program's showwarning fails
         return
+
+
+def warn_place_once(message: str, category: type[Warning]) -> None:
+    """``warn_caller``, but of one category once for each line outside this package, whatever the message.
+
+    Where a filter makes it an error it is raised each time.
+    """
+    frame, this = _caller()[1], object()
+    place = category, frame.f_code.co_filename, frame.f_lineno
+    if _said.setdefault(place, this) is not this:
+        return
+    try:
+        warn_caller(message, category)
+    except category:
+        del _said[place]
+        raise
+
+
+def caller() -> FrameType:
+    """The frame outside this package from which it was called."""
+    return _caller()[1]
+
+
+def _caller() -> tuple[int, FrameType]:
+    """As for ``warnings.warn`` in the function that calls this, and the frame."""
+    level, frame, inside = 1, sys._getframe(1), _inside()
+    while frame.f_back is not None and _is_of(inside, frame):
+        level, frame = level + 1, frame.f_back
+    return level, frame
 
 
 def tell(message: str) -> None:

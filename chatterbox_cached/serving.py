@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from .concurrency.singleflight import SingleFlight
 from .concurrency.turns import turn
 from .errors import Unidentifiable
 from .identity import compatibility
-from .identity.key import Identity, Key
-from .identity.origin import origin_of
+from .identity.key import Identity, Key, on_setup
+from .identity.origin import elsewhere, is_from, origin_of, setup_of
 from .log import logger
 from .settings import Settings
 from .tiers.disk.folder import entries_of, is_usable
@@ -23,7 +24,7 @@ from .tiers.disk.rights import rights_in
 from .tiers.store import Find, VoiceStore
 from .upstream import guard, slots
 from .upstream.calls import Preparation, Prepared, asked_for, unproxied
-from .upstream.context import doing, goes_round, is_doing
+from .upstream.context import doing, done_now, goes_round, is_doing
 from .upstream.families import FAMILIES, family_of, overrides
 from .upstream.run import run, without_graph
 from .verification import Verifier
@@ -45,6 +46,7 @@ class Serving:
 
     def __init__(self, settings: Settings, *, off: bool = False) -> None:
         self.settings, self.off = settings, off
+        self.exact = settings.exact == "setup"
         self.identity, self.stats = Identity(), Stats()
         self.name_of = self.identity.audio.name_of
         self.failures = Failures(self.stats, settings.cache_dir)
@@ -63,14 +65,17 @@ class Serving:
 
         Raises upstream's own errors, unchanged, and none of the cache's.
         """
-        model = call.model
-        if is_doing("prepare", model):  # this is upstream's own work on a miss, seen from below
+        model, around = call.model, done_now()
+        if ("prepare", id(model)) in around:  # this is upstream's own work on a miss, seen from below
             return Prepared("upstream", call.upstream(), slots.held(model, call.family))
+        by_the_way = ("generate", id(model)) in around
         # In turn whatever the settings: another's conditionals on this model would be kept as this voice.
-        with turn(model):
+        with (its := turn(model)).lock:
+            if its.reserved and not by_the_way:
+                its.let_finish()
             prepared = self._in_turn(call, refresh)
             prepared.conditionals = slots.held(model, call.family)
-            guard.remember(prepared.conditionals, call.exaggeration)
+            guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not by_the_way)
             return prepared
 
     def serve_by_hand(self, model: Any, audio: object, exaggeration: Any, *, refresh: bool) -> Prepared:
@@ -81,7 +86,8 @@ class Serving:
             reason = "class is not cached" if family is None else "prepare method is overridden"
             self.bypasses.count(Unidentifiable(reason))
             returned = without_graph(lambda: model.prepare_conditionals(audio, exaggeration=exaggeration))
-            guard.remember(conditionals := slots.held(model, family or FAMILIES[0]), exaggeration)
+            conditionals = slots.held(model, family or FAMILIES[0])
+            guard.remember(conditionals, exaggeration, on_purpose=not is_doing("generate", model))
             return Prepared("round the cache", returned, conditionals)
         return self.serve(asked_for(model, family, audio, exaggeration), refresh)
 
@@ -97,7 +103,8 @@ class Serving:
             key, emotion, in_memory = self._identify(call, refresh=False)
         except Unidentifiable:
             return None
-        below = self.store.peek_lower_tiers(key.text, call.model.device)  # the next process will not have memory
+        # Also below it, since the next process will not have memory.
+        key, below = self._look(self.store.peek_lower_tiers, key, call.model.device)
         return key, emotion, [snapshot for snapshot in (in_memory, below and below[1]) if snapshot is not None]
 
     def _in_turn(self, call: Preparation, refresh: bool) -> Prepared:
@@ -131,7 +138,7 @@ class Serving:
             return Prepared("round the cache", without_graph(call.upstream))
 
     def _found(self, find: Find, call: Preparation, key: Key, emotion: torch.Tensor, started: float) -> Prepared | None:
-        found = find(key.text, call.model.device)
+        key, found = self._look(find, key, call.model.device)
         if found is None or not self._hit(found[0], call, key, found[1], emotion, started):
             return None
         return self._given(found[0], call, key, found[1], emotion, started)
@@ -155,12 +162,32 @@ class Serving:
             elif self.brought and (brought := self.brought.get(self.name_of(call.audio))) is not None:
                 return self.identity.of_what_was_brought_in(call), emotion, brought.to(call.model.device)
             key = self.identity.key(call)
-            return key, emotion, None if refresh else self.store.from_memory(key.text, call.model.device)
+            if refresh:
+                return key, emotion, None
+            if self.exact:
+                used, found = self._look(self.store.find_in_memory, key, call.model.device)
+                return (used, emotion, found[1]) if found else (key, emotion, None)
+            return key, emotion, self.store.from_memory(key.text, call.model.device)
         except Unidentifiable:
             raise
         except Exception as error:
             self.failures.report("identity", error)
             raise Unidentifiable("cache failed") from error
+
+    def _look(self, find: Find, key: Key, device: Any) -> tuple[Key, tuple[str, Snapshot] | None]:
+        """What ``find`` finds that may be used, and under which key: this set-up's own, where another's is under it."""
+        found = find(key.text, device)
+        if not self.exact or (found is not None and is_from(found[1].origin, setup_of(device))):
+            return key, found
+        own = on_setup(key, setup_of(device))
+        return own, find(own.text, device)
+
+    def _place(self, key: Key, device: Any) -> Key:
+        """Where to keep what was made here: nothing of another set-up goes for it, or two would replace each other."""
+        if self.exact and (there := self.store.find(key.text, device)) is not None:
+            here = setup_of(device)
+            return key if is_from(there[1].origin, here) else on_setup(key, here)
+        return key
 
     def _hit(
         self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
@@ -180,7 +207,8 @@ class Serving:
     ) -> Prepared:
         """A hit from ``tier``, compared with upstream's where it is this one's turn."""
         if self.log.isEnabledFor(DEBUG):
-            self.log.debug("%s: from %s in %.2f ms", call.audio, tier, 1000 * (time.perf_counter() - started))
+            took = 1000 * (time.perf_counter() - started)
+            self.log.debug("%s: from %s in %.2f ms%s", call.audio, tier, took, _made_elsewhere(call, snapshot))
         if self.verifier.due():
             self.verifier.differences(call, key, snapshot, emotion)
         return Prepared(tier, slots.held(call.model, call.family) if key.gives_conditionals else None)
@@ -196,6 +224,7 @@ class Serving:
         try:
             snapshot = done.snapshot(emotion, audio.unchanged, origin_of(call.model, call.family))
             durable, device = self.settings.auto_save and not key.uncertain, call.model.device
+            key = self._place(key, device)
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
             if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
                 self.bypasses.count_kept_here_only(key.uncertain)
@@ -213,6 +242,14 @@ class Serving:
             return "it was asked to be prepared anew" if refresh else "nothing is kept of this audio"
         parts = compatibility.new_parts(key.made_by, kept)
         return f"this voice is kept of other {' and '.join(parts)}" if parts else "what is kept of it can't be used"
+
+
+def _made_elsewhere(call: Preparation, snapshot: Snapshot) -> str:
+    """For the log: that another set-up made it, and which."""
+    with contextlib.suppress(Exception):  # a device that can't be asked
+        if apart := elsewhere(snapshot.origin, setup_of(call.model.device)):
+            return f"; made elsewhere: {'; '.join(apart)}"
+    return ""
 
 
 def _flights_of(settings: Settings) -> SingleFlight:

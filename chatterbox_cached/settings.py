@@ -18,6 +18,7 @@ from .notices import tell
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
+EXACT_TO = ("model", "setup")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SHORTEST_KEY = 16
 _SECRET = frozenset({"signing_key"})
@@ -35,7 +36,8 @@ class Settings(NamedTuple):
     users can write to. ``read_only_dirs``: filled folders that are looked at after ``cache_dir`` and never written to;
     a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on
     disk with and all to verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to
-    1) that upstream prepares again to compare.
+    1) that upstream prepares again to compare. ``exact``: "model" uses every entry of the same model, "setup" only
+    those that were made on a set-up like this one, for the last bits too.
     """
 
     cache_dir: Path | None = None
@@ -50,6 +52,7 @@ class Settings(NamedTuple):
     read_only_dirs: tuple[Path, ...] = ()
     signing_key: tuple[bytes, ...] = ()
     verify: float = 0.0
+    exact: str = "model"
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET)
@@ -104,6 +107,12 @@ def _flag(value: object) -> bool:
 def _action(value: object) -> str:
     if value not in MISMATCH_ACTIONS:
         raise ValueError("one of " + ", ".join(repr(action) for action in MISMATCH_ACTIONS))
+    return str(value)
+
+
+def _exact(value: object) -> str:
+    if value not in EXACT_TO:
+        raise ValueError("one of " + ", ".join(repr(each) for each in EXACT_TO))
     return str(value)
 
 
@@ -163,6 +172,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "read_only_dirs": _folders,
     "signing_key": _keys,
     "verify": _share,
+    "exact": _exact,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}

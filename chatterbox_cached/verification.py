@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .accounting.failures import Failures
@@ -14,7 +14,7 @@ from .accounting.stats import Stats
 from .concurrency.turns import turn
 from .errors import Unidentifiable
 from .identity.key import Key
-from .identity.origin import origin_of
+from .identity.origin import elsewhere, origin_of, setup_of
 from .settings import Settings
 from .tiers.store import VoiceStore
 from .upstream import slots
@@ -35,12 +35,14 @@ class Verification:
     """What came of a comparison, by the voices as they were given.
 
     ``same``: bit for bit. ``different``: with the fields that differ; upstream's have taken their place in the cache.
-    ``not_compared``: nothing is cached of them, or they can't be compared.
+    ``not_compared``: nothing is cached of them, or they can't be compared. ``elsewhere``: in what the set-up differs,
+    of those that were made on another one; that alone can make the last bits differ.
     """
 
     same: tuple[str, ...]
     different: Mapping[str, tuple[str, ...]]
     not_compared: tuple[str, ...]
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return not self.different
@@ -84,7 +86,7 @@ class Verifier:
             found = [differing(kept, fresh) for kept in (snapshot, *more)]
             fields = tuple(dict.fromkeys(itertools.chain(*found)))
             if fields:
-                self._replace(call, key, fresh, fields)
+                self._replace(call, key, fresh, fields, elsewhere(snapshot.origin, setup_of(call.model.device)))
             return fields
         except Unidentifiable:
             return None  # upstream's conditionals are there, and they are the caller's
@@ -97,36 +99,45 @@ class Verifier:
         """Compare all that is ``known`` of these voices; ``model.conds`` is afterwards what it was before."""
         model = unproxied(model)
         same, different, not_compared = list[str](), dict[str, tuple[str, ...]](), list[str]()
+        made = dict[str, tuple[str, ...]]()
         for audio in audio_paths:
-            fields = self._compared(model, audio, known)
+            fields, apart = self._compared(model, audio, known)
+            if apart:
+                made[str(audio)] = apart
             if fields:
                 different[str(audio)] = fields
             else:
                 (not_compared if fields is None else same).append(str(audio))
-        return Verification(tuple(same), different, tuple(not_compared))
+        return Verification(tuple(same), different, tuple(not_compared), made)
 
-    def _compared(self, model: Any, audio: object, known: Known) -> tuple[str, ...] | None:
+    def _compared(self, model: Any, audio: object, known: Known) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+        """The fields that differ, as ``differences`` gives them, and in what the set-up does."""
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
-            return None
+            return None, ()
         call = asked_for(model, family, audio, 0.5)
-        with turn(model):
+        with (its := turn(model)).lock:
+            its.let_finish()
             before = slots.held(model, family)
             try:
-                if (found := known(call)) is None:
-                    return None
+                if (found := known(call)) is None or not found[2]:
+                    return None, ()
                 key, emotion, kept = found
-                return self.differences(call, key, kept[0], emotion, *kept[1:]) if kept else None
+                fields = self.differences(call, key, kept[0], emotion, *kept[1:])
+                return fields, elsewhere(kept[-1].origin, setup_of(model.device))
             finally:
                 slots.hold(model, family, before)
 
-    def _replace(self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...]) -> None:
+    def _replace(
+        self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...], apart: tuple[str, ...]
+    ) -> None:
         self._stats.error("verify")
         self._failures.warn_once(
             f"verify {key.text}",
             f"The cached voice of {call.audio} is not what upstream makes of it now: {', '.join(fields)} differ."
-            " Upstream's was used and has taken its place. Kinds of CPU or GPU and numbers of threads make small"
-            " differences; otherwise the entry was changed.",
+            " Upstream's was used and has taken its place. "
+            + (f"It was made elsewhere ({'; '.join(apart)}). " if apart else "")
+            + "Kinds of CPU or GPU and numbers of threads make small differences; otherwise the entry was changed.",
         )
         durable = self._durable and not key.uncertain
         if not durable:

@@ -117,6 +117,9 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     disable = getattr(sys.modules.get("chatterbox_cached"), "disable", None)
     if disable is not None:
         disable()
+    notices = sys.modules.get("chatterbox_cached.notices")
+    if notices is not None:
+        notices._said.clear()  # each test is a program of its own
     for model in _MODELS:
         model.conds = None
 

@@ -12,24 +12,44 @@ import typer
 from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
 from ..library.exchange import open_folder, open_to_write
-from ..library.warming import audio_files
+from ..library.warming import Meant, audio_files
 from ..settings import Settings
+from .common import to_stderr
+
+_NEITHER = "neither audio nor a list of paths that are all there"
 
 AudioFiles = Annotated[
     list[Path],
-    typer.Argument(metavar="VOICE", help="Audio files, folders of audio, or .txt files with a path on each line."),
+    typer.Argument(
+        metavar="VOICE",
+        show_default=False,
+        help="Audio files, folders of audio, or .txt files with the path of one that is there on each line.",
+    ),
+]
+Lists = Annotated[
+    list[Path],
+    typer.Option(
+        "--list", metavar="FILE", show_default=False, help="A text with the path of a file or folder on each line."
+    ),
 ]
 
 
-def files_of(given: Sequence[Path]) -> list[Path]:
-    """The files that are meant. Raises ChatterboxCachedError where there are none."""
-    files = audio_files(given)
-    if not files:
-        raise ChatterboxCachedError("There is no audio in what was given. Give audio files, or folders with some.")
-    if not any(os.path.exists(file) for file in files):
-        named = [path for path in given if not os.path.exists(path)] or files[:1]
+def files_of(given: Sequence[Path], lists: Sequence[Path]) -> Meant:
+    """The files that are meant, and what else was given. Raises ChatterboxCachedError where there are none."""
+    if not given and not lists:
+        raise typer.BadParameter("give a VOICE, or a --list of some")
+    meant = audio_files(given, lists)
+    if not meant.files:
+        others = f": {meant.passed_over[0]} is {_NEITHER}" if meant.passed_over else ""
+        raise ChatterboxCachedError(
+            f"There is no audio in what was given{others}. Give audio files, folders with some, or --list FILE."
+        )
+    if not any(os.path.exists(file) for file in meant.files):
+        named = [path for path in given if not os.path.exists(path)] or meant.files[:1]
         raise ChatterboxCachedError(f"There is no {' and no '.join(map(str, named))}. Look at the path.")
-    return files
+    for path in meant.passed_over:
+        to_stderr(f"passed over: {path}: {_NEITHER}")
+    return meant
 
 
 def cache_for(settings: Settings, *, to_write: bool) -> ConditionalCache:

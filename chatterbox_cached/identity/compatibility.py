@@ -67,13 +67,13 @@ def misfits(made_by: Mapping[str, Any], here: Here) -> list[str]:
 
 
 # What the fields of a made_by are called where a user is told why a voice was prepared again.
-_PARTS = {"code": "code", "python": "versions", "weights": "weights", "libraries": "versions"}
+_PARTS = {"setup": "set-up", "code": "code", "python": "versions", "weights": "weights", "libraries": "versions"}
 
 
 def new_parts(made_by: str, kept: Iterable[str]) -> tuple[str, ...]:
     """Which parts of ``made_by`` (see identity.Key) are new to all of ``kept``, going by the nearest of them.
 
-    Such as ("weights",); code, versions and settings are the other parts. Empty where one is the same.
+    Such as ("weights",); code, versions, settings and set-up are the other parts. Empty where one is the same.
     """
     own = json.loads(made_by)
     nearest: set[str] | None = None

@@ -68,6 +68,15 @@ class Key(NamedTuple):
         return "" if self.maker is None else self.maker.code.uncertain
 
 
+def on_setup(key: Key, setup: Mapping[str, Any]) -> Key:
+    """The key beside ``key`` for what was made on this set-up (see origin.setup_of), where another's is under it."""
+    if key.maker is None:
+        return key
+    made_by = json.dumps({**json.loads(key.maker.made_by), "setup": setup}, sort_keys=True)
+    maker = key.maker._replace(digest=digest_of(made_by), made_by=made_by)
+    return key._replace(text=key_of(key.audio.digest, maker.digest), maker=maker)
+
+
 class Identity:
     """Makes keys; one per cache, safe from any thread."""
 

@@ -6,8 +6,10 @@ at all can ask for entries of its own set-up alone.
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,19 +46,59 @@ def setup_of(device: Any) -> dict[str, Any]:
 def _pools() -> dict[str, int]:
     """Threads of the linear algebra that NumPy and SciPy call, the most that any has."""
     try:
-        from threadpoolctl import threadpool_info
+        pools = _libraries(len(sys.modules)).info()
     except ImportError:
         return {}
-    counts = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    counts = [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
     return {"blas": max(counts)} if counts else {}
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(_: int) -> Any:
+    """The loaded libraries, of which numbers are asked; found anew, which takes long, when more modules are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def elsewhere(origin: str, here: Mapping[str, Any]) -> tuple[str, ...]:
     """In what an entry's set-up differs from ``here`` (see setup_of), as phrases; empty where it says nothing."""
-    theirs = json.loads(origin) if origin else {}
+    theirs = _told(origin)
     names = [name for name in here if name in theirs and theirs[name] != here[name]]
     return tuple(f"{name} {_said(theirs[name])}, here {_said(here[name])}" for name in names)
 
 
+def elsewhere_than_here(told: Mapping[str, Any], device: str) -> tuple[str, ...]:
+    """``elsewhere`` for what an entry told that was made on this type of device, compared with this machine's own.
+
+    It loads torch, but for an entry that says nothing of a set-up; empty where there is none.
+    """
+    if "processor" not in told:
+        return ()
+    try:
+        import torch
+    except ImportError:
+        return ()
+    here = setup_of(device if device != "cuda" or torch.cuda.is_available() else "cpu")
+    return elsewhere(json.dumps(told), here)
+
+
+def is_from(origin: str, here: Mapping[str, Any]) -> bool:
+    """Whether an entry says that it was made on the set-up ``here``; one that does not say it may be from anywhere."""
+    theirs = _told(origin)
+    return all(name in theirs and theirs[name] == here[name] for name in here)
+
+
+@functools.lru_cache(maxsize=256)
+def _told(origin: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(origin) if origin else {}
+    except (ValueError, RecursionError):  # an entry may say anything
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def _said(value: Any) -> str:
-    return ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in sorted(value.items()))
+    return "none" if value is None else str(value)

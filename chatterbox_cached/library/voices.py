@@ -19,6 +19,7 @@ from typing import Any
 from ..accounting import account
 from ..accounting.account import Account, VoiceAccount
 from ..errors import ChatterboxCachedError, EntryError, NotCachedError, ReadOnlyFolder, Unidentifiable
+from ..identity import origin
 from ..identity.audio import AudioIndex
 from ..settings import Settings, folder_of
 from ..tiers.disk.folder import refuse_strangers
@@ -92,6 +93,13 @@ class Made:
         class_name = plain(str(self.origin.get("class", "unknown")))
         return "unusable" if self.flaw else name_of(class_name).rpartition(".")[2]
 
+    def elsewhere(self) -> tuple[str, ...]:
+        """In what this machine, with as many threads as this process has, differs from where it was made, as phrases.
+
+        Loads torch where the entry says anything of that.
+        """
+        return origin.elsewhere_than_here(self.origin, str(self.by.get("device", "cpu")))
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -145,8 +153,8 @@ class Folder:
         """Reads the entry."""
         try:
             header = self.store.header(entry.key)
-            by, origin = (_parsed(text) for text in (header.made_by, header.origin))
-            return Made(by, origin, float(header.prepare_seconds))
+            by, told = (_parsed(text) for text in (header.made_by, header.origin))
+            return Made(by, told, float(header.prepare_seconds))
         except (EntryError, ValueError, TypeError, OverflowError, RecursionError) as error:  # whatever it holds
             return Made({}, {}, 0.0, str(error))
 

@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..cache import ConditionalCache
-from ..errors import in_short
+from ..errors import ChatterboxCachedError, in_short
 
 PREPARED, THERE_ALREADY, FAILED = "prepared", "there already", "failed"
 _AUDIO = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".webm"})
-_LIST = ".txt"
+_TEXT = ".txt"
+# What files begin with whose name does not say that they are audio; or, for MP4, what stands at the fifth byte.
+_MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1",
+          b"\xff\xf9", b".snd", b"caff", b"\x1aE\xdf\xa3")  # fmt: skip
+_MAGIC_OF_MP4 = b"ftyp"
 _READERS = ("soundfile", "audioread")  # librosa asks one after the other; the second says EOFError of an empty file
+
+
+class NotUtf8(ChatterboxCachedError):
+    """A list of paths is in another encoding."""
 
 
 class Outcome(NamedTuple):
@@ -24,31 +32,76 @@ class Outcome(NamedTuple):
     why: str = ""
 
 
-def audio_files(given: Iterable[Path]) -> list[Path]:
-    """The files that are meant, each once: a file itself, all audio in a folder, the lines of a .txt file.
+class Meant(NamedTuple):
+    """The audio ``files`` that are meant, each once, and what was ``passed_over``: neither audio nor a list."""
+
+    files: list[Path]
+    passed_over: list[Path]
+
+
+def audio_files(given: Iterable[Path], lists: Iterable[Path] = ()) -> Meant:
+    """What is meant: a file itself, all audio in a folder, and what ``lists`` name.
 
     A list names one file or folder a line, relative to the list; empty lines and those that begin with # are passed
-    over. Files need not be there. Raises OSError for a list that can't be read.
+    over. Its files need not be there. A text among what is ``given`` is a list where all that it names is there: else
+    it is what somebody says in a clip. Raises OSError for what can't be read, NotUtf8 for a list in another encoding.
     """
-    return list(dict.fromkeys(file for path in given for file in _meant(path)))
+    found, passed_over = list[Path](), list[Path]()
+    for path in given:
+        if (files := _meant(path)) is None:
+            passed_over.append(path)
+        else:
+            found.extend(files)
+    for path in lists:
+        names = _names_in(path, strict=True)
+        found.extend(file for name in names for file in _listed(name))
+    return Meant(list(dict.fromkeys(found)), list(dict.fromkeys(passed_over)))
 
 
-def _meant(path: Path) -> Iterator[Path]:
+def _meant(path: Path) -> Iterable[Path] | None:
+    """The files that one path stands for; None for what is no audio."""
     if path.is_dir():
-        for folder, folders, files in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from (Path(folder, name) for name in sorted(files) if _is_audio(name))
-    elif path.suffix.lower() == _LIST:
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
-            if (name := line.strip()) and not name.startswith("#"):
-                listed = path.parent / name
-                yield from _meant(listed) if listed.is_dir() else [listed]
-    else:
-        yield path
+        return _in_folder(path)
+    if path.suffix.lower() == _TEXT:
+        names = _names_in(path, strict=False)
+        if not names or not all(map(os.path.exists, names)):
+            return None
+        return [file for name in _names_in(path, strict=True) for file in _listed(name)]
+    return [path] if _is_audio(path.name) or not path.exists() or _sounds(path) else None
+
+
+def _in_folder(path: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(files) if _is_audio(name))
+
+
+def _listed(path: Path) -> Iterable[Path]:
+    return _in_folder(path) if path.is_dir() else [path]
+
+
+def _names_in(path: Path, *, strict: bool) -> list[Path]:
+    """The paths that a text names, or would name if it were a list; ``strict`` where it is one."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if strict:
+            raise NotUtf8(f"{path} is a list, but not in UTF-8. Save it as UTF-8.") from None
+        text = content.decode("latin-1")
+    lines = (line.strip() for line in text.splitlines())
+    return [path.parent / line for line in lines if line and not line.startswith("#")]
 
 
 def _is_audio(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in _AUDIO
+
+
+def _sounds(path: Path) -> bool:
+    """Whether a file begins as audio does."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start.startswith(_MAGIC) or start[4:8] == _MAGIC_OF_MP4
 
 
 def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:

@@ -7,14 +7,16 @@ from functools import partial
 from typing import Any
 
 from ..cache import ConditionalCache
-from ..concurrency.turns import out_of_turn, turn
 from ..errors import Unidentifiable
-from ..identity.code.forwarding import taken_by
-from ..upstream import guard, slots
+from ..identity.code.forwarding import handed_on, taken_by
+from ..notices import caller
+from ..upstream import guard
 from ..upstream.calls import Preparation, preparation
-from ..upstream.context import doing, goes_round, is_doing
+from ..upstream.context import goes_round, is_doing
 from ..upstream.families import Family
-from ..upstream.signatures import signature_of
+from ..upstream.signatures import Signature, signature_of
+from ..upstream.spoken import conditionals_of
+from .streams import Stream, begins_later, streamed
 
 Upstream = Callable[..., Any]
 
@@ -25,7 +27,7 @@ def prepare(
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
     signature = signature_of(function)
     if not signature.bindable:
-        signature = signature_of(taken_by(function))
+        signature = _signature(function)[0]
     call = preparation(model, family, function, upstream, args, kwargs, signature)
     if call is not None:
         return cache.serving.serve(call).returned
@@ -36,26 +38,41 @@ def prepare(
 def generate(
     cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
 ) -> Any:
-    """Run ``upstream(*args, **kwargs)``, the generate method ``function`` of ``model``, in its turn and guarded.
+    """Run ``upstream(*args, **kwargs)``, a generate method ``function`` of ``model``, in its turn and guarded.
 
+    Where it is a generator it has its turn from its first step on, and is guarded now.
     Raises ExaggerationMismatchError before anything is generated, where the cache's settings ask for that.
     """
     if cache.off or is_doing("generate", model):
         return upstream(*args, **kwargs)
-    with turn(model) if cache.settings.take_turns else out_of_turn(model), doing("generate", model):
-        if goes_round():  # but in its turn all the same, since it would speak into what other threads say on this model
-            return upstream(*args, **kwargs)
-        return upstream(*args, **_guarded(cache, model, family, function, args, kwargs))
+    stream = Stream(model, family, in_turn=cache.settings.take_turns)
+    if begins_later(function):
+        return streamed(upstream(*args, **_guarded(cache, model, family, function, args, kwargs)), stream)
+    with stream.call(caller) as given:
+        given.append(upstream(*args, **_guarded(cache, model, family, function, args, kwargs)))
+    return streamed(given[0], stream)
 
 
 def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upstream, args: Any, kwargs: Any) -> Any:
     """The keyword arguments to generate with."""
-    signature = signature_of(function)
+    if goes_round():  # but in its turn all the same, since it would speak into what other threads say on this model
+        return kwargs
+    signature, inner = _signature(function)
     passed = signature.bind(args, kwargs)
-    if passed is None or passed.get(family.prompt) or family.exaggeration not in signature.defaults:
-        return kwargs  # upstream says what is wrong, or prepares with the exaggeration that it speaks with
-    conditionals, default = slots.held(model, family), signature.defaults[family.exaggeration]
+    if passed is None or family.exaggeration not in signature.defaults:
+        return kwargs  # upstream says what is wrong
+    prompts = {family.prompt, *handed_on(inner, family.prepare, family.audio)}
+    conditionals, default = conditionals_of(model, family, passed, prompts), signature.defaults[family.exaggeration]
     use = guard.exaggeration_to_use(
         cache.settings.on_mismatch, conditionals, passed, default, cache.serving.stats.mismatch
     )
     return kwargs if use is None else {**kwargs, family.exaggeration: use}
+
+
+def _signature(function: Upstream) -> tuple[Signature, Upstream]:
+    """The arguments of a method, and the method whose they are: another one where it takes any and passes them on."""
+    signature = signature_of(function)
+    if signature.bindable:
+        return signature, function
+    inner = taken_by(function)
+    return signature_of(inner), inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import inspect
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ import wrapt
 from ..cache import ConditionalCache
 from ..settings import with_user_folder
 from ..upstream.calls import unproxied
-from ..upstream.families import Family, family_of, named, overrides
+from ..upstream.families import Family, family_of, generates, named, overrides
 from . import interception
 from .activation import get_cache, shared_cache
 
@@ -68,13 +69,15 @@ class CachedModel(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
             return found if overrides(model, name, family) else wrapt.FunctionWrapper(found, self._self_prepare)
         # A method runs with the proxy as its self, so that what it prepares on itself comes by here.
         bound = inspect.getattr_static(type(model), name).__get__(self, type(model))
-        return wrapt.FunctionWrapper(bound, self._self_generate) if name == family.generate else bound
+        if generates(type(model), name, family):
+            return wrapt.FunctionWrapper(bound, functools.partial(self._self_generate, name))
+        return bound
 
     def _self_prepare(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return interception.prepare(*self._self_call(self._family.prepare), wrapped, args, kwargs)
 
-    def _self_generate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        return interception.generate(*self._self_call(self._family.generate), wrapped, args, kwargs)
+    def _self_generate(self, name: str, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return interception.generate(*self._self_call(name), wrapped, args, kwargs)
 
     def _self_call(self, name: str) -> tuple[ConditionalCache, Any, Family, Any]:
         model = self.__wrapped__

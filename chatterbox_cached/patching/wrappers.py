@@ -1,4 +1,4 @@
-"""The patch: one wrapt wrapper on each of two methods of each class in the families table."""
+"""The patch: a wrapt wrapper on each method that prepares or generates, of each class in the families table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import wrapt
 from ..concurrency.forks import ForkSafeLock
 from ..notices import without_us
 from ..upstream.calls import unproxied
-from ..upstream.families import FAMILIES, Family
+from ..upstream.families import FAMILIES, Family, generates
 from . import interception
 from .in_use import in_use, is_in_use
 
@@ -38,10 +38,16 @@ def _wrap(module: ModuleType, family: Family) -> None:
     if not isinstance(owner, type):
         return
     with _lock:
-        for name, through in ((family.prepare, interception.prepare), (family.generate, interception.generate)):
-            if is_in_use() and name in vars(owner) and not _is_wrapped(owner, name):
+        for name, through in _methods(owner, family):
+            if is_in_use() and not _is_wrapped(owner, name):
                 call = _wrapped_call(family, vars(owner)[name], through)
                 _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+
+
+def _methods(owner: type, family: Family) -> list[tuple[str, Callable[..., Any]]]:
+    """The methods to wrap, with what is to serve them: the one that prepares, and all that generate."""
+    found = [(family.prepare, interception.prepare)] if family.prepare in vars(owner) else []
+    return [*found, *((name, interception.generate) for name in vars(owner) if generates(owner, name, family))]
 
 
 def _is_wrapped(owner: type, name: str) -> bool:

@@ -37,5 +37,9 @@ def doing(what: str, model: object) -> Iterator[None]:
 
 def is_doing(what: str, model: object) -> bool:
     """Whether this thread or task is inside upstream's doing ``what`` on ``model``."""
-    now = _doing.get()
-    return bool(now) and (what, id(model)) in now
+    return (what, id(model)) in _doing.get()
+
+
+def done_now() -> frozenset[tuple[str, int]]:
+    """All that this thread or task is inside of, each with the id of the model."""
+    return _doing.get()

@@ -90,6 +90,14 @@ def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[.
     return names["Conditionals"], names["T3Cond"]
 
 
+def generates(kind: type, method: str, family: Family) -> bool:
+    """Whether this is a method to generate with: ``generate``, or one of a fork's, such as ``generate_stream``."""
+    found = inspect.getattr_static(kind, method, None)
+    if method == family.generate:
+        return found is not None
+    return method.startswith(f"{family.generate}_") and inspect.isfunction(found)
+
+
 def overrides(model: object, method: str, family: Family) -> bool:
     """Whether a subclass, or the instance itself, has a ``method`` of its own in place of the family's."""
     if method in vars(model):

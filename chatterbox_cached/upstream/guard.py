@@ -1,8 +1,9 @@
 """The exaggeration guard: says when ``generate`` speaks with another exaggeration than was prepared.
 
 ``generate`` without an audio prompt uses the conditionals that are there, but not the exaggeration they were prepared
-with: its own default wins when none is passed. Only conditionals that were prepared on purpose are looked at. The
-built-in voice is not, nor are conditionals that the user put there.
+with: its own default wins when none is passed. Only conditionals that were prepared on purpose are looked at: not the
+built-in voice, nor those that the user put there, nor what a ``generate`` with an audio prompt prepared on its way,
+since upstream's own page clears the clip and moves the slider.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ExaggerationMismatchError, ExaggerationMismatchWarning
-from ..notices import warn_caller
+from ..notices import warn_place_once
 
 _prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
 
-def remember(conditionals: Any, exaggeration: object) -> None:
-    """Note that ``conditionals`` were prepared on purpose, with ``exaggeration``."""
+def remember(conditionals: Any, exaggeration: object, *, on_purpose: bool = True) -> None:
+    """Note that ``conditionals`` were prepared on purpose, with ``exaggeration``; or that it was last not so."""
     identity = id(conditionals)
+    if not on_purpose:
+        _prepared.pop(identity, None)
+        return
     # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
     if type(conditionals).__weakrefoffset__:
         _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
@@ -42,7 +46,8 @@ def exaggeration_to_use(
 
     ``action`` is the setting on_mismatch. ``passed`` holds ``exaggeration`` if the caller passed one. ``seen`` is
     called where the two differ, whatever is then done.
-    Raises ExaggerationMismatchError for "error"; warns with ExaggerationMismatchWarning otherwise.
+    Raises ExaggerationMismatchError for "error"; warns with ExaggerationMismatchWarning otherwise, once for each place
+    in a program, or each time where that is to be an error.
     """
     prepared = prepared_exaggeration(conditionals)
     explicit = "exaggeration" in passed
@@ -55,7 +60,7 @@ def exaggeration_to_use(
     message = _explicit(prepared, spoken) if explicit else _default_wins(prepared, spoken)
     if action == "error":
         raise ExaggerationMismatchError(f"{message} Nothing was generated (on_mismatch='error').")
-    warn_caller(message, ExaggerationMismatchWarning)
+    warn_place_once(message, ExaggerationMismatchWarning)
     return None
 
 

@@ -6,11 +6,14 @@ import json
 import os
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chatterbox_cached.tiers.disk.tier import DiskTier
+from chatterbox_cached.voice import entry_format
 from tests.support.commands import Cli
 from tests.support.filled_folders import ENGLISH, MULTILINGUAL, digest, fill, name
 
@@ -204,3 +207,20 @@ def test_looking_makes_no_room_in_a_folder_that_holds_more_than_the_usual_limit(
     fill(root, ANNA, BEN)
     assert "2 voices" in cli("ls", "--cache-dir", root, CHATTERBOX_CACHED_SIZE_LIMIT="1").stdout
     assert len(listed(cli, root)) == 2
+
+
+def test_show_says_when_a_voice_was_made_elsewhere(cli: Cli, root: Path) -> None:
+    from chatterbox_cached.identity.origin import setup_of
+
+    here = setup_of("cpu")
+    (key,) = fill(root, ANNA)
+    tier = DiskTier(root, 10**9)
+    for processor, apart in (("GRAPE", f"processor GRAPE, here {here['processor']}"), (here["processor"], "")):
+        header, payload = entry_format.opened(key, tier.entry(key))
+        origin = json.dumps({"class": ENGLISH, **here, "processor": processor})
+        tier.put(key, entry_format.seal(replace(header, origin=origin), payload))
+        shown = cli("show", digest(ANNA), "--cache-dir", root).stdout
+        assert ("made elsewhere" in shown) is bool(apart)
+        told = json.loads(cli("show", digest(ANNA), "--json", "--cache-dir", root).stdout)
+        assert told["entries"][0]["elsewhere"] == ([apart] if apart else [])
+    tier.close()

@@ -71,8 +71,13 @@ def test_warm_goes_on_after_a_bad_file_and_lists_it(
     chatterbox_cli: Cli, voices: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "warmed"
-    shown = chatterbox_cli("warm", voices, voices / "list.txt", "--cache-dir", folder, "--json", code=1)
+    given = (voices, voices / "notes.md", "--list", voices / "list.txt")
+    shown = chatterbox_cli("warm", *given, "--cache-dir", folder, "--json", code=1)
     found = json.loads(shown.stdout)
+    assert found["passed_over"] == [str(voices / "notes.md")]
+    assert [line for line in shown.stderr.splitlines() if line.startswith("passed over: ")] == [
+        f"passed over: {voices / 'notes.md'}: neither audio nor a list of paths that are all there"
+    ]
     assert found["prepared"] == [str(voices / "anna" / "voice.wav"), str(voices / "other.bin")]
     assert list(found["failed"]) == [str(voices / "text.wav"), str(voices / "missing.wav")]
     assert [line for line in shown.stderr.splitlines() if line.startswith("failed: ")][1].endswith("missing.wav'")
@@ -169,6 +174,38 @@ def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
     theirs = f"v2/{'ab' * 32}/{digest_of(made_by)}"
     tier.put(theirs, entry_format.encode(theirs, snapshot(), (), made_by))
     tier.close()
+
+
+@pytest.mark.parametrize("verb", ["warm", "verify"])
+def test_transcripts_beside_clips_are_passed_over_in_a_line_each(
+    verb: str, chatterbox_cli: Cli, voice: Path, other_voice: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    clips = [Path(shutil.copy(clip, tmp_path / f"{name}.wav")) for name, clip in (("a", voice), ("b", other_voice))]
+    texts = [tmp_path / name for name in ("a.txt", "a.reference.txt", "b.txt")]
+    for text, content in zip(texts, (b"Hello there.", b"", "Gr\xfc\xdfe".encode("latin-1")), strict=True):
+        text.write_bytes(content)
+    shown = chatterbox_cli(verb, *clips, *texts, "--cache-dir", cache_dir)
+    assert [line for line in shown.stderr.splitlines() if line.startswith("passed over: ")] == [
+        f"passed over: {text}: neither audio nor a list of paths that are all there" for text in texts
+    ]
+    assert shown.stdout.startswith({"warm": "0 prepared, 2 there already, 0 failed", "verify": "2 the same"}[verb])
+
+
+@pytest.mark.parametrize("verb", ["warm", "verify"])
+def test_a_list_in_latin_1_or_of_nothing_is_one_line_of_error(verb: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "Gr\xfc\xdfe.wav").touch()
+    text, transcript = tmp_path / "list.txt", tmp_path / "a.txt"
+    text.write_bytes("Gr\xfc\xdfe.wav\n".encode("latin-1"))
+    transcript.write_text("Hello there.")
+    for given, said in (
+        (("--list", text), f"{text} is a list, but not in UTF-8. Save it as UTF-8."),
+        ((text,), f"{text} is a list, but not in UTF-8. Save it as UTF-8."),
+        (("--list", tmp_path / "none.txt"), f"There is no file {tmp_path / 'none.txt'}."),
+        ((transcript,), f"There is no audio in what was given: {transcript} is neither audio nor a list of paths that"
+         " are all there. Give audio files, folders with some, or --list FILE."),
+    ):  # fmt: skip
+        assert cli(verb, *given, code=1).stderr == f"chatterbox-cached: {said}\n"
+    assert "give a VOICE" in cli(verb, code=2).stderr.replace("Give", "give")
 
 
 def test_an_interrupted_warm_keeps_what_is_done_and_what_is_there_is_passed_over(

@@ -448,11 +448,17 @@ def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
     class ThenAnother:
         """A turn after which another thread sets its own voice before this one goes on."""
 
+        reserved = turn.reserved
+
+        @property
+        def lock(self) -> ThenAnother:
+            return self
+
         def __enter__(self) -> None:
-            turn.acquire()
+            turn.lock.acquire()
 
         def __exit__(self, *_: object) -> None:
-            turn.release()
+            turn.lock.release()
             monkeypatch.undo()
             at_once(lambda _: cache.get_or_prepare(english, other_voice), 1)
 

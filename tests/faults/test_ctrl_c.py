@@ -82,7 +82,7 @@ def ctrl_c(folder: Path, kind: str) -> Any:
 
     owners = list(forks._renewed)
     flights = list(cache.serving.flights._flights.values())
-    locks = [turn(model), *(flight.lock for flight in flights), *(owner._lock for owner in owners)]  # type: ignore[attr-defined]
+    locks = [turn(model).lock, *(flight.lock for flight in flights), *(owner._lock for owner in owners)]  # type: ignore[attr-defined]
     names = ["turn", *(["flight"] * len(flights)), *(type(owner).__name__ for owner in owners)]
     free = at_once(lambda _: [_free(lock) for lock in locks], 1)[0]
 

@@ -12,6 +12,7 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import (
+    CachedMultilingualTTS,
     CachedTTS,
     ConditionalCache,
     ExaggerationMismatchError,
@@ -42,17 +43,13 @@ def by_prepare_conditionals(model: Any, voice: Path) -> None:
     model.prepare_conditionals(voice, exaggeration=PREPARED)
 
 
-def by_an_earlier_audio_prompt(model: Any, voice: Path) -> None:
-    speak(model, audio_prompt_path=voice, exaggeration=PREPARED)
-
-
 def by_get_or_prepare(model: Any, voice: Path) -> None:
     in_use = chatterbox_cached.get_cache()
     assert in_use is not None
     in_use.get_or_prepare(model, voice, exaggeration=PREPARED)
 
 
-@pytest.mark.parametrize("prepare", [by_prepare_conditionals, by_an_earlier_audio_prompt, by_get_or_prepare])
+@pytest.mark.parametrize("prepare", [by_prepare_conditionals, by_get_or_prepare])
 def test_the_default_wins_and_the_warning_says_so(
     prepare: Any, model: Any, voice: Path, cache: ConditionalCache
 ) -> None:
@@ -188,8 +185,122 @@ def test_a_proxy_guards_as_well_and_both_at_once_warn_once(english: Any, voice: 
         proxy.prepare_conditionals(voice, exaggeration=PREPARED)
         speak(proxy)
     assert len([warning for warning in warned if warning.category is ExaggerationMismatchWarning]) == 1
+    again = CachedTTS(english, cache)
     with pytest.warns(ExaggerationMismatchWarning):
-        speak(proxy)
+        again.generate("Hello there.")
+
+
+@pytest.mark.parametrize("by_proxy", [False, True], ids=["enable", "proxy"])
+def test_what_an_audio_prompt_prepared_is_no_intention_whatever_was_prepared_before(
+    by_proxy: bool,
+    model: Any,
+    voice: Path,
+    other_voice: Path,
+    cache: ConditionalCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    with using(cache, "error") as in_use:
+        before_all = in_use.get_cache_stats()["mismatches"]
+        kind = CachedMultilingualTTS if hasattr(model, "get_supported_languages") else CachedTTS
+        speaker = kind(model, in_use) if by_proxy else model
+        for before in (lambda: None, lambda: speaker.prepare_conditionals(voice, exaggeration=PREPARED)):
+            for clip in (voice, other_voice):
+                before()
+                with pytest.raises(Stopped):  # upstream's own page: a clip, then none, and the slider moved
+                    speak(speaker, audio_prompt_path=clip, exaggeration=0.5)
+                with pytest.raises(Stopped):
+                    speak(speaker, exaggeration=0.9)
+        assert in_use.get_cache_stats()["mismatches"] == before_all
+        speaker.prepare_conditionals(voice, exaggeration=PREPARED)  # and on purpose again
+        with pytest.raises(ExaggerationMismatchError):
+            speak(speaker, exaggeration=0.9)
+
+
+def test_conditionals_that_are_handed_over_decide_and_not_the_models(
+    english: Any,
+    voice: Path,
+    other_voice: Path,
+    cache: ConditionalCache,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def generate(self: Any, text: str, whose: Any = None, exaggeration: float = 0.5) -> float:
+        return exaggeration
+
+    monkeypatch.setattr(type(english), "generate", generate)
+    with using(cache, "error"):
+        english.prepare_conditionals(voice, exaggeration=PREPARED)
+        handed = english.conds
+        english.prepare_conditionals(other_voice, exaggeration=OTHER)
+        for hand_over in (
+            lambda exaggeration: english.generate("x", handed, exaggeration=exaggeration),
+            lambda exaggeration: english.generate("x", exaggeration=exaggeration, whose=handed),
+        ):
+            assert hand_over(PREPARED) == PREPARED
+            with pytest.raises(ExaggerationMismatchError, match=r"prepared with exaggeration=0\.7"):
+                hand_over(OTHER)
+        handed.save(tmp_path / "conds.pt")
+        assert english.generate("x", type(handed).load(tmp_path / "conds.pt"), exaggeration=0.9) == 0.9
+        assert english.generate("x", exaggeration=OTHER) == OTHER
+        with pytest.raises(ExaggerationMismatchError, match=r"prepared with exaggeration=0\.3"):
+            english.generate("x", exaggeration=PREPARED)
+    with using(cache, "follow"):
+        assert english.generate("x", handed) == PREPARED
+
+
+def hands_it_on(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> float:
+    if reference:
+        self.prepare_conditionals(reference, exaggeration)
+    return exaggeration
+
+
+def takes_anything(self: Any, *args: Any, **kwargs: Any) -> float:
+    return hands_it_on(self, *args, **kwargs)
+
+
+def first_looks_at_it(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> float:
+    return hands_it_on(self, text, reference and Path(reference), exaggeration)
+
+
+@pytest.mark.parametrize("generate", [hands_it_on, takes_anything, first_looks_at_it])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_forks_prompt_is_one_whatever_it_is_called(
+    kind: Any, generate: Any, english: Any, voice: Path, other_voice: Path, cache: ConditionalCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(type(english), "generate", generate)
+    with using(cache, "error"):
+        english.prepare_conditionals(voice, exaggeration=PREPARED)
+        assert english.generate("x", kind(other_voice), exaggeration=OTHER) == OTHER
+        assert english.generate("x", exaggeration=0.9) == 0.9
+        english.prepare_conditionals(voice, exaggeration=PREPARED)
+        with pytest.raises(ExaggerationMismatchError):
+            english.generate("x", exaggeration=OTHER)
+        with pytest.raises(FileNotFoundError):
+            hands_it_on(english, "x", kind("missing.wav"), exaggeration=OTHER)
+    with using(cache, "follow"):
+        english.prepare_conditionals(voice, exaggeration=PREPARED)
+        assert english.generate("x", reference=kind(other_voice)) == 0.5, "not as another voice was prepared"
+
+
+def test_each_place_is_told_once_whatever_its_values_and_every_mismatch_counts(
+    model: Any, voice: Path, cache: ConditionalCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    language = {"language_id": "en"} if hasattr(model, "get_supported_languages") else {}
+    with using(cache, "warn") as in_use, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        before = in_use.get_cache_stats()["mismatches"]
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        for value in (0.3, 0.35, 0.4, 0.45):
+            with pytest.raises(Stopped):
+                model.generate("Hello.", exaggeration=value, **language)
+        with pytest.raises(Stopped):
+            model.generate("Hello.", exaggeration=value, **language)
+        assert in_use.get_cache_stats()["mismatches"] == before + 5
+    lines = [warning.lineno for warning in warned if warning.category is ExaggerationMismatchWarning]
+    assert len(lines) == len(set(lines)) == 2
 
 
 class Stopped(Exception):

@@ -138,7 +138,7 @@ def what_is_held(cache: Any, model: Any) -> list[str]:
     from chatterbox_cached.tiers.disk.folder import entries_of
 
     held = [f"flight of {key}" for key in cache.serving.flights._flights]
-    if at_once(lambda _: _take_and_release(turn(model)), 1) != [True]:
+    if at_once(lambda _: _take_and_release(turn(model).lock), 1) != [True]:
         held.append("turn")
     for file in entries_of(cache.settings.cache_dir).glob("*.lock"):
         with contextlib.suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):

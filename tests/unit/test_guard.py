@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import chatterbox_cached
+from chatterbox_cached import notices
 from chatterbox_cached.errors import CacheWarning, ExaggerationMismatchError, ExaggerationMismatchWarning
 from chatterbox_cached.notices import tell, warn_caller
 from chatterbox_cached.upstream import guard
@@ -33,7 +34,8 @@ def prepared_with(exaggeration: Any) -> Conditionals:
 
 
 def ask(conditionals: Any, action: str = "warn", **passed: Any) -> tuple[Any, list[Warning]]:
-    """What generate should use, and the warnings."""
+    """What generate should use, and the warnings, as in a program that is at this place for the first time."""
+    notices._said.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         use = guard.exaggeration_to_use(action, conditionals, passed, DEFAULT)
@@ -116,6 +118,14 @@ def test_of_what_is_no_number_nothing_is_said(odd: Any, action: str) -> None:
     assert ask(prepared_with(odd), action) == (None, [])
 
 
+def test_what_was_prepared_by_the_way_is_no_intention_whatever_was_before_or_after() -> None:
+    conditionals = prepared_with(0.7)
+    guard.remember(conditionals, 0.3, on_purpose=False)
+    assert ask(conditionals) == (None, [])
+    guard.remember(conditionals, 0.9)
+    assert ask(conditionals)[1]
+
+
 def test_the_last_preparation_counts() -> None:
     conditionals = prepared_with(0.7)
     guard.remember(conditionals, DEFAULT)
@@ -140,13 +150,14 @@ def test_conditionals_that_cannot_be_watched_are_not_remembered(unwatchable: Any
     assert ask(unwatchable) == (None, [])
 
 
-def test_the_warning_points_at_the_callers_own_line_and_is_shown_once_per_place() -> None:
+@pytest.mark.parametrize("action", ["default", "always"])
+def test_the_warning_points_at_the_callers_own_line_and_is_shown_once_per_place(action: Any) -> None:
     conditionals = prepared_with(0.7)
     with warnings.catch_warnings(record=True) as caught:
         warnings.resetwarnings()
-        warnings.simplefilter("default")
-        for _ in range(3):
-            guard.exaggeration_to_use("warn", conditionals, {}, DEFAULT)
+        warnings.simplefilter(action)
+        for value in (0.1, 0.2, 0.3):
+            guard.exaggeration_to_use("warn", conditionals, {"exaggeration": value}, DEFAULT)
         guard.exaggeration_to_use("warn", conditionals, {}, DEFAULT)
     assert [warning.filename for warning in caught] == [__file__] * 2
     lines = Path(__file__).read_text(encoding="utf-8").splitlines()
@@ -198,8 +209,9 @@ def test_a_warning_does_not_reach_the_caller_where_stderr_is_closed() -> None:
 def test_a_mismatch_raises_where_the_caller_made_such_warnings_errors() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ExaggerationMismatchWarning)
-        with pytest.raises(ExaggerationMismatchWarning):
-            guard.exaggeration_to_use("warn", prepared_with(0.7), {}, DEFAULT)
+        for _ in range(2):  # each time, at the same place
+            with pytest.raises(ExaggerationMismatchWarning):
+                guard.exaggeration_to_use("warn", prepared_with(0.7), {}, DEFAULT)
 
 
 def test_a_notice_is_a_cache_warning_about_the_callers_line() -> None:

@@ -34,6 +34,7 @@ EVERY = [
         (Path("/keyword"), Path("/other:one")),
     ),
     ("verify", "CHATTERBOX_CACHED_VERIFY", "0.5", 1, 1.0),
+    ("exact", "CHATTERBOX_CACHED_EXACT", "setup", "model", "model"),
     ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
 ]
 
@@ -96,6 +97,9 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("size_limit", None),
         ("on_mismatch", "shout"),
         ("on_mismatch", None),
+        ("exact", "machine"),
+        ("exact", None),
+        ("exact", True),
         ("auto_save", "perhaps"),
         ("take_turns", 2),
         ("wait_seconds", -0.1),

@@ -34,14 +34,14 @@ def test_threads_that_ask_at_once_get_the_same_turn() -> None:
 
 def test_a_turn_is_free_for_its_holder_and_for_nobody_else() -> None:
     model = Model()
-    with turn(model), turn(model), ThreadPoolExecutor(1) as pool:
-        assert not pool.submit(lambda: turn(model).acquire(blocking=False)).result()
+    with turn(model).lock, turn(model).lock, ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(lambda: turn(model).lock.acquire(blocking=False)).result()
 
 
 def test_another_models_turn_is_free() -> None:
     one, two = Model(), Model()
-    with turn(one), ThreadPoolExecutor(1) as pool:
-        assert pool.submit(lambda: turn(two).acquire(blocking=False)).result()
+    with turn(one).lock, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: turn(two).lock.acquire(blocking=False)).result()
 
 
 def test_a_turn_goes_with_its_model() -> None:
@@ -60,12 +60,12 @@ def test_a_forked_child_does_not_wait_for_its_parents_threads() -> None:
     model, there, leave = Model(), threading.Event(), threading.Event()
 
     def take() -> None:
-        with turn(model):
+        with turn(model).lock:
             there.set()
             leave.wait(60)
 
     def take_in_the_child() -> None:
-        with turn(model):
+        with turn(model).lock:
             pass
 
     thread = threading.Thread(target=take)
@@ -82,10 +82,10 @@ def test_a_forked_childs_own_turn_is_still_its_own() -> None:
     model = Model()
 
     def take_again() -> None:
-        with turn(model):
+        with turn(model).lock:
             pass
 
-    with turn(model):
+    with turn(model).lock:
         assert in_a_fork(take_again) == "done"
 
 

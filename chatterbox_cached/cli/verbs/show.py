@@ -44,6 +44,7 @@ def _entry(folder: Folder, entry: Stored) -> dict[str, Any]:
         "unusable": made.flaw,
         "made_by": made.by,
         "origin": made.origin,
+        "elsewhere": list(made.elsewhere()),
     }
 
 
@@ -77,7 +78,8 @@ def _of_voice(data: dict[str, Any], now: float) -> dict[str, str]:
 def _of_entry(entry: dict[str, Any]) -> dict[str, str]:
     by = {name: _text(value) for name, value in {**entry["origin"], **entry["made_by"]}.items()}
     key = key_format.parsed(entry["key"])
-    return {"unusable": entry["unusable"] or "", **by, "entry": key.maker if key else ""}
+    apart = {"made elsewhere": "; ".join(entry["elsewhere"])}
+    return {"unusable": entry["unusable"] or "", **by, **apart, "entry": key.maker if key else ""}
 
 
 def _text(value: Any) -> str:

@@ -12,12 +12,13 @@ from ...verification import Verification
 from ..app import AMISS, INTERRUPTED
 from ..common import CacheDir, Json, print_json, settings_for
 from ..models import Checkpoint, Device, Model, ModelOption, heeding_ctrl_c, load, quietly
-from ..preparing import AudioFiles, cache_for, files_of
+from ..preparing import AudioFiles, Lists, cache_for, files_of
 from ..progress import shown
 
 
 def command(
-    voices: AudioFiles,
+    voices: AudioFiles = [],  # noqa: B006 - typer makes a new one
+    lists: Lists = [],  # noqa: B006
     model: ModelOption = Model.english,
     device: Device = None,
     checkpoint: Checkpoint = None,
@@ -31,7 +32,7 @@ def command(
 
     Example: chatterbox-cached verify voices/ --model multilingual
     """
-    files = files_of(voices)
+    files = files_of(voices, lists).files
     cache = cache_for(settings_for(cache_dir), to_write=False)
     found: list[Verification] = []
     interrupted = False
@@ -53,13 +54,16 @@ def _report(found: list[Verification], total: int, model: str, interrupted: bool
     same = [path for each in found for path in each.same]
     different = {path: fields for each in found for path, fields in each.different.items()}
     not_compared = [path for each in found for path in each.not_compared]
+    elsewhere = {path: phrases for each in found for path, phrases in each.elsewhere.items()}
     if as_json:
-        figures = {"same": same, "different": different, "not_compared": not_compared}
+        figures = {"same": same, "different": different, "not_compared": not_compared, "elsewhere": elsewhere}
         print_json({"model": model, **figures, "not_reached": total - len(found)})
     else:
         print(f"{len(same)} the same, {len(different)} different, {len(not_compared)} not compared: {model}")
     for path, fields in different.items():
         print(f"different, and replaced: {path}: {', '.join(fields)}", file=sys.stderr)
+    for path, phrases in elsewhere.items():
+        print(f"made elsewhere: {path}: {'; '.join(phrases)}", file=sys.stderr)
     for path in not_compared:
         print(f"not compared: {path}: nothing of {model}'s is kept of it, or it can't be read", file=sys.stderr)
     if interrupted:

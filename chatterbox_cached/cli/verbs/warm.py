@@ -16,7 +16,7 @@ from ...tiers.disk.folder import let_all_read
 from ..app import AMISS, INTERRUPTED
 from ..common import CacheDir, Json, named, print_json, settings_for, settings_to_fill
 from ..models import Checkpoint, Device, Model, ModelOption, heeding_ctrl_c, load, quietly
-from ..preparing import AudioFiles, cache_for, files_of
+from ..preparing import AudioFiles, Lists, cache_for, files_of
 from ..progress import shown
 from ..workers import Order
 
@@ -57,7 +57,8 @@ class _Done:
 
 
 def command(
-    voices: AudioFiles,
+    voices: AudioFiles = [],  # noqa: B006 - typer makes a new one
+    lists: Lists = [],  # noqa: B006
     model: ModelOption = Model.english,
     device: Device = None,
     checkpoint: Checkpoint = None,
@@ -68,8 +69,9 @@ def command(
 ) -> None:
     """Prepare voices before they are needed, as the model would at its first use of each.
 
-    What is there already is passed over. A file that can't be prepared is listed at the end, and the other files
-    are prepared all the same. Ctrl-C keeps what is done. The exaggeration does not matter: a voice serves all of them.
+    What is there already is not prepared again, and what is no audio, such as a transcript beside a clip, is passed
+    over. A file that can't be prepared is listed at the end, and the other files are prepared all the same. Ctrl-C
+    keeps what is done. The exaggeration does not matter: a voice serves all of them.
 
     Example: chatterbox-cached warm voices/ --model multilingual
 
@@ -77,7 +79,7 @@ def command(
     """
     if into is not None and cache_dir is not None:
         raise typer.BadParameter("give --into or --cache-dir, not both")
-    files = files_of(voices)
+    files, passed_over = files_of(voices, lists)
     settings = settings_for(cache_dir) if into is None else settings_to_fill(into)
     cache = cache_for(settings, to_write=True)
     jobs = min(jobs, len(files))
@@ -90,7 +92,7 @@ def command(
     if into is not None:
         let_all_read(folder_of(settings))
     about = {"folder": str(settings.cache_dir), "model": model.value, "device": done.device, "jobs": jobs}
-    _report(done, files, about, as_json)
+    _report(done, files, {**about, "passed_over": [str(path) for path in passed_over]}, as_json)
 
 
 def _alone(cache: ConditionalCache, files: list[Path], what: tuple[Model, str | None, Path | None]) -> _Done:

@@ -1,7 +1,8 @@
-"""Wrappers that take any arguments and pass them on: whose arguments they are."""
+"""Where arguments go: whose they are where a wrapper takes any, and which of them a method hands on to another."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from types import FunctionType
 from typing import Any
@@ -22,6 +23,25 @@ def taken_by(function: Any) -> Any:
             break
         function = inner
     return function
+
+
+@functools.lru_cache(maxsize=256)
+def handed_on(function: Any, method: str, parameter: str) -> frozenset[str]:
+    """The arguments that ``function`` itself hands, as they are, to the ``method`` of this name as its ``parameter``,
+    by name or first.
+    """
+    function = inspect.unwrap(function)
+    if type(function) is not FunctionType:
+        return frozenset()
+    calls = (call for call in uses(function.__code__).calls if getattr(call.function, "name", None) == method)
+    given = (_given_as(parameter, call) for call in calls)
+    return frozenset(each.name for each in given if isinstance(each, Local))
+
+
+def _given_as(parameter: str, call: Called) -> Symbol:
+    by_name = dict(zip(reversed(call.names), reversed(call.given), strict=False))
+    first = call.given[0] if len(call.given) > len(call.names) else None
+    return by_name.get(parameter, first)
 
 
 def _passes_on_to(function: Any) -> Any:
