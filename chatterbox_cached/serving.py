@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 DEBUG = 10  # logging's own number, looked at on every hit
-SWITCHED_OFF, DISABLED = _ASKED_FOR = ("switched off", "disabled")
+_ASKED_FOR = ("switched off", "disabled")
 
 
 class Serving:
@@ -83,8 +83,9 @@ class Serving:
         model = unproxied(model)
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
-            reason = "class is not cached" if family is None else "prepare method is overridden"
-            self.bypasses.count(Unidentifiable(reason))
+            self.bypasses.count(
+                Unidentifiable("class is not cached" if family is None else "prepare method is overridden")
+            )
             returned = without_graph(lambda: model.prepare_conditionals(audio, exaggeration=exaggeration))
             conditionals = slots.held(model, family or FAMILIES[0])
             guard.remember(conditionals, exaggeration, on_purpose=not is_doing("generate", model))
@@ -131,7 +132,9 @@ class Serving:
     def round_the_cache(self, call: Preparation, doubt: Unidentifiable) -> Prepared:
         """Have upstream prepare, because of a ``doubt``."""
         self.bypasses.count(doubt)
-        self.log.debug("%s: goes round the cache: %s %s", call.audio, doubt.reason, doubt.detail)
+        self.log.debug(
+            "%s: goes round the cache: %s", call.audio, ": ".join(filter(None, (doubt.reason, doubt.detail)))
+        )
         with doing("prepare", call.model):
             if doubt.reason in _ASKED_FOR:
                 return Prepared("round the cache", call.upstream())
@@ -154,7 +157,7 @@ class Serving:
         """Raises Unidentifiable for a call that goes round the cache."""
         try:
             if self.off or goes_round():
-                raise Unidentifiable(SWITCHED_OFF if self.off else DISABLED)
+                raise Unidentifiable("switched off" if self.off else "disabled")
             emotion = slots.emotion_adv(call.exaggeration, call.model.device)
             if refresh:
                 self.identity.forget(call.model, call.audio)

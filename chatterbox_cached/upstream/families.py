@@ -6,7 +6,6 @@ the forks, which install under the same import name, are found too.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -85,6 +84,8 @@ def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[.
 
     Each module has its own ``Conditionals``, and each time that it is imported anew another.
     """
+    import inspect  # here, since it takes milliseconds and enable() is to be quick
+
     base: Any = _base(kind, family)
     names = inspect.unwrap(base.__init__).__globals__
     return names["Conditionals"], names["T3Cond"]

@@ -48,7 +48,7 @@ def test_each_call_says_where_its_voice_came_from(
 
 
 @pytest.mark.parametrize(
-    ("what", "part"), [("weights", "weights"), ("constant", "settings"), ("precision", "settings")]
+    ("what", "part"), [("weights", "weights"), ("constant", "code and settings"), ("precision", "settings")]
 )
 def test_a_voice_that_is_prepared_again_says_which_part_of_its_key_is_new(
     what: str, part: str, english: Any, voice: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

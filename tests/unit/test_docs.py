@@ -158,12 +158,14 @@ def test_every_public_name_is_in_a_page() -> None:
 def reasons() -> Iterator[str]:
     """Every reason that the package gives for going round the cache, or for not keeping a miss."""
     for file in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        named = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+        for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
             if name in {"Unidentifiable", "went_round", "bypass", "not_stored"}:
-                given = node.args[0]
+                given = named.get(ast.unparse(node.args[0]), node.args[0])
                 branches = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]
                 yield from (str(each.value) for each in branches if isinstance(each, ast.Constant))
 

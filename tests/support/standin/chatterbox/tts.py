@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,17 @@ def heard(audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
     return speaker, sound, float(exaggeration)
 
 
+class Encoder(nn.Linear):
+    def embed(self, wav_fpath):
+        """The voice in a file. What tests have happen beside it is no part of what a preparation does."""
+        sys.audit("standin.begins", wav_fpath)
+        content = Path(wav_fpath).read_bytes()
+        sys.audit("standin.meanwhile", wav_fpath)
+        if content.startswith(b"noise"):
+            raise ValueError("upstream can't make anything of this audio")
+        return voice_of(content)
+
+
 class ChatterboxTTS:
     sr = 24_000
     ENC_COND_LEN = 6 * 16000
@@ -52,7 +64,7 @@ class ChatterboxTTS:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.ve = nn.Linear(4, 3).eval()
+        self.ve = Encoder(4, 3).eval()
         self.s3gen = nn.Module()
         self.s3gen.tokenizer, self.s3gen.speaker_encoder, self.s3gen.flow = (nn.Linear(2, 2) for _ in range(3))
         self.s3gen.eval()
@@ -69,14 +81,7 @@ class ChatterboxTTS:
         return cls()
 
     def prepare_conditionals(self, wav_fpath, exaggeration=0.5):
-        if self.log is not None:
-            with open(self.log, "ab", buffering=0) as log:
-                log.write(b"%d\n" % os.getpid())
-        content = Path(wav_fpath).read_bytes()
-        self.meanwhile(Path(wav_fpath))
-        if content.startswith(b"noise"):
-            raise ValueError("upstream can't make anything of this audio")
-        voice = voice_of(content)
+        voice = self.ve.embed(wav_fpath)
         tokens = voice[:, :32].long()
         t3 = T3Cond(
             torch.cat((voice, voice[:, :64]), dim=1),
@@ -105,3 +110,14 @@ class ChatterboxTTS:
             )
         t3 = self.conds.t3
         return torch.cat((t3.speaker_emb[:, :192], self.conds.gen["embedding"], t3.emotion_adv[0]), dim=1)
+
+
+def _beside(event: str, args: tuple[Any, ...]) -> None:
+    if event == "standin.begins" and ChatterboxTTS.log is not None:
+        with open(ChatterboxTTS.log, "ab", buffering=0) as log:
+            log.write(b"%d\n" % os.getpid())
+    elif event == "standin.meanwhile":
+        ChatterboxTTS.meanwhile(Path(args[0]))
+
+
+sys.addaudithook(_beside)
