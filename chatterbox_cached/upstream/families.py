@@ -84,7 +84,7 @@ def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[.
 
     Each module has its own ``Conditionals``, and each time that it is imported anew another.
     """
-    import inspect  # here, since it takes milliseconds and enable() is to be quick
+    import inspect  # in functions only, since it takes milliseconds and enable() is to be quick
 
     base: Any = _base(kind, family)
     names = inspect.unwrap(base.__init__).__globals__
@@ -93,6 +93,8 @@ def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[.
 
 def generates(kind: type, method: str, family: Family) -> bool:
     """Whether this is a method to generate with: ``generate``, or one of a fork's, such as ``generate_stream``."""
+    import inspect
+
     found = inspect.getattr_static(kind, method, None)
     if method == family.generate:
         return found is not None
