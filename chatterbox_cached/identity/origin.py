@@ -21,9 +21,17 @@ _PROGRAM = ("class", "chatterbox")
 
 def origin_of(model: Any, family: Family) -> str:
     """What is told of an entry that this model makes now, as JSON text."""
+    return json.dumps({**_program(model, family), **setup_of(model.device)}, sort_keys=True)
+
+
+def origin_of_imported(model: Any, family: Family) -> str:
+    """What is told of an entry that was brought here for this model: nothing of where it was made."""
+    return json.dumps(_program(model, family), sort_keys=True)
+
+
+def _program(model: Any, family: Family) -> dict[str, str]:
     kind = class_of(model, family)
-    program = {"class": f"{kind.__module__}.{kind.__qualname__}", "chatterbox": packages.version_of_class(kind)}
-    return json.dumps({**program, **setup_of(model.device)}, sort_keys=True)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "chatterbox": packages.version_of_class(kind)}
 
 
 def setup_of(device: Any) -> dict[str, Any]:

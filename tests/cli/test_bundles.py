@@ -17,7 +17,6 @@ from chatterbox_cached import ConditionalCache
 from chatterbox_cached.cli.models import Model
 from chatterbox_cached.cli.verbs import import_
 from chatterbox_cached.identity import compatibility
-from chatterbox_cached.identity.setup import numerics
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.upstream import pt_file
@@ -25,17 +24,21 @@ from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
 from tests.support.commands import Cli
-from tests.support.small_voices import snapshot
+from tests.support.small_voices import of_class, snapshot
 
 Filled = Callable[..., Path]
 
 
+_CLASSES = dict[str, str]()  # by the code of each, which is its own
+
+
 def made_here(name: str = "tts.ChatterboxTTS", **changes: Any) -> str:
     """What a model of this machine would say that it is."""
-    here = compatibility.here()
+    here, code = compatibility.here(), digest(name)
+    _CLASSES[code] = f"chatterbox.{name}"
     everything = {
-        "class": f"chatterbox.{name}", "chatterbox": here.chatterbox, "libraries": dict(here.libraries),
-        "constants": [], "numerics": list(numerics()), "device": "cpu", "arguments": [], "weights": "ab" * 16,
+        "code": code, "python": here.python, "libraries": dict(here.libraries), "constants": [],
+        "numerics": list(here.numerics["cpu"]), "device": "cpu", "arguments": [], "weights": "ab" * 16,
     }  # fmt: skip
     return json.dumps({**everything, **changes}, sort_keys=True)
 
@@ -59,7 +62,8 @@ def filled(tmp_path: Path) -> Filled:
         tier = exchange.open_folder(Settings(cache_dir=tmp_path / folder))
         for seed, (name, maker) in enumerate(voices):
             key = voice_prefix(hashlib.sha256(name.encode()).hexdigest()) + digest_of(maker)
-            tier.put(key, entry_format.encode(key, snapshot(seed=seed), (), maker))
+            origin = of_class(_CLASSES[json.loads(maker)["code"]])
+            tier.put(key, entry_format.encode(key, snapshot(seed=seed, origin=origin), (), maker))
         tier.close()
         return tmp_path / folder
 
@@ -83,7 +87,7 @@ def test_voices_move_from_folder_to_folder(
     assert lines[-1] == f"2 new in {target}."
     assert max(map(len, lines[:-1])) <= 80
     rows = [" ".join(line.split()) for line in lines]
-    assert f"{digest('anna')[:12]} english (cpu) a hit, if the model's weights are the same" in rows
+    assert f"{digest('anna')[:12]} english (cpu) a hit, if its weights and code are the same" in rows
     assert f"{digest('anna')[:12]} multilingual no: the bundle has nothing that it made of this" in rows
 
     again = cli("export", "--all", "-o", "again.cbv", "--cache-dir", target, "--json")
@@ -96,7 +100,7 @@ def test_an_import_says_why_a_voice_is_no_hit(cli: Cli, filled: Filled, tmp_path
     libraries = json.loads(made_here())["libraries"]
     makers = {
         "older": made_here(libraries={**libraries, "torch": "2.5.1"}),
-        "fork": made_here(chatterbox="chatterbox-streaming 0.1.2"),
+        "python": made_here(python="3.9"),
         "gpu": made_here("mtl_tts.ChatterboxMultilingualTTS", device="tpu"),
         "tf32": made_here(numerics=["torch.float16", "high", ""]),
         "own": made_here("mine.MyTTS"),
@@ -106,7 +110,7 @@ def test_an_import_says_why_a_voice_is_no_hit(cli: Cli, filled: Filled, tmp_path
     rows = json.loads(cli("import", "voices.cbv", "--json").stdout)["voices"]
     why = {(row["voice"], row["model"]): row["why_not"] for row in rows}
     assert why[digest("older"), "english"] == [f"made with torch 2.5.1, here is {libraries['torch']}"]
-    assert why[digest("fork"), "english"] == ["made with chatterbox-streaming 0.1.2, here is chatterbox-tts 0.1.7"]
+    assert why[digest("python"), "english"] == [f"made with Python 3.9, here is {compatibility.here().python}"]
     assert why[digest("gpu"), "multilingual"] == ["made on tpu, which is not here"]
     assert why[digest("tf32"), "english"][0].startswith("made with PyTorch set to torch.float16 high, here it is")
     assert why[digest("own"), "chatterbox.mine.MyTTS"] == []
@@ -220,8 +224,8 @@ def test_an_export_replaces_an_earlier_one_and_no_other_file(
 
 
 def test_a_reason_is_shown_whole_however_long_its_words_are(cli: Cli, filled: Filled) -> None:
-    theirs = f"source {'ab' * 32}"
-    source = filled("source", ("anna", made_here(chatterbox=theirs)))
+    libraries = json.loads(made_here())["libraries"]
+    source = filled("source", ("anna", made_here(libraries={**libraries, "torch": "ab" * 32})))
     cli("export", "--all", "-o", "voices.cbv", "--cache-dir", source)
     shown = cli("import", "voices.cbv", COLUMNS="80").stdout
     assert "ab" * 32 in "".join(shown.split())

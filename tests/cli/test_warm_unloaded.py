@@ -112,7 +112,10 @@ def test_files_that_are_not_there_are_named_before_a_model_is_loaded(cli: Cli, w
     stand_in(write, "raise SystemExit(99)")
     only_missing = write("list.txt", "gone.wav")
     for verb in ("warm", "verify"):
-        for given, named in ((("nofolder/", "none.wav"), ("nofolder", "none.wav")), ((only_missing,), ("gone.wav",))):
+        for given, named in (
+            (("nofolder/", "none.wav"), ("nofolder", "none.wav")),
+            (("--list", only_missing), ("gone.wav",)),
+        ):
             said = cli(verb, *given, code=1, PYTHONPATH=path_with(write)).stderr
             assert len(said.splitlines()) == 1
             assert all(name in said for name in named), said

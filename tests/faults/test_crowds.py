@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import functools
 import os
 import random
 import shutil
@@ -24,6 +23,7 @@ from chatterbox_cached import ConditionalCache
 from chatterbox_cached.concurrency import turns
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.settings import Settings
+from tests.support.beside import at_each_call
 from tests.support.comparison import assert_same_conditionals
 from tests.support.scenery import (
     SECONDS,
@@ -39,20 +39,12 @@ from tests.support.scenery import (
 from tests.support.stage import Stage
 
 
-def test_eight_threads_prepare_a_new_voice_once(
-    english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upstream, prepared = type(english).prepare_conditionals, []
-
-    @functools.wraps(upstream)
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        prepared.append(threading.get_ident())
-        return upstream(*args, **kwargs)
-
-    monkeypatch.setattr(type(english), "prepare_conditionals", counted)
+def test_eight_threads_prepare_a_new_voice_once(english: Any, voice: Path, tmp_path: Path) -> None:
+    prepared = list[int]()
     cache = ConditionalCache(tmp_path / "voices")
     models = [copy.copy(english) for _ in range(8)]  # one model each, so that no turn keeps them apart
-    got = at_once(lambda number: cache.get_or_prepare(models[number], voice), 8)
+    with at_each_call(type(english).prepare_conditionals, lambda: prepared.append(threading.get_ident())):
+        got = at_once(lambda number: cache.get_or_prepare(models[number], voice), 8)
     assert len(prepared) == 1
     now = cache.get_cache_stats()
     assert (now["misses"], now["memory_hits"], now["bypasses"], now["errors"]) == (1, 7, {}, {})
@@ -497,13 +489,12 @@ def a_generate_in_between(folder: Path) -> Any:
     upstream, (voice, other) = standin(folder), voices(folder, 2)
     cache, model = chatterbox_cached.enable(folder / "voices", take_turns=False), upstream()
     module, speaking, prepared = sys.modules[upstream.__module__], threading.Event(), threading.Event()
-    real, count = module.T3Cond, cache.serving.stats.prepared
+    count = cache.serving.stats.prepared
 
-    def after_the_preparation(*args: Any, **kwargs: Any) -> Any:
+    def after_the_preparation() -> None:
         if threading.current_thread() is speaker:
             speaking.set()
             assert prepared.wait(SECONDS)
-        return real(*args, **kwargs)
 
     def before_it_is_put_away(seconds: float) -> None:
         count(seconds)
@@ -512,12 +503,13 @@ def a_generate_in_between(folder: Path) -> Any:
 
     model.prepare_conditionals(voice, exaggeration=0.3)
     speaker = threading.Thread(target=lambda: model.generate("Hello.", exaggeration=0.7))
-    module.T3Cond, cache.serving.stats.prepared = after_the_preparation, before_it_is_put_away
-    speaker.start()
-    assert speaking.wait(SECONDS)
-    model.prepare_conditionals(other, exaggeration=0.7)
+    cache.serving.stats.prepared = before_it_is_put_away  # type: ignore[method-assign]
+    with at_each_call(module.T3Cond.__init__, after_the_preparation):
+        speaker.start()
+        assert speaking.wait(SECONDS)
+        model.prepare_conditionals(other, exaggeration=0.7)
     mixed = model.conds.t3.speaker_emb[:, :192]
-    module.T3Cond, cache.serving.stats.prepared = real, count
+    cache.serving.stats.prepared = count  # type: ignore[method-assign]
     assert torch.equal(mixed, _expected(voice)), "nothing was mixed up, so this shows nothing"
     model.prepare_conditionals(other, exaggeration=0.7)
     assert torch.equal(model.conds.t3.speaker_emb[:, :192], _expected(other)), "another's voice was kept"

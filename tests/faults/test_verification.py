@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import differing
+from tests.support.beside import at_each_call
 from tests.support.comparison import assert_same_conditionals
 from tests.support.scenery import ended_well, voices
 from tests.support.scenery import forked as in_a_child
@@ -30,17 +31,13 @@ def upstreams(english: Any, voice: Path) -> Any:
     return english.conds
 
 
-def failing_embed_ref(model: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Upstream fails once this is set; its code is the same before and after."""
-    fails, whole = threading.Event(), type(model.s3gen).embed_ref
+def failing(model: Any) -> AbstractContextManager[None]:
+    """Upstream fails while this lasts; its code is the same."""
 
-    def embed_ref(*args: Any, **kwargs: Any) -> Any:
-        if fails.is_set():
-            raise RuntimeError("no memory left")
-        return whole(*args, **kwargs)
+    def fail() -> None:
+        raise RuntimeError("no memory left")
 
-    monkeypatch.setattr(type(model.s3gen), "embed_ref", embed_ref)
-    return fails
+    return at_each_call(type(model.s3gen).embed_ref, fail)
 
 
 def make_wrong(cache: ConditionalCache, where: str = "everywhere") -> None:
@@ -85,14 +82,13 @@ def test_a_wrong_entry_is_noticed_and_replaced(
     assert unverified.get_cache_stats()["disk_hits"] == 1
 
 
-def test_the_share_of_hits_is_kept_to(english: Any, voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, prepared, whole = ConditionalCache(verify=0.25), list[int](), type(english.s3gen).embed_ref
-    monkeypatch.setattr(type(english.s3gen), "embed_ref", lambda *a, **k: prepared.append(1) or whole(*a, **k))
+def test_the_share_of_hits_is_kept_to(english: Any, voice: Path) -> None:
+    cache, prepared = ConditionalCache(verify=0.25), list[int]()
     cache.get_or_prepare(english, voice)
-    prepared.clear()
     states = torch.random.get_rng_state(), random.getstate()
-    for _ in range(8):
-        cache.get_or_prepare(english, voice)
+    with at_each_call(type(english.s3gen).embed_ref, lambda: prepared.append(1)):
+        for _ in range(8):
+            cache.get_or_prepare(english, voice)
     assert len(prepared) == 2
     assert torch.equal(torch.random.get_rng_state(), states[0])
     assert random.getstate() == states[1]
@@ -139,13 +135,10 @@ def test_without_the_setting_nothing_is_prepared_again(english: Any, voice: Path
     assert not torch.equal(cache.get_or_prepare(english, voice).gen["embedding"], upstreams.gen["embedding"])
 
 
-def test_an_upstream_that_fails_leaves_the_hit(
-    english: Any, voice: Path, upstreams: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache, fails = ConditionalCache(verify=1), failing_embed_ref(english, monkeypatch)
+def test_an_upstream_that_fails_leaves_the_hit(english: Any, voice: Path, upstreams: Any) -> None:
+    cache = ConditionalCache(verify=1)
     cache.get_or_prepare(english, voice)
-    fails.set()
-    with pytest.warns(CacheWarning, match="verification"):
+    with failing(english), pytest.warns(CacheWarning, match="verification"):
         assert_same_conditionals(cache.get_or_prepare(english, voice), upstreams)
 
 
@@ -191,11 +184,10 @@ def test_a_request_finds_what_is_wrong_wherever_it_is(
 def test_a_request_leaves_what_is_near_where_nothing_can_be_compared(
     english: Any, voice: Path, upstreams: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, fails = ConditionalCache(tmp_path / "voices"), failing_embed_ref(english, monkeypatch)
+    cache = ConditionalCache(tmp_path / "voices")
     cache.get_or_prepare(english, voice)
     make_wrong(cache, "on disk")
-    fails.set()
-    with pytest.warns(CacheWarning, match="verification"):
+    with failing(english), pytest.warns(CacheWarning, match="verification"):
         report = cache.verify(english, [voice])
     assert report.not_compared == (str(voice),)
     assert_same_conditionals(cache.get_or_prepare(english, voice), upstreams)

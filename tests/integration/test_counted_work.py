@@ -26,6 +26,7 @@ from chatterbox_cached import CachedTTS, ConditionalCache
 from chatterbox_cached.concurrency import one_by_one
 from chatterbox_cached.identity import audio, weights
 from chatterbox_cached.identity.code import looks
+from tests.support.beside import at_each_call
 
 Prepare = Callable[[], object]
 
@@ -187,16 +188,8 @@ def may_go_ahead() -> bool:
 
 def test_hits_of_several_threads_go_one_by_one(hit: Prepare) -> None:
     seen = list[bool]()
-
-    def note(_: object, event: str, called: object) -> None:  # in place of the function it would be other code
-        if event == "c_call" and called is torch._lazy_clone:
-            seen.append(may_go_ahead())
-
-    sys.setprofile(note)
-    try:
+    with at_each_call(torch._lazy_clone, lambda: seen.append(may_go_ahead())):
         hit()
-    finally:
-        sys.setprofile(None)
     assert seen == [False] * 7
     assert may_go_ahead()
 
@@ -225,16 +218,14 @@ def test_a_memory_hit_is_not_held_up_by_another_voice(
     """One thread is in the middle of preparing another voice on another model, and stays there."""
     other, within, go_on = copy.copy(english), threading.Event(), threading.Event()
     cache.get_or_prepare(english, settled)
-    embed = type(english.s3gen).embed_ref.__code__
+
+    def hold() -> None:
+        within.set()
+        assert go_on.wait(60)
 
     def prepare() -> None:
-        sys.setprofile(hold)  # in place of the function it would be other code
-        cache.get_or_prepare(other, other_voice)
-
-    def hold(frame: Any, event: str, _: object) -> None:
-        if event == "call" and frame.f_code is embed:
-            within.set()
-            assert go_on.wait(60)
+        with at_each_call(type(english.s3gen).embed_ref, hold):
+            cache.get_or_prepare(other, other_voice)
 
     preparing = threading.Thread(target=prepare)
     hitting = threading.Thread(target=lambda: cache.get_or_prepare(english, settled))

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache
+from tests.support.beside import at_each_call
 from tests.support.children import all_done, started
 from tests.support.commands import REPOSITORY, STANDIN
 from tests.support.comparison import assert_same_conditionals
@@ -102,16 +103,12 @@ def test_eight_processes_that_want_a_new_voice_at_once_have_upstream_prepare_it_
         with open(log, "ab", buffering=0) as file:
             file.write(line.encode())
 
-    def note_upstream(frame: Any, event: str, _: object) -> None:  # in place of the function it would be other code
-        if event == "call" and frame.f_code is upstream.__code__:
-            note("upstream\n")
-
     def want() -> None:
         os.close(go)
         cache = ConditionalCache(tmp_path / "voices")
         os.read(waits, 1)  # until nobody can say anything any more
-        sys.setprofile(note_upstream)
-        assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
+        with at_each_call(upstream, lambda: note("upstream\n")):
+            assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
         now = cache.get_cache_stats()
         assert (now["misses"] + now["disk_hits"], now["bypasses"], now["errors"]) == (1, {}, {}), now
         note("hit\n" * now["disk_hits"])

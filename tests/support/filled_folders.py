@@ -13,7 +13,7 @@ from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
-from tests.support.small_voices import snapshot
+from tests.support.small_voices import of_class, snapshot
 
 ENGLISH, MULTILINGUAL = "chatterbox.tts.ChatterboxTTS", "chatterbox.mtl_tts.ChatterboxMultilingualTTS"
 
@@ -23,12 +23,12 @@ def digest(content: bytes) -> str:
 
 
 def made_by(model: str) -> str:
-    """As in identity.Key."""
-    libraries = {"torch": "2.6.0", "librosa": "0.11.0", "soxr": None}
-    everything = {"class": model, "chatterbox": "chatterbox-tts 0.1.7", "libraries": libraries, "device": "cpu"}
-    return json.dumps(
-        {**everything, "numerics": ["torch.float32", "highest", ""], "weights": "c0ffee" * 5}, sort_keys=True
-    )
+    """As in identity.Key: each class has code of its own."""
+    everything = {
+        "code": digest(model.encode()), "python": "3.11", "libraries": {"torch": "2.6.0", "soxr": None},
+        "numerics": ["torch.float32", "highest", ""], "device": "cpu", "weights": "c0ffee" * 5,
+    }  # fmt: skip
+    return json.dumps(everything, sort_keys=True)
 
 
 def name(root: Path, voice: bytes, path: str, duration: float = 6.0, hits: int = 2, saved: float = 3.0) -> None:
@@ -49,7 +49,7 @@ def fill(root: Path, *voices: bytes, models: tuple[str, ...] = (ENGLISH,)) -> li
     for voice in voices:
         for model in models:
             keys.append(voice_prefix(digest(voice)) + digest_of(made_by(model)))
-            store.keep(keys[-1], "cpu", snapshot(), durable=True, made_by=made_by(model))
+            store.keep(keys[-1], "cpu", snapshot(origin=of_class(model)), durable=True, made_by=made_by(model))
     store.lower.close()
     return keys
 

@@ -16,8 +16,14 @@ from chatterbox_cached.voice.snapshot import Snapshot, copied
 
 FAMILY = Family("fake", __name__, "FakeTTS")
 EXAGGERATION = 0.7
-# What is told of where it was made, as identity has it.
-ORIGIN = json.dumps({"chatterbox": "chatterbox-tts 0.1.7", "class": "chatterbox.tts.ChatterboxTTS"})
+
+
+def of_class(name: str, chatterbox: str = "chatterbox-tts 0.1.7") -> str:
+    """What is told of where it was made, as identity has it."""
+    return json.dumps({"chatterbox": chatterbox, "class": name})
+
+
+ORIGIN = of_class("chatterbox.tts.ChatterboxTTS")
 
 
 @dataclass

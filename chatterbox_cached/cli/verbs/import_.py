@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,8 @@ from ...accounting.account import Batch, VoiceAccount
 from ...errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ...identity import compatibility
 from ...identity.audio import AudioIndex
-from ...identity.key import Identity
+from ...identity.key import Identity, Maker
+from ...identity.origin import origin_of_imported
 from ...library import exchange
 from ...library.exchange import TakenIn
 from ...settings import Settings, folder_of
@@ -71,7 +73,7 @@ def command(
         taken = exchange.take_in(file, tier, settings)
     finally:
         tier.close()
-    makers = {} if model is None else {model.value: _maker(model, device, checkpoint)[1]}
+    makers = {} if model is None else {model.value: _maker(model, device, checkpoint)[0].made_by}
     _report(settings, taken, makers, as_json)
 
 
@@ -81,12 +83,11 @@ def _refuse_other_files(file: Path) -> None:
             raise BundleError(f"{file} is no bundle of voices. If it is audio, run: chatterbox-cached warm {file}")
 
 
-def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[str, str]:
-    """What ends the keys of all that this model makes, and its text."""
+def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[Maker, str]:
+    """What decides all that this model makes, and what is told of its entries."""
     with quietly():
         loaded, family = load(model, device, checkpoint), named(model.value)
-        maker = Identity().maker(asked_for(loaded, family, "", 0.5))
-        return maker.digest, maker.made_by
+        return Identity().maker(asked_for(loaded, family, "", 0.5)), origin_of_imported(loaded, family)
 
 
 def _digest_of(audio: str) -> str:
@@ -106,9 +107,9 @@ def _voice_file(
     tier = exchange.open_to_write(settings, moved_aside)
     try:
         voice = _digest_of(audio)
-        digest, made_by = _maker(*which)
-        key = key_of(voice, digest)
-        tier.put(key, entry_format.encode(key, snapshot, settings.signing_key, made_by))
+        maker, origin = _maker(*which)
+        key = key_of(voice, maker.digest)
+        tier.put(key, entry_format.encode(key, replace(snapshot, origin=origin), settings.signing_key, maker.made_by))
     finally:
         tier.close()
     _name(settings, voice, Path(audio).absolute())
