@@ -200,7 +200,7 @@ def test_an_index_that_somebody_keeps_locked_is_one_line(cli: Cli, filled: Fille
         lock.close()
     assert len(shown.stderr.splitlines()) == 1
     assert "locked" in shown.stderr
-    assert shown.stderr.endswith("Try again, or run: chatterbox-cached check\n")
+    assert "If another program keeps it busy, try again" in shown.stderr
 
 
 def test_an_export_replaces_an_earlier_one_and_no_other_file(

@@ -15,6 +15,7 @@ from chatterbox_cached import ConditionalCache
 from chatterbox_cached.cli.verbs import verify
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
+from tests.support.beside import at_each_call
 
 
 def test_an_interruption_leaves_it_at_what_was_done_and_says_so(
@@ -36,16 +37,15 @@ def test_an_interruption_leaves_it_at_what_was_done_and_says_so(
     header, payload = entry_format.opened(key, entry)
     tier.put(key, entry_format.seal(header, bytes(payload[:-1]) + bytes([payload[-1] ^ 1])))  # the last bit of a number
 
-    load = librosa.load
+    loaded = list[int]()
 
-    def load_until_ctrl_c(path: Any, *args: Any, **kwargs: Any) -> Any:
-        if Path(path) == other_voice:
+    def ctrl_c_at_the_second() -> None:
+        loaded.append(1)
+        if len(loaded) == 2:
             signal.raise_signal(signal.SIGINT)
-        return load(path, *args, **kwargs)
 
-    monkeypatch.setattr(librosa, "load", load_until_ctrl_c)
     monkeypatch.setattr(verify, "load", lambda *_: english)
-    with pytest.raises(typer.Exit) as ended:
+    with at_each_call(librosa.load, ctrl_c_at_the_second), pytest.raises(typer.Exit) as ended:
         verify.command([voice, other_voice], cache_dir=root, as_json=True)
     assert ended.value.exit_code == 130
     said = capsys.readouterr()

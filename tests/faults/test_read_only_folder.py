@@ -294,9 +294,9 @@ def test_where_two_files_are_of_one_key_the_newer_one_counts(filled: Path) -> No
 def test_what_is_dropped_by_hand_is_told_of_and_not_used_any_more(filled: Path) -> None:
     before = contents(filled)
     tier = FrozenFolder(filled)
-    assert tier.delete_voice("v1/none/") == 0
+    assert tier.delete_voice("v2/none/") == 0
     with pytest.raises(ReadOnlyFolder, match="1 of its entries are still there"):
-        tier.delete_voice("v1/3/")
+        tier.delete_voice("v2/3/")
     assert tier.get(KEYS[3]) is None
     assert tier.get(KEYS[4]) is not None
     with pytest.raises(ReadOnlyFolder):

@@ -209,7 +209,9 @@ def test_what_is_refused_is_counted_and_told_once_and_used_again_afterwards(
     if result is None:
         pytest.skip("this user may not mount a file system")
     tried("ways to break the folder")
-    assert result == [1, True, 1, 2]
+    # A filled folder that can only be read is no fault: it gives what it holds, and takes nothing.
+    only_read = name in ("nothing may be written", "files may not be written", "the file system is read-only")
+    assert result == ([0, False, 0, 1] if only_read and not opened else [1, True, 1, 2])
 
 
 def a_parent_that_may_not_be_written_to(folder: Path) -> Any:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache
+from chatterbox_cached.voice.key_format import SCHEMA
 from tests.support.comparison import assert_same_conditionals
 from tests.support.scenery import SECONDS, ended_well, forked, voices
 from tests.support.stage import Stage
@@ -26,7 +27,7 @@ def test_each_version_reads_its_own_entries_and_leaves_the_others_alone(
     expected = this.get_or_prepare(english, voice)
     with monkeypatch.context() as another_version:
         for module in KNOW_THE_SCHEMA:
-            another_version.setattr(f"chatterbox_cached.voice.{module}.SCHEMA", 2)
+            another_version.setattr(f"chatterbox_cached.voice.{module}.SCHEMA", SCHEMA + 1)
         that = ConditionalCache(folder)
         assert_same_conditionals(that.get_or_prepare(english, voice), expected)
         that.clear_memory()
@@ -67,7 +68,7 @@ def two_versions_at_work(folder: Path) -> Any:
         # All voices once, and again what was dropped in the round before.
         assert (now["misses"], now["disk_hits"], now["bypasses"], now["errors"]) == (11, 25, {}, {}), now
 
-    assert ended_well(forked(lambda: work(1)), forked(lambda: work(2)))
+    assert ended_well(forked(lambda: work(SCHEMA)), forked(lambda: work(SCHEMA + 1)))
     return ConditionalCache(folder / "voices").get_cache_stats()["disk_cached_items"]
 
 

@@ -21,6 +21,7 @@ import chatterbox_cached
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
+from chatterbox_cached.identity.code import libraries
 from chatterbox_cached.upstream import packages
 from tests.support import short_models
 from tests.support.comparison import assert_same_conditionals
@@ -184,12 +185,14 @@ def test_another_version_of_a_library_is_another_entry(
     for library in ("numpy", "scipy", "soundfile", "librosa", "torch"):
         with monkeypatch.context() as patch:
             patch.setattr(metadata, "version", lambda name, other=library: "99.9" if name == other else version(name))
+            libraries.version_of.cache_clear()  # none changes while a process runs
             assert not ConditionalCache(tmp_path / "voices").serving.has(english, voice), library
     with monkeypatch.context() as patch:
         patch.setattr(soundfile, "__libsndfile_version__", "99.9")
         packages._libsndfile.cache_clear()
         assert not ConditionalCache(tmp_path / "voices").serving.has(english, voice)
     packages._libsndfile.cache_clear()
+    libraries.version_of.cache_clear()
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"
 
 

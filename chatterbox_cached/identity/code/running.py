@@ -54,7 +54,8 @@ class RunningCode(Looked):
         self.digest, self.uncertain = described.digest, next(iter(described.lives), "")
         preparing = Preparing(explorer, model, family.slot)
         self.gives, self.effect = preparing.gives(function), effect_of(explorer, preparing, function, family.audio)
-        self.libraries = {name: version_of(name) for name in sorted(explorer.called_libraries())}
+        versions = {name: version_of(name) for name in sorted(explorer.called_libraries())}
+        self.libraries = {name: version for name, version in versions.items() if version is not None}
         self.shared, self._own = explorer.lookup.watched, explorer.lookup.on_instances
         functions: list[Any] = [visit.function for visit in explorer.visits.values()]
         globals_of = {id(function.__globals__): function.__globals__ for function in functions}
