@@ -77,8 +77,8 @@ class Faults:
     def _refuse(self, _: random.Random) -> None:
         self._refusals.append(None)
 
-    def _created(self, path: str) -> Any:
-        file = self._plain(path)
+    def _created(self, path: str, its: Any) -> Any:
+        file = self._plain(path, its)
         with contextlib.suppress(IndexError):
             self._refusals.pop()
             return NoRoom(file.detach())
