@@ -79,12 +79,12 @@ def test_a_prepare_method_that_was_replaced_on_the_class_is_heard(
 ) -> None:
     with chatterbox_cached.enabled(tmp_path / "voices"):
         model.prepare_conditionals(voice)
-    original, patched = model.conds, half_as_loud(type(model))
+    original = model.conds
     if when == "before enable()":
-        monkeypatch.setattr(type(model), "prepare_conditionals", patched)
+        monkeypatch.setattr(type(model), "prepare_conditionals", half_as_loud(type(model)))
     with chatterbox_cached.enabled(tmp_path / "voices") as cache:
-        if when == "after enable()":
-            monkeypatch.setattr(type(model), "prepare_conditionals", patched)
+        if when == "after enable()":  # around this package's own wrapper
+            monkeypatch.setattr(type(model), "prepare_conditionals", half_as_loud(type(model)))
         for _ in range(3):
             model.prepare_conditionals(voice)
             assert torch.equal(model.conds.gen["embedding"], 0.5 * original.gen["embedding"])
@@ -227,9 +227,9 @@ def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
 
 
 def test_what_a_preparation_prints_and_logs_does_not_keep_it_from_being_cached(
-    model: Any, voice: Path, cache: ConditionalCache, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+    model: Any, voice: Path, tmp_path: Path, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inner, logger = type(model).prepare_conditionals.__wrapped__, logging.getLogger("fork")
+    inner, logger = type(model).prepare_conditionals, logging.getLogger("fork")
 
     def prepare_conditionals(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Any:
         started = time.time()
@@ -238,10 +238,11 @@ def test_what_a_preparation_prints_and_logs_does_not_keep_it_from_being_cached(
         logger.info("prepared in %s", time.time() - started)
 
     monkeypatch.setattr(type(model), "prepare_conditionals", prepare_conditionals)
-    chatterbox_cached.enable(cache=cache)
-    model.prepare_conditionals(voice)
-    model.prepare_conditionals(voice)
+    cache = chatterbox_cached.enable(tmp_path / "voices")
+    for _ in range(2):
+        model.prepare_conditionals(voice)
     assert counts(cache) == (1, 0, 1, 0)
+    assert capsys.readouterr().out.count("Preparing") == 1
 
 
 def takes_anything(inner: Any) -> Any:

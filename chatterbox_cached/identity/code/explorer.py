@@ -115,7 +115,7 @@ class Explorer:
 
     def _call(self, function: Value, first: tuple[Value, ...]) -> None:
         thing = function.thing if isinstance(function, Live) else None
-        if type(thing) is FunctionType:
+        if type(thing) is FunctionType or _passes_all_on(thing):
             owners: list[Value | None] = [each for each in first if isinstance(each, (Live, Made))]
             for owner in owners or [None]:
                 self.visit(thing, owner)
@@ -203,3 +203,8 @@ class Explorer:
         """Let go of everything: its parts know each other, so the model would live on until Python looks for that."""
         self.visits.clear()
         del self.lookup
+
+
+def _passes_all_on(thing: Any) -> bool:
+    """Whether this is a wrapper that gives what it is around the same arguments."""
+    return wrapped_in(thing) is not None and not isinstance(thing, (MethodType, functools.partial))

@@ -72,7 +72,8 @@ class RunningCode(Looked):
         return not self.uncertain
 
     def _let_go(self) -> None:
-        self._quick, self._changed = Places(), True
+        self._quick.clear()
+        self._changed = True
 
     def stands(self, model: Any) -> bool:
         """Whether nothing was replaced by assigning to a name: in Chatterbox, the program, or the model's parts."""

@@ -42,6 +42,11 @@ class Places:
         self._each = [place.namespace for place in self.all]
         self._sizes = list(map(len, self._each))
 
+    def clear(self) -> None:
+        """Let go of all."""
+        for each in (self.all, self._namespaces, self._names, self._values, self._each, self._sizes):
+            each.clear()
+
     def stand(self) -> bool:
         """Whether all values are there."""
         try:
@@ -131,7 +136,8 @@ class Watched:
         return Place(namespace, kept, tuple(map(namespace.__getitem__, kept)), tuple(names - namespace.keys()))
 
     def _gone(self, _: object) -> None:
-        self._places, self._weak, self._let_go = Places(), [], True
+        self._places.clear()  # nothing is made here: this may be called while Python ends
+        self._weak, self._let_go = [], True
         self._cells, self._functions, self._containers = {}, {}, {}
         self._when_gone()
 
