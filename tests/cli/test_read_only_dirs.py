@@ -163,15 +163,14 @@ def reachable() -> Iterator[Path]:
     yield from within_reach()
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_warm_fills_a_folder_for_an_image_with_all_voices_for_everybody_to_read(
-    chatterbox_cli: Cli, reachable: Path, english: Any, voice: Path, other_voice: Path, jobs: str
+    chatterbox_cli: Cli, reachable: Path, english: Any, voice: Path, other_voice: Path
 ) -> None:
     into, clips = reachable / "image" / "voices", (voice, other_voice)
     with contextlib.closing(ConditionalCache(reachable / "elsewhere")) as cache:
         cache.get_or_prepare(english, voice)
     settings = {VARIABLE: f"{reachable / 'elsewhere'}:{into}"}
-    found = json.loads(chatterbox_cli("warm", *clips, "--into", into, "--jobs", jobs, "--json", **settings).stdout)
+    found = json.loads(chatterbox_cli("warm", *clips, "--into", into, "--json", **settings).stdout)
     assert sorted(found["prepared"]) == sorted(map(str, clips))
     assert found["folder"] == str(into)
     assert not list((into / "entries").glob("cache.db-*"))

@@ -54,7 +54,7 @@ def test_two_jobs_make_what_one_makes_with_as_many_threads_and_each_voice_once(
     chatterbox_cli("warm", *voices, "--cache-dir", alone)
 
     threads = {"OMP_NUM_THREADS": str(2 * int(os.environ["OMP_NUM_THREADS"]))}  # each of two has what the one has
-    asked = ("warm", bad, *voices, "--jobs", "2", "--cache-dir", together, "--json")
+    asked = ("warm", bad, *voices, "--jobs", "2", "--into", together, "--json")
     shown = installed(*asked, code=1, **hub_environment, **threads)
     found = json.loads(shown.stdout)
     assert found["prepared"] == [str(voice) for voice in voices]

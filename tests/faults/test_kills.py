@@ -18,7 +18,7 @@ from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.children import KEYS, assert_whole, child, value_of
 from tests.support.stage import Stage
 
-KILLS, ROOMY = 180, 10**8
+KILLS, ROOMY = 100, 10**8
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
 
@@ -105,7 +105,7 @@ def one_of_two_writers_is_killed(folder: Path) -> None:
 def the_first_opening_is_killed(folder: Path) -> None:
     chance = random.Random(1)
     repair.WRITER_SECONDS = 0.1  # in this process alone; who was killed takes no longer to store
-    for seed in range(45):
+    for seed in range(30):
         root = folder / str(seed)
         with child(lambda rng, root=root: work(root, ROOMY, rng), seed):  # type: ignore[misc]
             time.sleep(chance.uniform(0.0, 0.02))
@@ -118,7 +118,7 @@ def the_first_opening_is_killed(folder: Path) -> None:
 
 def leftovers_are_swept(folder: Path) -> None:
     root, chance = folder / "voices", random.Random(2)
-    for seed in range(45):
+    for seed in range(30):
         killed_at_work(root, ROOMY, seed, chance)
     tier = DiskTier(root, ROOMY)
     tier.close()

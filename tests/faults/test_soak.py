@@ -1,4 +1,4 @@
-"""A long day in a few seconds: 20,000 calls, 300 voices, four threads, little room, and things that break."""
+"""A long day in a few seconds: 10,000 calls, 300 voices, four threads, little room, and things that break."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.scenery import at_once, calls_counted, voices
 from tests.support.stage import Stage
 from tests.support.tally import tried
 
-CALLS, THREADS, VOICES = 20_000, 4, 300
+CALLS, THREADS, VOICES = 10_000, 4, 300
 SECONDS = 280  # more than ten times what it takes where nothing else goes on
 ENTRY_BYTES = 16_000  # more than one of the stand-in's voices takes on disk
 GROWTH = 16e6  # bytes by which the process may grow from the first quarter of the day to its end
@@ -169,7 +169,7 @@ def test_a_long_day_with_little_room_and_things_that_break(stage: Stage, tmp_pat
     assert day["counted"] == CALLS
     tried("calls in the soak", CALLS)
     # All that can happen did: hits in both tiers, voices that had to go, damaged entries, and calls round the cache.
-    assert min(day["memory_hits"], day["disk_hits"], day["misses"], day["failed"]) > 100
+    assert min(day["memory_hits"], day["disk_hits"], day["misses"], day["failed"]) > 50
     assert day["misses"] > 2 * VOICES
     assert day["bypasses"].keys() >= {"disabled", "audio can't be read"}
     assert len(day["faults"]) == 5
