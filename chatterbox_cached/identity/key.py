@@ -130,7 +130,10 @@ def _code_of(fingerprint: Fingerprint, call: Preparation) -> RunningCode:
         return known[1]
     with _lock:
         try:
+            packages.library_versions()  # which loads what is looked through next
             code = RunningCode(call.model, call.family, call.function)
+            if code.uncertain:  # another thread may have been in the middle of loading a library
+                code = RunningCode(call.model, call.family, call.function)
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
             raise Unidentifiable("model is not built as expected") from error
         _history.enter(code)

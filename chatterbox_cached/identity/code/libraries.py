@@ -31,14 +31,16 @@ def is_of_python(top: str) -> bool:
     return top in _OF_PYTHON
 
 
-@lru_cache(maxsize=512)
 def is_library(top: str) -> bool:
     """Whether the package ``top`` was installed, or came with Python."""
     if top in _OF_PYTHON:
         return True
     folder = _folder(top)
-    if folder is None:
-        return False
+    return folder is not None and _was_installed(top, folder)
+
+
+@lru_cache(maxsize=512)
+def _was_installed(top: str, folder: Path) -> bool:
     if not any(site in folder.parts for site in _SITE):
         try:
             metadata.distribution(top)
@@ -47,13 +49,15 @@ def is_library(top: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=512)
 def _folder(top: str) -> Path | None:
-    """Where the package is; for a module that is one file, that file."""
+    """Where the package is; for a module that is one file, that file. None for one that is not loaded yet."""
     module = sys.modules.get(top)
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if not isinstance(file, str):
-        return None
+    return _folder_of(file) if isinstance(file, str) else None
+
+
+@lru_cache(maxsize=512)
+def _folder_of(file: str) -> Path:
     return Path(file).parent if Path(file).name.startswith("__init__.") else Path(file)
 
 
@@ -95,12 +99,18 @@ def is_of_library_file(function: FunctionType) -> bool:
     return is_library(top) and _is_file_of(function.__code__.co_filename, top)
 
 
-@lru_cache(maxsize=4096)
 def _is_file_of(file: str, top: str) -> bool:
-    path, folder = Path(file), Path(str(os.__file__)).parent if top in _OF_PYTHON else _folder(top)
-    if top in _OF_PYTHON and any(site in path.parts for site in _SITE):
+    is_python = top in _OF_PYTHON
+    folder = _folder_of(str(os.__file__)).parent if is_python else _folder(top)
+    return folder is not None and _is_within(file, folder, is_python)
+
+
+@lru_cache(maxsize=4096)
+def _is_within(file: str, folder: Path, is_python: bool) -> bool:
+    path = Path(file)
+    if is_python and any(site in path.parts for site in _SITE):
         return False
-    return folder is not None and (path == folder or path.is_relative_to(folder))
+    return path == folder or path.is_relative_to(folder)
 
 
 def is_found_by_name(thing: Any) -> bool:
