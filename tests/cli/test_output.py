@@ -163,11 +163,12 @@ answer = sys.argv[1].encode().decode("unicode_escape").encode()
 child, terminal = pty.fork()
 if not child:
     os.execv(sys.argv[2], sys.argv[2:])
-shown = b""
+shown, asked = b"", False
 try:
     while more := os.read(terminal, 1000):
         shown += more
-        if b"[y/N]" in more:
+        if not asked and b"[y/N]" in shown:  # which may come in two pieces
+            asked = True
             os.write(terminal, answer)
 except OSError:
     pass
