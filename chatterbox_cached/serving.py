@@ -151,6 +151,8 @@ class Serving:
         identified = self._identify(call, refresh)
         key, emotion, snapshot = identified
         given = snapshot is not None and self._hit("memory", call, key, snapshot, emotion, started)
+        if not given and key.maker is None:  # brought in, so there is no entry of it to look for or to keep
+            raise Unidentifiable("cache failed")
         return identified if given else (key, emotion, None)
 
     def _identify(self, call: Preparation, refresh: bool) -> Identified:
