@@ -15,6 +15,7 @@ _ADVICE: Mapping[str, str] = {
     "file object is not at its start": "Call seek(0) on it first.",
     "file object gives no bytes": "Open the file in binary mode, as with open(path, 'rb').",
     "audio is not a regular file": "Give the path of a plain file.",
+    "arguments don't fit the method": "Let prepare_conditionals take its arguments by their names, as upstream's does.",
     "preparation does more than prepare": "A hit would leave that out. Do it beside prepare_conditionals, not in it.",
     "preparation returns what can't be told": "Let it return nothing, or the model's conditionals.",
     "prepare method is overridden": "Put the change onto the class, and onto no instance or subclass of it.",
@@ -27,8 +28,6 @@ _ADVICE: Mapping[str, str] = {
     "another call was on the model": "Let calls take turns (take_turns=True), or give each thread a model of its own.",
     "the preparation left the conditionals as they were": "Let it set them anew.",
 }
-
-
 _HERE_ONLY = "kept in this process only"
 
 

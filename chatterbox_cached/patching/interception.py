@@ -25,10 +25,7 @@ def prepare(
     cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
-    signature = signature_of(function)
-    if not signature.bindable:
-        signature = _signature(function)[0]
-    call = preparation(model, family, function, upstream, args, kwargs, signature)
+    call = preparation(model, family, function, upstream, args, kwargs, _signature(function)[0])
     if call is not None:
         return cache.serving.serve(call).returned
     if is_doing("prepare", model):  # the call comes by again below another wrapper

@@ -6,6 +6,7 @@ import copy
 import io
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -17,14 +18,13 @@ import pytest
 import soundfile
 import torch
 
-import chatterbox_cached
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity.audio import AudioIndex
-from chatterbox_cached.identity.code import libraries
+from chatterbox_cached.identity.code import libraries, looks
 from chatterbox_cached.upstream import packages
 from tests.support import short_models
-from tests.support.comparison import assert_same_conditionals
+from tests.support.comparison import assert_own_voice, assert_same_conditionals
 
 
 @pytest.fixture
@@ -160,19 +160,16 @@ def another_prompt_length(model: Any) -> None:
     ],
 )
 def test_after_this_change_the_model_does_not_get_the_old_voice(
-    change: Callable[[Any], None], model: Any, voice: Path, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Any], None], model: Any, voice: Path
 ) -> None:
-    monkeypatch.setattr("chatterbox_cached.identity.code.looks.FULL_LOOK_SECONDS", 0)
     cache = ConditionalCache()
     assert prepare(model, voice, cache) == "miss"
     assert prepare(model, voice, cache) == "hit"
     change(model)
+    time.sleep(2 * looks.FULL_LOOK_SECONDS)
     assert prepare(model, voice, cache) == "miss"
     assert prepare(model, voice, cache) == "hit"
-    got = model.conds
-    with chatterbox_cached.disabled():
-        model.prepare_conditionals(voice)
-    assert_same_conditionals(got, model.conds)
+    assert_own_voice(model, voice)
 
 
 def test_another_version_of_a_library_is_another_entry(
@@ -235,10 +232,7 @@ def test_a_voice_encoder_in_half_precision_has_entries_of_its_own(model: Any, vo
     model.ve.forward = MethodType(lambda self, mels: inner(mels.to(torch.bfloat16)).float(), model.ve)
     assert prepare(model, voice, cache) == "miss"
     assert prepare(model, voice, cache) == "hit"
-    got = model.conds
-    with chatterbox_cached.disabled():
-        model.prepare_conditionals(voice)
-    assert_same_conditionals(got, model.conds)
+    assert_own_voice(model, voice)
 
 
 def test_other_precision_settings_are_another_entry(english: Any, voice: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
+import chatterbox_cached
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot, equal
 
@@ -14,6 +16,14 @@ def assert_same_conditionals(a: Any, b: Any) -> None:
     """Two ``Conditionals`` have the same fields, bit for bit, in tensors of equal dtype, shape, strides and device."""
     _assert_same_fields("t3", vars(a.t3), vars(b.t3))
     _assert_same_fields("gen", a.gen, b.gen)
+
+
+def assert_own_voice(model: Any, voice: Path) -> None:
+    """The model's conditionals are those that upstream makes of ``voice`` with the code and weights that it has now."""
+    got = model.conds
+    with chatterbox_cached.disabled():
+        model.prepare_conditionals(voice)
+    assert_same_conditionals(got, model.conds)
 
 
 def _assert_same_fields(part: str, a: dict[str, Any], b: dict[str, Any]) -> None:

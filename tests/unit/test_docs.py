@@ -13,6 +13,7 @@ import pytest
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache
+from chatterbox_cached.accounting import bypasses
 from chatterbox_cached.settings import PREFIX, Settings, variable_of
 from docs.tools import own, rooms
 
@@ -175,6 +176,21 @@ def test_every_reason_to_go_round_the_cache_is_explained() -> None:
     given = set(reasons())
     assert {"disabled", "unexpected conditionals", "class is not cached"} <= given
     assert [reason for reason in sorted(given) if f"`{reason}`" not in page] == []
+
+
+# Reported by upstream itself, asked for by the user, over the next time, or told of as a failure.
+_SAY_NOTHING = {
+    "audio can't be read", "audio changes while it is read", "audio changed during the preparation", "disabled",
+    "switched off", "cache failed",
+}  # fmt: skip
+_SAY_IT_AT_ONCE = {
+    "hooks on the encoders", "other weights", "model is in training mode", "weights are not in memory",
+    "kept in this process only",
+}  # fmt: skip
+
+
+def test_for_every_reason_the_user_is_told_what_to_do_or_needs_not_be() -> None:
+    assert set(reasons()) == {*bypasses._ADVICE, *_SAY_NOTHING, *_SAY_IT_AT_ONCE}
 
 
 # The site

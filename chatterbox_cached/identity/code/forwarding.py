@@ -48,10 +48,10 @@ def _passes_on_to(function: Any) -> Any:
     if type(function) is not FunctionType or not function.__code__.co_flags & inspect.CO_VARARGS:
         return None
     code = function.__code__
-    model, rest = code.co_varnames[:1], code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+    model, rest = code.co_varnames[: code.co_argcount], code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
     as_they_are: tuple[Symbol, ...] = (*(Local(name) for name in model), Star(Local(rest)))
     found = {call.function for call in uses(code).calls if _begins_with(call, as_they_are)}
-    return _live(function, found.pop()) if code.co_argcount == 1 and len(found) == 1 else None
+    return _live(function, found.pop()) if code.co_argcount <= 1 and len(found) == 1 else None
 
 
 def _begins_with(call: Called, given: tuple[Symbol, ...]) -> bool:
