@@ -111,7 +111,7 @@ class Serving:
     def _in_turn(self, call: Preparation, refresh: bool) -> Prepared:
         started = time.perf_counter()
         try:
-            key, emotion, snapshot = one_by_one.run(lambda: self._from_memory(call, refresh, started))
+            key, emotion, snapshot = one_by_one.run(self._from_memory, call, refresh, started)
         except Unidentifiable as doubt:
             return self.round_the_cache(call, doubt)
         if snapshot is not None:

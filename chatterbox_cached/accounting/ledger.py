@@ -69,7 +69,8 @@ class Ledger(RenewedAfterFork):
         """
         if self._on and digest:
             self._uses.append((digest, path, name, time.time(), saved))
-            self.noticed()
+            if self._began is None:
+                self.noticed()
 
     def noticed(self) -> None:
         """Something was counted that is to be written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .forks import RenewedAfterFork
 
@@ -30,12 +30,12 @@ class OneByOne(RenewedAfterFork):
         with contextlib.suppress(RuntimeError):
             self._lock.release()
 
-    def run(self, work: Callable[[], _Result]) -> _Result:
-        """What ``work`` gives, in turn with that of other threads or, after a while, without."""
+    def run(self, work: Callable[..., _Result], *args: Any) -> _Result:
+        """What ``work(*args)`` gives, in turn with that of other threads or, after a while, without."""
         lock = self._lock
         try:
             lock.acquire(timeout=self.WAIT_SECONDS)
-            return work()
+            return work(*args)
         finally:
             try:  # noqa: SIM105 - see forks.holding
                 lock.release()

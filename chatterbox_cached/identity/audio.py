@@ -70,11 +70,17 @@ class AudioIndex:
 
         Raises Unidentifiable for anything else, and for a path that can't be read: upstream has its own error for it.
         """
-        if path := audio if type(audio) is str else path_of(audio):
-            return self._of_path(path)
-        if hasattr(audio, "read") and hasattr(audio, "seek") and hasattr(audio, "tell"):
+        path = audio if type(audio) is str else path_of(audio)
+        if not path:
             return _of_file_object(audio)
-        raise Unidentifiable("audio is neither a path nor a file object")
+        try:
+            status = os.stat(path)
+            seen = self._seen.get(path)
+            if seen is not None and seen[0] == _STATE(status):
+                return seen[1]
+            return self._read(path, _state(status))
+        except (OSError, ValueError) as error:
+            raise Unidentifiable("audio can't be read") from error
 
     def name_of(self, audio: object) -> str:
         """What a voice goes by: the digest of its audio or, where that is not here, the digest it had, or its path.
@@ -92,16 +98,6 @@ class AudioIndex:
     def forget(self, audio: object) -> None:
         """Read the file at this path again the next time."""
         self._seen.pop(path_of(audio), None)
-
-    def _of_path(self, path: str) -> Audio:
-        try:
-            status = os.stat(path)
-            seen = self._seen.get(path)
-            if seen is not None and seen[0] == _STATE(status):
-                return seen[1]
-            return self._read(path, _state(status))
-        except (OSError, ValueError) as error:
-            raise Unidentifiable("audio can't be read") from error
 
     def _read(self, path: str, before: FileState) -> Audio:
         one_by_one.give_way()
@@ -172,6 +168,8 @@ def _unchanged(path: str, state: FileState, digest: str) -> bool:
 
 
 def _of_file_object(file: Any) -> Audio:
+    if not (hasattr(file, "read") and hasattr(file, "seek") and hasattr(file, "tell")):
+        raise Unidentifiable("audio is neither a path nor a file object")
     one_by_one.give_way()
     try:
         with _rewound(file):

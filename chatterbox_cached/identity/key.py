@@ -111,7 +111,7 @@ class Identity:
             _refuse(code)
         constants, others = _constants(model, family), _arguments(call.key_arguments)
         settings = setup.in_force(setup.device_type(model.device))
-        circumstances = (code, model.device, constants, settings, others)
+        circumstances = (code, model.device, constants, *map(type, constants), settings, others)
         known = fingerprint.makers.get(circumstances)
         if known is None:
             made_by = _made_by(model, fingerprint, code, constants, settings, others)
@@ -151,7 +151,7 @@ def _made_by(
     model: Any,
     fingerprint: Fingerprint,
     code: RunningCode,
-    constants: tuple[str, ...],
+    constants: tuple[Any, ...],
     settings: tuple[object, ...],
     arguments: tuple[str, ...],
 ) -> str:
@@ -159,7 +159,7 @@ def _made_by(
         "code": code.digest,
         "python": setup.PYTHON,
         "libraries": {**packages.library_versions(), **code.libraries},
-        "constants": constants,
+        "constants": list(map(str, constants)),
         "numerics": [str(each) for each in settings],
         "device": setup.device_type(model.device),
         "arguments": arguments,
@@ -182,8 +182,8 @@ def _arguments(arguments: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(f"{name}={arguments[name]!r}" for name in sorted(arguments))
 
 
-def _constants(model: Any, family: Family) -> tuple[str, ...]:
+def _constants(model: Any, family: Family) -> tuple[Any, ...]:
     try:
-        return tuple(map(str, _getter(family.constants)(model)))
+        return _getter(family.constants)(model)  # type: ignore[no-any-return]
     except AttributeError as error:
         raise Unidentifiable("model is not built as expected") from error

@@ -36,20 +36,23 @@ def in_force(device: str) -> tuple[object, ...]:
 
     autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     try:
-        legacy: tuple[object, ...] = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        legacy: tuple[object, ...] = (torch.get_float32_matmul_precision(),)
+        if device == "cuda":
+            legacy += (torch.backends.cudnn.allow_tf32,)
     except RuntimeError:  # the program has used the new settings, and PyTorch refuses to answer in terms of the old
         legacy = ()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    return torch.get_default_dtype(), autocast, deterministic, *legacy, *_more(device)(torch.backends)
+    more = _more(device)
+    return torch.get_default_dtype(), autocast, deterministic, *legacy, *(more(torch.backends) if more else ())
 
 
 @lru_cache(maxsize=8)
-def _more(device: str) -> Callable[[Any], tuple[object, ...]]:
+def _more(device: str) -> Callable[[Any], tuple[object, ...]] | None:
     """Gets those settings that this version of PyTorch has besides, for this type of device."""
     import torch
 
     names = [name for name in (*_PRECISION, *(_REDUCED if device == "cuda" else ())) if _has(torch.backends, name)]
-    return attrgetter(*names, *names[:1]) if names else lambda _: ()
+    return attrgetter(*names, *names[:1]) if names else None
 
 
 def _has(thing: Any, path: str) -> bool:

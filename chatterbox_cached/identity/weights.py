@@ -12,8 +12,7 @@ from __future__ import annotations
 import operator
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -24,51 +23,10 @@ from ..log import logger
 from ..upstream.families import Family
 from .code.looks import Looked
 from .code.tensors import bytes_of, is_tensor
+from .standing import Attributes, Encoders, Holders, Sentinel, state
 
 if TYPE_CHECKING:
     import torch
-
-_VERSION = attrgetter("_version")
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-
-
-class _Sentinel:
-    """One small tensor of an encoder. Whatever acts on the whole encoder acts on it too."""
-
-    def __init__(self, encoder: Any) -> None:
-        self.holder, self.name = min(_floating(encoder), key=lambda place: int(place[0][place[1]].numel()))
-        self.tensor = self.holder[self.name]
-        self.counts = not self.tensor.is_inference()  # or it has no version
-        self.version, self.address = self.tensor._version if self.counts else 0, self.tensor.data_ptr()
-        # ``.half().float()`` moves a tensor twice and could bring it back to the address it had. An alias keeps that
-        # address taken; of a large tensor it would keep the old weights in memory.
-        self.pin = self.tensor.detach()
-
-
-class _Attributes:
-    """What modules have besides their tensors and submodules: settings, flags, functions, and hooks."""
-
-    def __init__(self, modules: list[Any]) -> None:
-        internal = _internal() - {"training"}
-        self._all = list(map(vars, modules))
-        self._sizes = list(map(len, self._all))
-        places = [(own, name) for own in self._all for name in own if name not in internal]
-        self._places, self._names = [own for own, _ in places], [name for _, name in places]
-        self._values = [own[name] for own, name in places]
-        self._hooks = [own[name] for own in self._all for name in _HOOKS]
-
-    def let_go(self) -> None:
-        self._all, self._places, self._values, self._hooks = [], [], [], []
-
-    def stand(self) -> bool:
-        try:
-            return (
-                list(map(len, self._all)) == self._sizes
-                and all(map(operator.is_, map(operator.getitem, self._places, self._names), self._values))
-                and not any(self._hooks)
-            )
-        except KeyError:
-            return False
 
 
 class Fingerprint(Looked):
@@ -79,21 +37,18 @@ class Fingerprint(Looked):
 
     def __init__(self, model: Any, family: Family) -> None:
         modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
-        self._attributes = _Attributes(modules)
+        self._attributes = Attributes(modules)
         watched = (*family.encoders, family.caster)
-        self._watched = [(_finder(path), self._reference(attrgetter(path)(model))) for path in watched]
-        self._reached = [attrgetter(path) for path in watched]
-        self._sentinels = [_Sentinel(attrgetter(path)(model)) for path in watched]
-        holders = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
-        self._empty = [holder for holder in holders if not holder]
-        self._holders = [holder for holder in holders if holder]
-        self._sizes, self._names = list(map(len, self._holders)), list(chain.from_iterable(self._holders))
-        self._held = list(_held_by(self._holders))
+        self._encoders = Encoders(model, watched)
+        self._references = [self._reference(attrgetter(path)(model)) for path in watched]
+        self._reached = attrgetter(*watched)
+        self._sentinels = [Sentinel(attrgetter(path)(model)) for path in watched]
+        self._holders = Holders(modules)
         tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
         # Tensors that were made in inference mode don't count their versions, so of these the content is compared.
         self._unversioned = [tensor for tensor in tensors if tensor.is_inference()]
         self._tensors = [tensor for tensor in tensors if not tensor.is_inference()]
-        self._state, self._content = _state(self._tensors), _content(self._unversioned)
+        self._state, self._content = state(self._tensors), _content(self._unversioned)
         self.digest = _digest(model, family)
         self.makers: dict[tuple[object, ...], Any] = {}
         self.codes: dict[int, tuple[Any, Any]] = {}
@@ -106,10 +61,8 @@ class Fingerprint(Looked):
 
     def stands(self, model: Any) -> bool:
         """See Looked."""
-        for find, reference in self._watched:
-            known = reference()
-            if known is None or find(model) is not known:
-                return False
+        if not self._encoders.stand(model):
+            return False
         for sentinel in self._sentinels:
             tensor = sentinel.holder.get(sentinel.name)
             if (
@@ -124,41 +77,21 @@ class Fingerprint(Looked):
         """See Looked."""
         return (
             # What is registered can be hidden by an attribute of the same name.
-            all(reach(model) is reference() for reach, (_, reference) in zip(self._reached, self._watched, strict=True))
-            and not any(self._empty)
-            and list(map(len, self._holders)) == self._sizes
-            and list(chain.from_iterable(self._holders)) == self._names
-            and all(map(operator.is_, _held_by(self._holders), self._held))
-            and _state(self._tensors) == self._state
+            all(map(operator.is_, self._reached(model), [reference() for reference in self._references]))
+            and self._holders.stand()
+            and state(self._tensors) == self._state
             and self._attributes.stand()
         )
 
     def _reference(self, encoder: Any) -> weakref.ref[Any]:
         def let_go(_: object) -> None:
             # An encoder that was replaced must not live on in what is watched of it.
-            self._sentinels, self._holders, self._held, self._tensors = [], [], [], []
-            self._empty, self._unversioned = [], []
+            self._changed = True
+            self._sentinels, self._tensors, self._unversioned = [], [], []
+            self._holders.let_go()
             self._attributes.let_go()
 
         return weakref.ref(encoder, let_go)
-
-
-def _finder(path: str) -> Callable[[Any], Any]:
-    """Like attrgetter, but past the Python code of nn.Module.__getattr__."""
-    parent, _, name = path.rpartition(".")
-    if not parent:
-        return attrgetter(path)
-    submodules, whole = attrgetter(f"{parent}._modules"), attrgetter(path)
-
-    def find(model: Any) -> Any:
-        found = submodules(model).get(name)
-        return whole(model) if found is None else found
-
-    return find
-
-
-def _held_by(holders: list[dict[str, Any]]) -> Iterator[Any]:
-    return chain.from_iterable(map(dict.values, holders))
 
 
 def _content(tensors: list[torch.Tensor]) -> str:
@@ -169,27 +102,6 @@ def _content(tensors: list[torch.Tensor]) -> str:
     for tensor in tensors:
         whole.update(bytes_of(tensor))
     return whole.hexdigest()
-
-
-def _internal() -> frozenset[str]:
-    """The attributes that PyTorch gives every module for its own use."""
-    import torch
-
-    return frozenset(vars(torch.nn.Module()))
-
-
-def _state(tensors: list[torch.Tensor]) -> tuple[list[int], list[int]]:
-    """What changes when a tensor is written to, cast or moved: its version and its address."""
-    return list(map(_VERSION, tensors)), [tensor.data_ptr() for tensor in tensors]
-
-
-def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """The places of an encoder's floating-point tensors; casting leaves the others as they are."""
-    for module in encoder.modules():
-        for holder in (module._parameters, module._buffers):
-            for name, tensor in holder.items():
-                if tensor is not None and tensor.is_floating_point() and tensor.numel():
-                    yield holder, name
 
 
 def _named_tensors_of(model: Any, family: Family) -> Iterator[tuple[str, torch.Tensor]]:

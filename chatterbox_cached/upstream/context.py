@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 _switched_off: ContextVar[bool] = ContextVar("chatterbox_cached_off", default=False)
@@ -20,9 +20,11 @@ def disabled() -> Iterator[None]:
         _switched_off.reset(token)
 
 
-def goes_round() -> bool:
-    """Whether this thread or task is in a ``disabled()`` block."""
-    return _switched_off.get()
+# Asked at every hit, so these are no functions around a function.
+goes_round: Callable[[], bool] = _switched_off.get
+"""Whether this thread or task is in a ``disabled()`` block."""
+done_now: Callable[[], frozenset[tuple[str, int]]] = _doing.get
+"""All that this thread or task is inside of, each with the id of the model."""
 
 
 @contextlib.contextmanager
@@ -38,8 +40,3 @@ def doing(what: str, model: object) -> Iterator[None]:
 def is_doing(what: str, model: object) -> bool:
     """Whether this thread or task is inside upstream's doing ``what`` on ``model``."""
     return (what, id(model)) in _doing.get()
-
-
-def done_now() -> frozenset[tuple[str, int]]:
-    """All that this thread or task is inside of, each with the id of the model."""
-    return _doing.get()

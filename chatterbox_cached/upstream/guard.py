@@ -16,6 +16,7 @@ from ..errors import ExaggerationMismatchError, ExaggerationMismatchWarning
 from ..notices import warn_place_once
 
 _prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
+_MANY = 256
 
 
 def remember(conditionals: Any, exaggeration: object, *, on_purpose: bool = True) -> None:
@@ -26,7 +27,15 @@ def remember(conditionals: Any, exaggeration: object, *, on_purpose: bool = True
         return
     # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
     if type(conditionals).__weakrefoffset__:
-        _prepared[identity] = weakref.ref(conditionals, lambda _: _prepared.pop(identity, None)), exaggeration
+        _prepared[identity] = weakref.ref(conditionals), exaggeration
+        if len(_prepared) > _MANY:
+            _forget_what_is_gone()
+
+
+def _forget_what_is_gone() -> None:
+    for identity, known in list(_prepared.items()):
+        if known[0]() is None and _prepared.get(identity) is known:
+            _prepared.pop(identity, None)
 
 
 def prepared_exaggeration(conditionals: Any) -> Any:

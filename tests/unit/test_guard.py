@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -133,15 +134,22 @@ def test_the_last_preparation_counts() -> None:
 
 
 def test_what_was_prepared_is_remembered_per_object_and_keeps_none_alive() -> None:
-    gc.collect()
-    before = len(guard._prepared)
     one, two = prepared_with(0.7), prepared_with(0.9)
     assert guard.prepared_exaggeration(one) == 0.7
     assert guard.prepared_exaggeration(two) == 0.9
-    assert len(guard._prepared) == before + 2
-    del one, two
+    gone = weakref.ref(one)
+    del one
     gc.collect()
-    assert len(guard._prepared) == before
+    assert gone() is None
+    assert guard.prepared_exaggeration(two) == 0.9
+
+
+def test_what_is_remembered_of_conditionals_that_are_gone_does_not_grow() -> None:
+    kept = prepared_with(0.7)
+    for _ in range(3000):
+        prepared_with(0.9)
+    assert guard.prepared_exaggeration(kept) == 0.7
+    assert len(guard._prepared) < 1000
 
 
 @pytest.mark.parametrize("unwatchable", [None, {"t3": 1}, (1, 2)])

@@ -13,10 +13,12 @@ from .explorer import Explorer
 from .libraries import top_of, version_of
 from .looks import Looked
 from .lookup import Slot
+from .places import QuickLook
 from .preparing import Preparing
 from .replaced import replaced
 from .values import Live
-from .watching import Places
+
+_NOTHING = QuickLook()
 
 
 class RunningCode(Looked):
@@ -61,7 +63,7 @@ class RunningCode(Looked):
         globals_of = {id(function.__globals__): function.__globals__ for function in functions}
         parts = {path.rpartition(".")[0] for path in family.encoders} | set(family.encoders)
         parts_of_model = [vars(model), *(vars(attrgetter(part)(model)) for part in sorted(parts - {""}))]
-        self._quick = Places(
+        self._quick = QuickLook(
             self.shared.settle([*globals_of.values(), *explorer.kinds])
             + self._own.settle(parts_of_model, when_gone=self._let_go)
         )
@@ -72,13 +74,12 @@ class RunningCode(Looked):
         return not self.uncertain
 
     def _let_go(self) -> None:
-        self._quick.clear()
-        self._changed = True
+        self._quick, self._changed = _NOTHING, True
 
     def stands(self, model: Any) -> bool:
         """Whether nothing was replaced by assigning to a name: in Chatterbox, the program, or the model's parts."""
         quick = self._quick
-        if not quick.stand():
+        if not quick.stands():
             return False
         if not quick.are_of_the_same_size():  # something more is there, which need not matter
             if not self.stands_in_full(model):

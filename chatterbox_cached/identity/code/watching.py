@@ -9,64 +9,18 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter, getitem, is_
+from operator import attrgetter, is_
 from types import CellType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
+from .places import Place, Places
 from .tensors import bytes_of, is_tensor, is_torch_module
 from .values import plain_items
 
 _OF_FUNCTION = attrgetter("__code__", "__defaults__", "__kwdefaults__")
 _CONTENT = attrgetter("cell_contents")
-_MISSING = object()
+_NONE = Places()
 Holder = type | Mapping[str, Any]
-
-
-class Place(NamedTuple):
-    """A namespace as it was: ``values`` under these names, nothing under those that are ``absent``."""
-
-    namespace: Mapping[str, Any]
-    names: tuple[str, ...]
-    values: tuple[Any, ...]
-    absent: tuple[str, ...]
-
-
-class Places:
-    """Many places, laid out so that one pass of the interpreter's own loops looks at all of them."""
-
-    def __init__(self, places: Iterable[Place] = ()) -> None:
-        self.all = list(places)
-        self._namespaces = [place.namespace for place in self.all for _ in place.names]
-        self._names = [name for place in self.all for name in place.names]
-        self._values = [value for place in self.all for value in place.values]
-        self._each = [place.namespace for place in self.all]
-        self._sizes = list(map(len, self._each))
-
-    def clear(self) -> None:
-        """Let go of all."""
-        for each in (self.all, self._namespaces, self._names, self._values, self._each, self._sizes):
-            each.clear()
-
-    def stand(self) -> bool:
-        """Whether all values are there."""
-        try:
-            return all(map(is_, map(getitem, self._namespaces, self._names), self._values))
-        except KeyError:
-            return False
-
-    def are_of_the_same_size(self) -> bool:
-        """Whether no namespace has become larger or smaller, so that nothing can be there that was not."""
-        return list(map(len, self._each)) == self._sizes
-
-    def take_sizes(self) -> None:
-        """Nothing that counts is there that was not: these are the sizes from now on."""
-        self._sizes = list(map(len, self._each))
-
-    def stand_in_full(self) -> bool:
-        """Whether all values are there, and nothing is under the names that had nothing."""
-        return self.stand() and not any(
-            any(map(place.namespace.__contains__, place.absent)) for place in self.all if place.absent
-        )
 
 
 class Watched:
@@ -84,7 +38,7 @@ class Watched:
         self._owners: dict[int, weakref.ref[Any]] = {}
         self._late: list[tuple[Mapping[str, Any], str]] = []
         self._weak: list[tuple[Mapping[str, Any], str, weakref.ref[Any]]] = []
-        self._places = Places()
+        self._places = _NONE
         self._let_go = False
         self._when_gone: Callable[[], None] = lambda: None
 
@@ -136,7 +90,7 @@ class Watched:
         return Place(namespace, kept, tuple(map(namespace.__getitem__, kept)), tuple(names - namespace.keys()))
 
     def _gone(self, _: object) -> None:
-        self._places.clear()  # nothing is made here: this may be called while Python ends
+        self._places = _NONE  # nothing is made here: this may be called while Python ends
         self._weak, self._let_go = [], True
         self._cells, self._functions, self._containers = {}, {}, {}
         self._when_gone()
@@ -149,7 +103,7 @@ class Watched:
         """Whether everything is where it was found."""
         return (
             not self._let_go
-            and self._places.stand_in_full()
+            and self._places.stand()
             and all(reference() is namespace.get(name) for namespace, name, reference in self._weak)
             and all(_CONTENT(cell) is content for cell, content in list(self._cells.values()))
             and all(all(map(is_, _OF_FUNCTION(function), had)) for function, had in list(self._functions.values()))
