@@ -33,7 +33,8 @@ def _memory_hit(stage: Stage, clip: str) -> dict[str, Any]:
         works[way.name] = way.on, functools.partial(way.prepare, clip)
     enabled = works[ways.Enabled.name]
     works |= {name: (nullcontext, work) for name, work in _floor_of_memory_hit(clip).items()}
-    taken = clock.loops(works, rounds=stage.times(30, 10), calls=200)
+    # So many that the looks that are taken every 10 ms fall on all alike.
+    taken = clock.loops(works, rounds=stage.times(30, 10), calls=1000)
     # Between two real calls there is a generation, after which the weights are looked at in full.
     paused = {"enable() after a pause": (*enabled, functools.partial(time.sleep, 0.02))}
     return {**taken, **clock.singles(paused, rounds=stage.times(50, 20), scale=1e6)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import Unidentifiable
 from .explorer import Explorer
-from .tensors import is_tensor, is_torch_module
+from .tensors import is_torch_module
 from .things import sorted_items
 from .values import Live, Made
 
@@ -23,6 +23,7 @@ class Encoders:
 
     def __init__(self, model: Any, paths: tuple[str, ...]) -> None:
         torch: Any = sys.modules["torch"]
+        self._tensor: type = torch.Tensor
         self.modules: dict[str, Any] = {
             f"{path}.{name}".rstrip("."): module
             for path in paths
@@ -30,7 +31,7 @@ class Encoders:
         }
         self._internal = frozenset(vars(torch.nn.Module()))
         tensors = (each for module in self.modules.values() for each in (*_registered(module), *vars(module).values()))
-        self.tensors = {id(tensor) for tensor in tensors if is_tensor(tensor)}
+        self.tensors = {id(tensor) for tensor in tensors if isinstance(tensor, self._tensor)}
 
     def refuse_hooks(self, explorer: Explorer) -> None:
         """Raise Unidentifiable where something is to happen beside the encoders' own work."""
@@ -98,7 +99,9 @@ class Encoders:
     def _own(self, module: Any) -> Mapping[str, Any]:
         """Its own attributes, without PyTorch's."""
         return {
-            name: value for name, value in vars(module).items() if name not in self._internal and not is_tensor(value)
+            name: value
+            for name, value in vars(module).items()
+            if name not in self._internal and not isinstance(value, self._tensor)
         }
 
 

@@ -23,6 +23,7 @@ from .values import PLAIN
 
 _OF_TORCH = ("torch.dtype", "torch.device", "torch.Size", "torch.layout", "torch.memory_format")
 _CONTAINERS = (list, tuple, deque, dict, OrderedDict, defaultdict, set, frozenset)
+_PLAIN = frozenset(PLAIN)
 _DEEPEST, _MOST = 8, 10_000
 
 
@@ -81,11 +82,11 @@ class Texts:
 
     def of(self, thing: Any, depth: int = 0) -> str:
         """The text of a thing. Raises Undigestible for one that has none."""
+        kind = type(thing)
+        if kind in _PLAIN:
+            return f"{kind.__name__} {thing!r}"
         if (known := self._special(thing)) is not None:
             return known
-        kind = type(thing)
-        if kind in PLAIN:
-            return f"{kind.__name__} {thing!r}"
         if kind in _CONTAINERS or (isinstance(thing, tuple) and hasattr(kind, "_fields")):
             if depth == _DEEPEST:
                 raise Undigestible
