@@ -101,7 +101,8 @@ class Holders:
     """
 
     def __init__(self, modules: list[Any]) -> None:
-        self._all = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
+        places = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
+        self._all, self._empty = [place for place in places if place], [place for place in places if not place]
         self._had = list(map(dict, self._all))
         self._submodules = [module._modules for module in modules if module._modules]
         self._order = list(chain.from_iterable(self._submodules))
@@ -116,11 +117,13 @@ class Holders:
 
     def let_go(self) -> None:
         self._all, self._had, self._submodules, self._places, self._small = [], [], [], [], []
+        self._empty = []
 
     def stand(self) -> bool:
         try:
             return (
                 self._all == self._had
+                and not any(self._empty)
                 and list(chain.from_iterable(self._submodules)) == self._order
                 and all(map(operator.is_, map(operator.getitem, self._places, self._names), self._small))
             )

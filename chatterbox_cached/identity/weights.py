@@ -28,6 +28,8 @@ from .standing import Attributes, Encoders, Holders, Sentinel, state
 if TYPE_CHECKING:
     import torch
 
+_COUNTER = "num_batches_tracked"
+
 
 class Fingerprint(Looked):
     """The fingerprint of one model's encoders, with what is needed to see that they have changed since.
@@ -44,7 +46,8 @@ class Fingerprint(Looked):
         self._reached = attrgetter(*watched)
         self._sentinels = [Sentinel(attrgetter(path)(model)) for path in watched]
         self._holders = Holders(modules)
-        tensors = [tensor for _, tensor in _named_tensors_of(model, family)]
+        # All but the counters of batch norms, which are for training only.
+        tensors = [tensor for name, tensor in _named_tensors_of(model, family) if not name.endswith(_COUNTER)]
         # Tensors that were made in inference mode don't count their versions, so of these the content is compared.
         self._unversioned = [tensor for tensor in tensors if tensor.is_inference()]
         self._tensors = [tensor for tensor in tensors if not tensor.is_inference()]
