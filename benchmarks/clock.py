@@ -25,18 +25,27 @@ def figure(values: list[float], scale: float = 1.0) -> Figure:
     }
 
 
+_LOOP_SECONDS = 0.1
+
+
 def loops(works: Mapping[str, tuple[Around, Work]], *, rounds: int, calls: int) -> dict[str, Figure]:
-    """Microseconds per call, each value a loop of ``calls``; for what is too short to be timed alone."""
+    """Microseconds per call, each value a loop of ``calls``, or of fewer where they take long."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, (around, work) in works.items():
             with around():
                 work()  # the first call after a change may have to look at more
-                started = time.perf_counter()
-                for _ in range(calls):
-                    work()
-                taken[name].append((time.perf_counter() - started) / calls)
+                once = _seconds(work, 1)
+                count = max(1, min(calls, round(_LOOP_SECONDS / once)))
+                taken[name].append(_seconds(work, count) / count)
     return {name: figure(values, 1e6) for name, values in taken.items()}
+
+
+def _seconds(work: Work, count: int) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        work()
+    return time.perf_counter() - started
 
 
 def singles(

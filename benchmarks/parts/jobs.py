@@ -12,6 +12,7 @@ from typing import Any
 
 from chatterbox_cached.cli.workers import Order, Worker
 from chatterbox_cached.demo import rehearsal
+from chatterbox_cached.demo.hub import hub_folder
 
 from .. import clock, ways
 from ..stage import Stage, in_child
@@ -38,7 +39,7 @@ def jobs(stage: Stage) -> dict[str, Any]:
 
 def _jobs(stage: Stage) -> dict[str, Any]:
     hub, path = stage.new_folder(), stage.new_folder()
-    hub.hub_folder(hub, parts=rehearsal.Parts(stage.model.ve, stage.model.s3gen))
+    hub_folder(hub, parts=rehearsal.Parts(stage.model.ve, stage.model.s3gen))
     (path / "sitecustomize.py").write_text("from chatterbox_cached.demo import shortening\nshortening.shorten()\n")
     os.environ.update(HF_HUB_CACHE=str(hub), HF_HUB_OFFLINE="1", PYTHONPATH=f"{path}{os.pathsep}{os.getcwd()}")
     clips = [stage.clip("jobs", seed) for seed in range(stage.times(12, 4))]
