@@ -166,6 +166,16 @@ def the_forward_of_a_class_of_torch(_: Any, patch: Patch) -> None:
     patch.setattr(torch.nn.Linear, "forward", doubling(torch.nn.Linear.forward))
 
 
+def a_method_of_a_class_of_soundfile(_: Any, patch: Patch) -> None:
+    kind = of_module("soundfile").SoundFile
+    patch.setattr(kind, "read", doubling(kind.read))
+
+
+def the_forward_of_a_transform(_: Any, patch: Patch) -> None:
+    kind = of_module("torchaudio.transforms").Resample
+    patch.setattr(kind, "forward", doubling(kind.forward))
+
+
 load = librosa.load
 
 ON_CLASSES = (
@@ -189,6 +199,8 @@ ON_CLASSES = (
     a_function_of_torch,
     a_function_deep_in_librosa,
     the_forward_of_a_class_of_torch,
+    a_method_of_a_class_of_soundfile,
+    the_forward_of_a_transform,
 )
 
 

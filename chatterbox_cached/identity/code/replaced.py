@@ -15,14 +15,14 @@ from typing import Any
 from .libraries import Libraries, is_of_python, top_of
 from .watching import Watched
 
-# All modules whose names begin so, and these modules by themselves.
+# All modules whose names begin so, with their classes, and these modules by themselves.
 _PACKAGES = (
     "librosa.", "s3tokenizer.", "torchaudio.functional.", "torchaudio.compliance.", "torchaudio.transforms.",
-    "audioread.", "soxr.", "pyloudnorm.",
+    "audioread.", "soxr.", "soundfile.", "pyloudnorm.",
 )  # fmt: skip
 _MODULES = (
     "torch", "torch.functional", "torch.nn.functional", "torch._C._nn", "torchaudio", "numpy", "numpy.fft",
-    "scipy.signal", "scipy.fft", "soundfile",
+    "scipy.signal", "scipy.fft",
 )  # fmt: skip
 _CLASSES = (("torch", "Tensor"),)
 
@@ -31,12 +31,20 @@ def replaced(libraries: Libraries, watched: Watched) -> Iterator[tuple[str, Any]
     """Each such function, with its place as ``module.name``; ``watched`` notes where they all stand."""
     modules: dict[str, Any] = dict(sys.modules)
     for name, module in modules.items():
-        if isinstance(module, ModuleType) and (name in _MODULES or f"{name}.".startswith(_PACKAGES)):
+        is_whole = f"{name}.".startswith(_PACKAGES)
+        if isinstance(module, ModuleType) and (name in _MODULES or is_whole):
             yield from _replaced_in(name, vars(module), libraries, watched)
+            for kind in _classes_of(module) if is_whole else ():
+                yield from _replaced_in(f"{name}.{kind.__qualname__}", kind, libraries, watched)
     for name, kind in _CLASSES:
         found: Any = getattr(sys.modules.get(name), kind, None)
         if isinstance(found, type):
             yield from _replaced_in(f"{name}.{kind}", found, libraries, watched)
+
+
+def _classes_of(module: ModuleType) -> list[type]:
+    own = vars(module).values()
+    return [value for value in list(own) if isinstance(value, type) and value.__module__ == module.__name__]
 
 
 def _replaced_in(place: str, holder: Any, libraries: Libraries, watched: Watched) -> Iterator[tuple[str, Any]]:
@@ -51,4 +59,6 @@ def _is_of(place: str, function: Any, libraries: Libraries) -> bool:
     """Whether a function is the library's that it is in, or one of another that it may have from there."""
     top = top_of(place)
     from_where = top_of(function.__globals__.get("__name__"))
+    if from_where == top and function.__code__.co_filename.startswith("<"):
+        return True  # a dataclass's own
     return libraries.has_code(function) and (top != "torch" or from_where == top or is_of_python(from_where))
