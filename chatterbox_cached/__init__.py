@@ -19,7 +19,7 @@ from .upstream.context import disabled
 
 if TYPE_CHECKING:
     from .cache import ConditionalCache
-    from .patching.proxies import CachedMultilingualTTS, CachedTTS
+    from .patching.proxies import CachedMultilingualTTS, CachedTTS, CachedTurboTTS
     from .tiers.disk.repair import CheckReport
     from .verification import Verification
 
@@ -29,6 +29,7 @@ __all__ = [
     "CacheWarning",
     "CachedMultilingualTTS",
     "CachedTTS",
+    "CachedTurboTTS",
     "ChatterboxCachedError",
     "CheckReport",
     "ConditionalCache",
@@ -52,6 +53,7 @@ __all__ = [
 _LOADED_LATE = {
     "CachedMultilingualTTS": "patching.proxies",
     "CachedTTS": "patching.proxies",
+    "CachedTurboTTS": "patching.proxies",
     "CheckReport": "tiers.disk.repair",
     "ConditionalCache": "cache",
     "Verification": "verification",

@@ -57,6 +57,12 @@ def multilingual(parts: rehearsal.Parts) -> Any:
 
 
 @pytest.fixture(scope="session")
+def turbo(parts: rehearsal.Parts) -> Any:
+    """A ChatterboxTurboTTS."""
+    return _kept(short_models.turbo(parts))
+
+
+@pytest.fixture(scope="session")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A reference clip of 2 s: upstream's encoders and its generation have less to do than with 10 s."""
     return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "voice.wav", seconds=2, seed=0)
@@ -70,14 +76,14 @@ def other_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A hub cache from which an unmodified ``from_pretrained`` of both classes loads; see hub.hub_folder.
+    """A hub cache from which an unmodified ``from_pretrained`` of all classes loads; see hub.hub_folder.
 
     Both workers of a run use the one that the first of them makes.
     """
 
     def make(folder: Path) -> None:
         parts = request.getfixturevalue("parts")
-        hub_folder(folder, models=("english", "multilingual"), parts=parts)
+        hub_folder(folder, models=("english", "multilingual", "turbo"), parts=parts)
 
     return run_wide.made_once(run_wide.folder_of(tmp_path_factory) / "hub", make)
 

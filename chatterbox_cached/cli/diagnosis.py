@@ -103,6 +103,8 @@ def _imported() -> dict[str, Any]:
 
 
 def _class(name: str, state: dict[str, Any]) -> Finding:
+    if not state["found"] and not state["error"]:
+        return Finding(name, "not in this Chatterbox")
     if not state["found"]:
         said = " ".join(str(state["error"]).split())
         return Finding(name, said, f"Mend the import of {name}: {said}")

@@ -28,10 +28,12 @@ def main() -> None:
 
 
 def _state_of(family: Family) -> dict[str, Any]:
-    """Whether the class is there, and patched; else what its import said."""
+    """Whether the class is there, and patched; else what its import said: nothing where this version has none."""
     try:
         owner = getattr(import_module(family.module), family.class_name)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == family.module:
+            return {"found": False, "patched": False, "error": ""}
         return {"found": False, "patched": False, "error": f"{type(error).__name__}: {error}"}
     from ..patching.wrappers import MethodWrapper
 

@@ -29,6 +29,7 @@ class Model(str, Enum):
 
     english = "english"
     multilingual = "multilingual"
+    turbo = "turbo"
 
 
 ModelOption = Annotated[Model, typer.Option("--model", help="Which model prepares the voices.")]

@@ -21,7 +21,7 @@ def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str
     kept_by_upstream = memory.warm_up_and_weigh(model, reference)
     if published and device == "cpu":
         say("On a CPU a generation takes far longer than a preparation: this may take several minutes.")
-    result = comparison.compare(model, reference, {} if model_name == "english" else {"language_id": "en"}, say)
+    result = comparison.compare(model, reference, {"language_id": "en"} if model_name == "multilingual" else {}, say)
     print_table(comparison.TEXTS, result, published)
     kept = memory.per_voice(kept_by_upstream, result.stats)
     print_memory(kept, device)

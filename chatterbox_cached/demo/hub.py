@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .rehearsal import Parts, build_parts, english, multilingual, reference_clip
+from . import rehearsal
+from .rehearsal import Parts, build_parts, reference_clip
 from .tokenizers import KINDS, Kind, snapshot
 
 
@@ -20,10 +21,9 @@ def hub_folder(
     To be used with ``HF_HUB_CACHE=<path>`` and ``HF_HUB_OFFLINE=1``. With fewer layers than upstream's 30 the process
     that loads it calls ``shortening.shorten`` first. ``parts``, on the CPU, are those to write.
     """
-    build, parts = {"english": english, "multilingual": multilingual}, parts or build_parts()
-    folder = snapshot(Path(path))
+    parts = parts or build_parts()
     for name in models:
-        model = build[name](layers=layers, parts=parts)
+        model, folder = getattr(rehearsal, name)(layers=layers, parts=parts), snapshot(Path(path), KINDS[name])
         _write_weights(folder, KINDS[name], model)
         _write_builtin_voice(folder, model)
     return Path(path)
@@ -31,10 +31,14 @@ def hub_folder(
 
 def _write_weights(snapshot: Path, kind: Kind, model: Any) -> None:
     for file, part in zip(kind.weights, (model.t3, model.ve, model.s3gen), strict=True):
+        state = part.state_dict()
+        if part is model.t3 and kind.config == "turbo":  # which upstream lets go of after it has loaded it
+            tokens = import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS["GPT2_medium"]["vocab_size"]
+            state["tfmr.wte.weight"] = import_module("torch").zeros(tokens, model.t3.dim)
         if file.endswith(".pt"):
-            import_module("torch").save(part.state_dict(), snapshot / file)
+            import_module("torch").save(state, snapshot / file)
         else:
-            import_module("safetensors.torch").save_file(part.state_dict(), snapshot / file)
+            import_module("safetensors.torch").save_file(state, snapshot / file)
 
 
 def _write_builtin_voice(snapshot: Path, model: Any) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from .shortening import DIFFUSION_STEPS, capped, fold_aligned_layers
-from .tokenizers import KINDS, Kind, tokenizer
+from .tokenizers import KINDS, TURBO_TOKENS, Kind, tokenizer
 
 
 class Parts(NamedTuple):
@@ -54,6 +54,16 @@ def multilingual(
     return _model("multilingual", layers, max_new_tokens, seed, device, parts)
 
 
+def turbo(
+    *, layers: int = 2, max_new_tokens: int = 12, seed: int = 0, device: str = "cpu", parts: Parts | None = None
+) -> Any:
+    """A ``ChatterboxTurboTTS``; the arguments are those of ``english``.
+
+    Of ``parts`` it has the encoders; the rest of its S3Gen (114 M parameters) is of its own.
+    """
+    return _model("turbo", layers, max_new_tokens, seed, device, parts)
+
+
 def reference_clip(path: str | Path, seconds: float = 10.0, seed: int = 0, sample_rate: int = 24000) -> Path:
     """Write a 16-bit mono wav, a little like a voice. ``seed`` picks the speaker; the same arguments, the same file."""
     import numpy as np
@@ -81,8 +91,12 @@ def _model(name: str, layers: int, max_new_tokens: int, seed: int, device: str, 
     kind = KINDS[name]
     parts = parts or build_parts(seed=seed, device=device)
     with _seeded(seed):
-        t3 = _t3(kind, layers).to(device).eval()
-    _cap(t3, "inference", "max_new_tokens", max_new_tokens)
+        t3 = (_turbo_t3 if name == "turbo" else _t3)(kind, layers).to(device).eval()
+        if name == "turbo":
+            parts = _with_meanflow(parts, device)
+            _cap(t3, "inference_turbo", "max_gen_len", max_new_tokens)
+        else:
+            _cap(t3, "inference", "max_new_tokens", max_new_tokens)
     model_class = getattr(import_module(kind.module), kind.class_name)
     perth: Any = import_module("perth")
     with mock.patch.object(perth, "PerthImplicitWatermarker", perth.DummyWatermarker):
@@ -96,6 +110,33 @@ def _t3(kind: Kind, layers: int) -> Any:
     _make_it_listen(t3)
     fold_aligned_layers()
     return t3
+
+
+def _turbo_t3(kind: Kind, layers: int) -> Any:
+    """As ``ChatterboxTurboTTS.from_local`` makes it."""
+    module = import_module("chatterbox.models.t3.t3")
+    config = module.T3Config(text_tokens_dict_size=TURBO_TOKENS)
+    config.llama_config_name, config.speech_tokens_dict_size, config.speech_cond_prompt_len = "GPT2_medium", 6563, 375
+    config.input_pos_emb, config.use_perceiver_resampler, config.emotion_adv = None, False, False
+    with mock.patch.dict(module.LLAMA_CONFIGS["GPT2_medium"], n_layer=layers):
+        t3 = module.T3(config)
+    del t3.tfmr.wte
+    with import_module("torch").no_grad():
+        for block in t3.tfmr.h:
+            for weight in block.attn.parameters():
+                weight.mul_(6)
+        t3.speech_head.weight.mul_(8)
+        t3.speech_head.weight[t3.hp.start_speech_token :] = 0  # as for the other classes
+        t3.speech_head.bias.zero_()
+    return t3
+
+
+def _with_meanflow(parts: Parts, device: str) -> Parts:
+    """Turbo's S3Gen, which takes two steps of its own kind, with the encoders of ``parts``."""
+    s3gen = import_module("chatterbox.models.s3gen").S3Gen(meanflow=True).to(device).eval()
+    s3gen.tokenizer, s3gen.speaker_encoder = parts.s3gen.tokenizer, parts.s3gen.speaker_encoder
+    _cap(s3gen.flow.decoder, "forward", "n_timesteps", DIFFUSION_STEPS)
+    return Parts(parts.ve, s3gen)
 
 
 def _make_it_listen(t3: Any) -> None:

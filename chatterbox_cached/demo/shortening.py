@@ -24,6 +24,9 @@ def shorten(*, layers: int = 2, max_new_tokens: int = 12) -> None:
     def shorten_t3(module: Any) -> None:
         module.LLAMA_CONFIGS["Llama_520M"]["num_hidden_layers"] = layers
         cap_every(module, "T3.inference", "max_new_tokens", max_new_tokens)
+        if "GPT2_medium" in module.LLAMA_CONFIGS:  # Turbo's, from 0.1.6 on
+            module.LLAMA_CONFIGS["GPT2_medium"]["n_layer"] = layers
+            cap_every(module, "T3.inference_turbo", "max_gen_len", max_new_tokens)
         fold_aligned_layers()
 
     def shorten_s3gen(module: Any) -> None:
@@ -56,7 +59,7 @@ def cap_every(module: Any, method: str, argument: str, ceiling: int) -> None:
 
 def capped(argument: str, ceiling: int, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``method`` with this keyword argument no larger than ``ceiling``."""
-    kwargs[argument] = min(ceiling, kwargs[argument])
+    kwargs[argument] = min(ceiling, kwargs.get(argument, ceiling))
     return method(*args, **kwargs)
 
 

@@ -11,11 +11,15 @@ from unittest import mock
 
 from .shortening import no_segmenter
 
+TURBO_TOKENS = 50276
 _REVISION, _CANGJIE = "0" * 40, "Cangjie5_TC.json"
 
 
 class Kind(NamedTuple):
-    """What tells one Chatterbox class from another: names of classes, of a T3Config and of files on the hub."""
+    """What tells one Chatterbox class from another: names of classes, of a T3Config and of files on the hub.
+
+    ``repository`` is where the files are on the hub, after ``ResembleAI/``.
+    """
 
     module: str
     class_name: str
@@ -23,6 +27,7 @@ class Kind(NamedTuple):
     tokenizer: str
     tokenizer_file: str
     weights: tuple[str, str, str]  # of T3, the voice encoder and S3Gen
+    repository: str = "chatterbox"
 
 
 KINDS = {
@@ -34,11 +39,18 @@ KINDS = {
         "chatterbox.mtl_tts", "ChatterboxMultilingualTTS", "multilingual", "MTLTokenizer",
         "grapheme_mtl_merged_expanded_v1.json", ("t3_mtl23ls_v2.safetensors", "ve.pt", "s3gen.pt"),
     ),
+    "turbo": Kind(
+        "chatterbox.tts_turbo", "ChatterboxTurboTTS", "turbo", "AutoTokenizer", "tokenizer.json",
+        ("t3_turbo_v1.safetensors", "ve.safetensors", "s3gen_meanflow.safetensors"), "chatterbox-turbo",
+    ),
 }  # fmt: skip
 
 
 def tokenizer(kind: Kind) -> Any:
     """The tokenizer of a class, with a small vocabulary."""
+    if kind.tokenizer == "AutoTokenizer":
+        with TemporaryDirectory() as folder:
+            return import_module("transformers").AutoTokenizer.from_pretrained(snapshot(Path(folder), kind))
     module = import_module("chatterbox.models.tokenizers.tokenizer")
     constants = import_module("huggingface_hub.constants")
     with (
@@ -46,25 +58,27 @@ def tokenizer(kind: Kind) -> Any:
         mock.patch.object(constants, "HF_HUB_OFFLINE", True),
         mock.patch.object(module.ChineseCangjieConverter, "_init_segmenter", no_segmenter),
     ):
-        return getattr(module, kind.tokenizer)(str(snapshot(Path(folder)) / kind.tokenizer_file))
+        return getattr(module, kind.tokenizer)(str(snapshot(Path(folder), kind) / kind.tokenizer_file))
 
 
-def snapshot(cache: Path) -> Path:
-    """The snapshot folder of a new hub cache, with the small files in it."""
-    snapshot = _empty_snapshot(cache)
-    for kind in KINDS.values():
-        _write_tokenizer(snapshot / kind.tokenizer_file)
+def snapshot(cache: Path, kind: Kind) -> Path:
+    """The snapshot folder of a class's repository in a hub cache, new or not, with the small files in it."""
+    snapshot = _empty_snapshot(cache, kind.repository)
+    if kind.tokenizer == "AutoTokenizer":
+        _write_text_tokenizer(snapshot / kind.tokenizer_file)
+        return snapshot
+    _write_tokenizer(snapshot / kind.tokenizer_file)
     # from_pretrained asks for this table in the snapshot, MTLTokenizer in a second hub cache inside the snapshot.
-    for folder in (snapshot, _empty_snapshot(snapshot)):
+    for folder in (snapshot, _empty_snapshot(snapshot, kind.repository)):
         (folder / _CANGJIE).write_text(json.dumps(["一\tm", "人\to", "口\tr"]), encoding="utf-8")
     return snapshot
 
 
-def _empty_snapshot(cache: Path) -> Path:
-    repository = cache / "models--ResembleAI--chatterbox"
+def _empty_snapshot(cache: Path, repository_name: str) -> Path:
+    repository = cache / f"models--ResembleAI--{repository_name}"
     snapshot = repository / "snapshots" / _REVISION
-    snapshot.mkdir(parents=True)
-    (repository / "refs").mkdir()
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (repository / "refs").mkdir(exist_ok=True)
     (repository / "refs" / "main").write_text(_REVISION)
     return snapshot
 
@@ -82,3 +96,20 @@ def _write_tokenizer(path: Path) -> None:
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[], unk_token="[UNK]"))
     tokenizer.add_special_tokens(list(special))
     tokenizer.save(str(path))
+
+
+def _write_text_tokenizer(path: Path) -> None:
+    """As many tokens as Turbo's, of which text meets one for every ASCII character."""
+    tokenizers = import_module("tokenizers")
+    vocabulary = {"[UNK]": 0, "[END]": 1}
+    vocabulary |= {chr(number): number for number in range(33, 127)}
+    vocabulary |= {f"[{number}]": number for number in range(TURBO_TOKENS) if number not in {*vocabulary.values()}}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[], unk_token="[UNK]"))
+    tokenizer.save(str(path))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "unk_token": "[UNK]",
+        "eos_token": "[END]",
+        "pad_token": "[END]",
+    }
+    path.with_name("tokenizer_config.json").write_text(json.dumps(settings))

@@ -54,7 +54,8 @@ def generate(
 
 def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upstream, args: Any, kwargs: Any) -> Any:
     """The keyword arguments to generate with."""
-    if goes_round():  # but in its turn all the same, since it would speak into what other threads say on this model
+    # Round the cache it goes in its turn all the same: it would speak into what other threads say on this model.
+    if goes_round() or not family.hears_exaggeration:
         return kwargs
     signature, inner = _signature(function)
     passed = signature.bind(args, kwargs)

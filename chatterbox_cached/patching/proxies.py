@@ -106,3 +106,9 @@ class CachedMultilingualTTS(CachedModel):
     """Drop-in for ``chatterbox.mtl_tts.ChatterboxMultilingualTTS``."""
 
     _family = named("multilingual")
+
+
+class CachedTurboTTS(CachedModel):
+    """Drop-in for ``chatterbox.tts_turbo.ChatterboxTurboTTS``, Nano included."""
+
+    _family = named("turbo")

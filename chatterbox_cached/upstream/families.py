@@ -16,6 +16,7 @@ class Family(NamedTuple):
 
     ``audio`` and ``prompt`` name the reference audio in ``prepare`` and in ``generate``. Every other argument of
     ``prepare`` except ``exaggeration`` is part of the key. ``constants`` are read from the model, dots allowed.
+    ``hears_exaggeration``: whether what is spoken depends on it. Turbo takes it, and makes no use of it.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Family(NamedTuple):
     audio: str = "wav_fpath"
     prompt: str = "audio_prompt_path"
     exaggeration: str = "exaggeration"
+    hears_exaggeration: bool = True
     # Where a model keeps its conditionals.
     slot: str = "conds"
     constants: tuple[str, ...] = ("ENC_COND_LEN", "DEC_COND_LEN", "t3.hp.speech_cond_prompt_len")
@@ -39,6 +41,8 @@ class Family(NamedTuple):
 FAMILIES: tuple[Family, ...] = (
     Family("english", "chatterbox.tts", "ChatterboxTTS"),
     Family("multilingual", "chatterbox.mtl_tts", "ChatterboxMultilingualTTS"),
+    # From 0.1.6 on. Nano is the same class.
+    Family("turbo", "chatterbox.tts_turbo", "ChatterboxTurboTTS", hears_exaggeration=False),
 )
 
 
@@ -48,7 +52,7 @@ def named(name: str) -> Family:
 
 
 def name_of(class_name: str) -> str:
-    """``english`` or ``multilingual`` for a full class name, such as entries have; for any other class that name."""
+    """Such as ``english`` for a full class name, as entries have it; for any other class that name."""
     for family in FAMILIES:
         if class_name == f"{family.module}.{family.class_name}":
             return family.name

@@ -96,6 +96,7 @@ def test_a_fork_is_called_one(cli: Cli, tmp_path: Path) -> None:
         said, advice = rows[name]
         assert said == "found, not patched: another form than is known"
         assert advice.startswith(f"{name} is not as expected")
+    assert rows["ChatterboxTurboTTS"] == ("not in this Chatterbox", "")
     assert rows["cache folder"][0].endswith(", to be made with the first voice")
     assert "rights" not in rows
 

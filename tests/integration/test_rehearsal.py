@@ -99,6 +99,7 @@ def test_a_reference_clip_repeats(tmp_path: Path, voice: Path) -> None:
     [
         ("english", "chatterbox.tts", "ChatterboxTTS"),
         ("multilingual", "chatterbox.mtl_tts", "ChatterboxMultilingualTTS"),
+        ("turbo", "chatterbox.tts_turbo", "ChatterboxTurboTTS"),
     ],
 )
 def test_from_pretrained_reads_the_hub_folder(
@@ -117,11 +118,16 @@ def test_from_pretrained_reads_the_hub_folder(
     assert run.returncode == 0, run.stderr
 
     model = request.getfixturevalue(kind)
-    model.conds = import_module(module).Conditionals.load(next(hub.rglob("conds.pt")))
+    model.conds = import_module(module).Conditionals.load(_builtin_voice(hub, model))
     assert torch.equal(torch.load(target), speak(model))
+
+
+def _builtin_voice(hub: Path, model: Any) -> Path:
+    repository = import_module(type(model).__module__).REPO_ID
+    return next((hub / f"models--{repository.replace('/', '--')}").rglob("conds.pt"))
 
 
 def test_the_builtin_voice_is_a_preparation(hub: Path, english: Any, tmp_path: Path) -> None:
     english.prepare_conditionals(rehearsal.reference_clip(tmp_path / "builtin.wav", seed=1))
-    stored = import_module("chatterbox.tts").Conditionals.load(next(hub.rglob("conds.pt")))
+    stored = import_module("chatterbox.tts").Conditionals.load(_builtin_voice(hub, english))
     assert_same_conditionals(stored, english.conds)

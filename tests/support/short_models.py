@@ -31,6 +31,11 @@ def multilingual(shared: rehearsal.Parts | None = None) -> Any:
     return rehearsal.multilingual(parts=shared or parts(), max_new_tokens=TOKENS)
 
 
+def turbo(shared: rehearsal.Parts | None = None) -> Any:
+    """A ``ChatterboxTurboTTS``, likewise; S3Gen is its own but for the encoders."""
+    return rehearsal.turbo(parts=shared or parts(), max_new_tokens=TOKENS)
+
+
 def another_voice_encoder() -> Any:
     """A voice encoder with other weights than that of the models."""
     torch: Any = import_module("torch")

@@ -46,7 +46,7 @@ def test_a_subclass_is_of_its_bases_family() -> None:
         None,
         SimpleNamespace(),
         upstream_class("somewhere.else")(),
-        upstream_class(name="ChatterboxTurboTTS")(),
+        upstream_class(name="ChatterboxTurboTTS")(),  # which is in a module of its own
     ],
 )
 def test_another_class_is_of_no_family(model: object) -> None:

@@ -34,13 +34,10 @@ class Machine:
         self.assigned: defaultdict[str, set[Symbol]] = defaultdict(set)
         self.texts, self.globals_set = set[str](), set[str]()
         self.attributes_set, self.items_set = set[tuple[Symbol, str]](), set[Symbol]()
-
         self.order: dict[object, int] = {}
 
     def _note(self, used: object) -> None:
         self.order.setdefault(used, len(self.order))
-
-    # The stack
 
     def _push(self, *symbols: Symbol) -> None:
         self._stack.extend(symbols)
@@ -108,8 +105,7 @@ class Machine:
     def _load_closure(self, argument: int) -> None:
         self._stack.append(None)
 
-    def _load_classderef(self, argument: int) -> None:
-        self._load_deref(argument)
+    _load_classderef = _load_deref
 
     def _load_from_dict_or_deref(self, argument: int) -> None:
         self._pop()
@@ -132,6 +128,13 @@ class Machine:
         elif isinstance(value, tuple):
             self.texts.update(each for each in value if isinstance(each, str))
         self._push(Const(value))
+
+    def _load_assertion_error(self, argument: int) -> None:
+        self._push(Global("AssertionError"))
+
+    def _load_common_constant(self, argument: int) -> None:
+        names = ("AssertionError", "NotImplementedError", "tuple", "all", "any")
+        self._push(Global(names[argument]) if argument < len(names) else None)
 
     def _load_small_int(self, argument: int) -> None:
         self._push(Const(argument))
@@ -253,9 +256,6 @@ class Machine:
         self._pop(2 * argument)
         self._stack.append(None)
 
-    def _list_to_tuple(self, argument: int) -> None:
-        pass  # of the same items
-
     def _call_intrinsic_1(self, argument: int) -> None:
         if argument != _LIST_TO_TUPLE:
             self._pop()
@@ -263,6 +263,8 @@ class Machine:
 
     def _precall(self, argument: int) -> None:
         pass  # the call itself comes next
+
+    _list_to_tuple = _precall  # of the same items
 
     def _before_with(self, argument: int) -> None:
         manager = self._pop()
@@ -277,8 +279,6 @@ class Machine:
         name = ("__enter__", "__exit__", "__aenter__", "__aexit__")[argument]
         self._push(self._attribute(manager, name))
         self._stack.append(manager)
-
-    # Order
 
     def _push_null(self, argument: int) -> None:
         self._stack.append(_NULL)
