@@ -36,10 +36,10 @@ def replaced(libraries: Libraries, watched: Watched) -> Iterator[tuple[str, Any]
             yield from _replaced_in(name, vars(module), libraries, watched)
             for kind in _classes_of(module) if is_whole else ():
                 yield from _replaced_in(f"{name}.{kind.__qualname__}", kind, libraries, watched)
-    for name, kind in _CLASSES:
-        found: Any = getattr(sys.modules.get(name), kind, None)
+    for name, class_name in _CLASSES:
+        found: Any = getattr(sys.modules.get(name), class_name, None)
         if isinstance(found, type):
-            yield from _replaced_in(f"{name}.{kind}", found, libraries, watched)
+            yield from _replaced_in(f"{name}.{class_name}", found, libraries, watched)
 
 
 def _classes_of(module: ModuleType) -> list[type]:
