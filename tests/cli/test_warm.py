@@ -110,7 +110,7 @@ def test_verify_finds_what_somebody_changed_and_puts_it_right(
 def test_warming_again_counts_no_hits_and_weights_from_a_folder_are_the_same_model(
     chatterbox_cli: Cli, cli: Cli, hub: Path, voices: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
-    weights = next(hub.rglob("ve.safetensors")).parent
+    weights = next(hub.rglob("t3_cfg.safetensors")).parent
     files = voices / "anna", voices / "other.bin"
     no_hub = {"HF_HUB_CACHE": str(tmp_path / "none")}
     shown = chatterbox_cli("warm", *files, "--checkpoint", weights, "--cache-dir", cache_dir, "--json", **no_hub)

@@ -132,7 +132,7 @@ def test_from_local_takes_upstreams_arguments_and_a_cache(
 
     monkeypatch.setitem(LLAMA_CONFIGS["Llama_520M"], "num_hidden_layers", 2)
     cache = ConditionalCache()
-    tts = CachedTTS.from_local(next(hub.rglob("conds.pt")).parent, device="cpu", cache=cache)
+    tts = CachedTTS.from_local(next(hub.rglob("t3_cfg.safetensors")).parent, device="cpu", cache=cache)
     assert tts.cache is cache
     assert tts.conds is not None, "the built-in voice"
     tts.prepare_conditionals(voice)
