@@ -134,7 +134,7 @@ def _code_of(fingerprint: Fingerprint, call: Preparation) -> RunningCode:
             code = RunningCode(call.model, call.family, call.function)
             if code.uncertain:  # another thread may have been in the middle of loading a library
                 code = RunningCode(call.model, call.family, call.function)
-        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise Unidentifiable("model is not built as expected") from error
         _history.enter(code)
     fingerprint.codes[id(call.function)] = call.function, code

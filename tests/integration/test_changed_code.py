@@ -190,6 +190,21 @@ def writes_a_file(self: Any, wav_fpath: Any) -> None:
     Path(self.folder, "log.txt").write_text(str(wav_fpath))
 
 
+def counts_in_a_table(self: Any, wav_fpath: Any) -> None:
+    self.counted[0] += 1
+
+
+def calls_back_in_a_comprehension(self: Any, wav_fpath: Any) -> None:
+    _ = [self.prepared.append(each) for each in (wav_fpath,)]
+
+
+def calls_back_in_a_function_within(self: Any, wav_fpath: Any) -> None:
+    def note() -> None:
+        self.prepared.append(wav_fpath)
+
+    note()
+
+
 def test_a_voice_that_depends_on_the_one_before_is_prepared_each_time(
     model: Any, voice: Path, other_voice: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
@@ -212,7 +227,17 @@ def test_a_voice_that_depends_on_the_one_before_is_prepared_each_time(
     assert all(map(torch.equal, said[:3], said[3:]))
 
 
-@pytest.mark.parametrize("effect", [sets_an_attribute, calls_back, writes_a_file])
+@pytest.mark.parametrize(
+    "effect",
+    [
+        sets_an_attribute,
+        calls_back,
+        writes_a_file,
+        counts_in_a_table,
+        calls_back_in_a_comprehension,
+        calls_back_in_a_function_within,
+    ],
+)
 def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
     effect: Callable[[Any, Any], None], model: Any, voice: Path, other_voice: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
@@ -223,7 +248,7 @@ def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
         effect(self, wav_fpath)
 
     monkeypatch.setattr(type(model), "prepare_conditionals", prepare_conditionals)
-    for name, value in (("last_voice", None), ("prepared", []), ("folder", tmp_path)):
+    for name, value in (("last_voice", None), ("prepared", []), ("folder", tmp_path), ("counted", [0])):
         monkeypatch.setattr(model, name, value, raising=False)
     cache = chatterbox_cached.enable(tmp_path / "voices")
     with warnings.catch_warnings(record=True) as warned:
@@ -235,8 +260,8 @@ def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
     assert cache.get_cache_stats()["bypasses"] == {"preparation does more than prepare": 3}
     assert len(ours) == 1
     assert "Do it beside prepare_conditionals" in ours[0]
-    done = model.last_voice, model.prepared, tmp_path / "log.txt"
-    assert done[0] == voice or done[1] == [voice, other_voice, voice] or done[2].read_text() == str(voice)
+    done = model.last_voice == voice, model.prepared == [voice, other_voice, voice], model.counted == [3]
+    assert any(done) or (tmp_path / "log.txt").read_text() == str(voice)
 
 
 def test_what_a_preparation_prints_and_logs_does_not_keep_it_from_being_cached(
@@ -256,6 +281,28 @@ def test_what_a_preparation_prints_and_logs_does_not_keep_it_from_being_cached(
         model.prepare_conditionals(voice)
     assert counts(cache) == (1, 0, 1, 0)
     assert capsys.readouterr().out.count("Preparing") == 1
+
+
+def test_functions_within_a_preparation_do_not_keep_it_from_being_cached(
+    model: Any, voice: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    inner = type(model).prepare_conditionals
+
+    def prepare_conditionals(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> None:
+        def halved(tensor: Any) -> Any:
+            return 0.5 * tensor
+
+        inner(self, wav_fpath, exaggeration)
+        self.conds.gen["embedding"] = sum([halved(each) for each in (self.conds.gen["embedding"],)])
+
+    monkeypatch.setattr(type(model), "prepare_conditionals", prepare_conditionals)
+    model.prepare_conditionals(voice)
+    expected = model.conds.gen["embedding"].detach()
+    cache = chatterbox_cached.enable(tmp_path / "voices")
+    for _ in range(2):
+        model.prepare_conditionals(voice)
+        assert torch.equal(model.conds.gen["embedding"].detach(), expected)
+    assert counts(cache) == (1, 0, 1, 0)
 
 
 def takes_anything(inner: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from .explorer import FILL, Explorer, Visit
 from .libraries import top_of
 from .preparing import Preparing
-from .symbols import Attr, Call, Called, Global, Items, Local, Star, Symbol
+from .symbols import Attr, Call, Called, Global, Items, Local, Star, Symbol, Within
 from .tensors import is_torch_module
 from .values import Bound, Live, Made, OfLibrary, Value, function_of, wrapped_in
 
@@ -171,7 +171,7 @@ class _Effects:
             elif isinstance(symbol, Attr) and not made and _stays(visit, symbol.base):
                 yield f"calls {name} of something that stays"
         elif function is None:
-            if not isinstance(symbol, Attr):
+            if not isinstance(symbol, Attr) and not _is_within(visit, symbol):
                 yield "calls what can't be told"
         elif self._is_encoders(visit, call, value):
             if self._explorer.libraries.has(function) and name not in _READ_OF_MODULE:
@@ -208,6 +208,14 @@ def _is_made_within(visit: Visit, symbol: Symbol) -> bool:
     code = visit.function.__code__
     given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return isinstance(symbol, Local) and symbol.name not in given
+
+
+def _is_within(visit: Visit, symbol: Symbol) -> bool:
+    """Whether this is a function within the function, whose own calls are looked at as if they were the function's."""
+    if isinstance(symbol, Local) and symbol.name not in _parameters(visit):
+        assigned = visit.uses.assigned.get(symbol.name, frozenset())
+        return bool(assigned) and all(isinstance(each, Within) for each in assigned)
+    return isinstance(symbol, Within)
 
 
 def _stays(visit: Visit, symbol: Symbol) -> bool:

@@ -6,66 +6,19 @@ One method per instruction, named after it. What it uses is noted.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
-from types import CodeType
 
 from .instructions import NEW
-from .symbols import Attr, Call, Called, Const, Free, Global, Import, Items, Local, Setting, Star, SuperAttr, Symbol
+from .stack import Stack
+from .symbols import Call, Called, Const, Global, Import, Items, Setting, Star, SuperAttr, Symbol, Within
 
 _NULL = Const(sys)  # stands for what the interpreter pushes beside a callable
-_SUPER = Call(Global("super"))
 _LIST_TO_TUPLE = 6  # the number of this intrinsic function
 
 
-class Machine:
-    """The interpreter's stack while it runs ``code``, and what was used so far (see symbols.Uses).
-
-    ``prefix`` sets its variables apart, ``outer`` are variables of the function around it.
-    """
-
-    def __init__(self, code: CodeType, prefix: str, outer: frozenset[str], outer_prefix: str = "") -> None:
-        self._code, self._prefix, self._outer, self._outer_prefix = code, prefix, outer, outer_prefix
-        self._stack: list[Symbol] = []
-        plain = [name for name in code.co_cellvars if name not in code.co_varnames or NEW < (3, 11)]
-        self._cells = (*plain, *code.co_freevars) if NEW < (3, 11) else (*code.co_varnames, *plain, *code.co_freevars)
-        self.reads, self.returned = set[Symbol](), set[Symbol]()
-        self.calls: set[Called] = set()
-        self._names: tuple[str, ...] = ()
-        self.assigned: defaultdict[str, set[Symbol]] = defaultdict(set)
-        self.texts, self.globals_set = set[str](), set[str]()
-        self.attributes_set, self.items_set = set[tuple[Symbol, str]](), set[Symbol]()
-        self.order: dict[object, int] = {}
-
-    def _note(self, used: object) -> None:
-        self.order.setdefault(used, len(self.order))
-
-    def _push(self, *symbols: Symbol) -> None:
-        self._stack.extend(symbols)
-        for symbol in symbols:
-            if symbol is not None and not isinstance(symbol, (Const, Items, Star)):
-                self.reads.add(symbol)
-                self._note(symbol)
-
-    def _pop(self, count: int = 1) -> Symbol:
-        """Take ``count`` values off the stack; gives the lowest of them."""
-        lowest: Symbol = None
-        for _ in range(count):
-            lowest = self._stack.pop() if self._stack else None
-        return lowest
+class Machine(Stack):
+    """Runs through instructions of which more is known than how many values they take and leave."""
 
     # Names
-
-    def _variable(self, name: str) -> Symbol:
-        if name in self._code.co_freevars:
-            return Local(f"{self._outer_prefix}{name}") if name in self._outer else Free(name)
-        return Local(f"{self._prefix}{name}")
-
-    def _assign(self, name: str, symbol: Symbol) -> None:
-        variable = self._variable(name)
-        if isinstance(variable, Free):
-            self.globals_set.add(name)
-        elif isinstance(variable, Local):
-            self.assigned[variable.name].add(symbol)
 
     def _load_global(self, argument: int) -> None:
         named = Global(self._code.co_names[argument >> 1 if NEW >= (3, 11) else argument])
@@ -78,7 +31,10 @@ class Machine:
         self._push(Global(self._code.co_names[argument]))
 
     def _load_fast(self, argument: int) -> None:
-        self._push(self._variable(self._code.co_varnames[argument]))
+        if argument < len(self._code.co_varnames):
+            self._push(self._variable(self._code.co_varnames[argument]))
+        else:  # from 3.13 on, for the closure of a function within
+            self._stack.append(None)
 
     _load_fast_check = _load_fast_and_clear = _load_fast_borrow = _load_fast
 
@@ -154,11 +110,6 @@ class Machine:
         self._push(self._attribute(owner, self._code.co_names[argument]))
         self._stack.append(owner)
 
-    def _attribute(self, owner: Symbol, name: str) -> Symbol:
-        if owner == _SUPER:
-            return SuperAttr(name)
-        return Attr(None if isinstance(owner, (Const, Items)) else owner, name)
-
     def _load_super_attr(self, argument: int) -> None:
         self._pop(3)
         self._push(SuperAttr(self._code.co_names[argument >> 2]))
@@ -206,15 +157,6 @@ class Machine:
         self._note(Called(function, given, names))
         self._push(None if function is None or isinstance(function, (Const, Items)) else Call(function))
 
-    def _top(self, count: int, above: int = 0) -> tuple[Symbol, ...]:
-        """That many values, the highest of them with ``above`` more on top of it."""
-        end = len(self._stack) - above
-        return tuple(self._stack[max(0, end - count) : end])
-
-    def _names_on_top(self) -> tuple[str, ...]:
-        top = self._stack[-1] if self._stack else None
-        return top.value if isinstance(top, Const) and isinstance(top.value, tuple) else ()
-
     def _kw_names(self, argument: int) -> None:  # for the call that comes next
         self._names = self._code.co_consts[argument]
 
@@ -261,6 +203,16 @@ class Machine:
             self._pop()
             self._stack.append(None)
 
+    def _make_function(self, argument: int) -> None:
+        beside = bin(argument & 15).count("1") if NEW < (3, 13) else 0  # its defaults and the like
+        self._pop(beside + (2 if NEW < (3, 11) else 1))
+        self._stack.append(Within())
+
+    def _set_function_attribute(self, argument: int) -> None:
+        function = self._pop()
+        self._pop()
+        self._stack.append(function)
+
     def _precall(self, argument: int) -> None:
         pass  # the call itself comes next
 
@@ -292,6 +244,23 @@ class Machine:
 
     def _dup_top(self, argument: int) -> None:
         self._copy(1)
+
+    def _dup_top_two(self, argument: int) -> None:
+        self._copy(2)
+        self._copy(2)
+
+    def _rot_n(self, argument: int) -> None:
+        if argument <= len(self._stack):
+            self._stack.insert(len(self._stack) - argument, self._stack.pop())
+
+    def _rot_two(self, argument: int) -> None:
+        self._rot_n(2)
+
+    def _rot_three(self, argument: int) -> None:
+        self._rot_n(3)
+
+    def _rot_four(self, argument: int) -> None:
+        self._rot_n(4)
 
     def _return_value(self, argument: int) -> None:
         self.returned.add(self._pop())

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Any
 
 from .lookup import Lookup
-from .symbols import Attr, Call, Free, Global, Import, Local, Star, SuperAttr, Symbol, Uses
+from .symbols import Attr, Call, Free, Global, Import, Local, Star, SuperAttr, Symbol, Uses, Within
 from .values import OF_LIBRARY, UNKNOWN, Live, Made, OfLibrary, Value, distinct, function_of
 
 # What these give may be anything that they are given, or anything at all.
@@ -33,7 +33,7 @@ class Scope:
 
     def resolve(self, symbol: Symbol) -> tuple[Value, ...]:
         """What ``symbol`` may stand for."""
-        if symbol is None:
+        if symbol is None or isinstance(symbol, Within):
             return (UNKNOWN,)
         if symbol not in self._known:
             self._known[symbol] = (UNKNOWN,)  # for a variable that is made of itself

@@ -83,7 +83,12 @@ class SuperAttr:
     name: str
 
 
-Symbol = Union[Global, Free, Local, Import, Const, Attr, Call, Items, Star, SuperAttr, None]  # noqa: UP007 - needed at run time
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A function within the function, such as a comprehension's. It is read along, so to call it is nothing unknown."""
+
+
+Symbol = Union[Global, Free, Local, Import, Const, Attr, Call, Items, Star, SuperAttr, Within, None]  # noqa: UP007 - needed at run time
 
 
 @dataclass(frozen=True, slots=True)
