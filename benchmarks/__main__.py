@@ -65,21 +65,24 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "command": " ".join(["make bench-quick" if asked.quick else "make bench", *asked.parts]),
+        "seconds": 0,
         "machine": machine.describe(),
         "parts": {},
     }
     asked.out.mkdir(parents=True, exist_ok=True)
     file = asked.out / ("quick.json" if asked.quick else "result.json")
     if asked.keep and file.exists():
-        result["parts"] = json.loads(file.read_text())["parts"]
-    begun = time.monotonic()
+        before = json.loads(file.read_text())
+        result |= {name: before[name] for name in ("parts", "seconds")}
+        result["command"] = f"{before['command']}` and of `{result['command']}"
+    begun, before_seconds = time.monotonic(), result["seconds"]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         _say("loading chatterbox and building a model", begun)
         ready = stage.build(Path(folder), quick=asked.quick)
         for name in names:
             _say(name, begun)
             result["parts"][name] = PARTS[name](ready)
-            result["seconds"] = round(time.monotonic() - begun)
+            result["seconds"] = before_seconds + round(time.monotonic() - begun)
             file.write_text(json.dumps(result, indent=1) + "\n")  # now, since a later part may be stopped
     _say("done", begun)
     return result
