@@ -12,6 +12,7 @@ from typing import Any
 
 import wrapt
 
+from ..accounting.stats import found_class
 from ..concurrency.forks import ForkSafeLock
 from ..log import logger
 from ..notices import without_us
@@ -46,11 +47,14 @@ def wrap_copies() -> None:
 
 def _wrap(owner: type, family: Family) -> None:
     with _lock:
-        for name, through in _methods(owner, family):
-            if is_in_use() and not _is_wrapped(owner, name):
-                logger().info("%s.%s.%s: patched.", owner.__module__, owner.__qualname__, name)
-                call = _wrapped_call(family, vars(owner)[name], through)
-                _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+        missing = [each for each in _methods(owner, family) if is_in_use() and not _is_wrapped(owner, each[0])]
+        for name, through in missing:
+            call = _wrapped_call(family, vars(owner)[name], through)
+            _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+    if missing:
+        named = f"{owner.__module__}.{owner.__qualname__}"
+        logger().info("%s is patched: %s.", named, ", ".join(name for name, _ in missing))
+        found_class(named)
 
 
 def _methods(owner: type, family: Family) -> list[tuple[str, Callable[..., Any]]]:
