@@ -12,11 +12,22 @@ from ..concurrency.forks import RenewedAfterFork
 Count = tuple[str, str]  # what is counted, and by which tier, reason or place
 Listener = Callable[[Mapping[Count, float]], None]
 _listeners: list[Listener] = []
+CLASSES = "classes"  # what found_class counts
 
 
 def listen(listener: Listener) -> None:
     """Have ``listener`` told of everything that any cache in this process counts. It must not raise."""
     _listeners.append(listener)
+
+
+def found_class(name: str) -> None:
+    """A class of Chatterbox was found, whose voices are kept from now on."""
+    _tell({(CLASSES, name): 1})
+
+
+def _tell(counts: Mapping[Count, float]) -> None:
+    for listener in _listeners:
+        listener(counts)
 
 
 class Stats(RenewedAfterFork):
@@ -82,8 +93,7 @@ class Stats(RenewedAfterFork):
         with self._lock:
             for count, number in counts.items():  # several times as quick as a Counter's update()
                 self._counts[count] += number
-        for listener in _listeners:
-            listener(counts)
+        _tell(counts)
 
 
 def _by_name(counts: Mapping[Count, float], kind: str) -> dict[str, float]:

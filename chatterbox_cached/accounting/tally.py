@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..concurrency.forks import RenewedAfterFork
-from .stats import Count
+from .stats import CLASSES, Count
 
 
 class Tally(RenewedAfterFork):
@@ -47,8 +47,9 @@ class Report:
         self._processes = 0
         self._counts: Counter[Count] = Counter()
         for file in Path(folder).glob("*.json"):
-            self._processes += 1
-            for kind, name, number in json.loads(file.read_text()):
+            counts = json.loads(file.read_text())
+            self._processes += any(kind != CLASSES for kind, _, _ in counts)
+            for kind, name, number in counts:
                 self._counts[kind, name] += number
 
     def figures(self) -> dict[str, Any]:
@@ -73,7 +74,8 @@ class Report:
         ]
         shown = [*(rows if asked else []), *(row for row in more if row[1])]
         if not shown:
-            return "chatterbox-cached: no voice was asked for."
+            found = ", ".join(self._by_name(CLASSES))
+            return f"chatterbox-cached: no voice was asked for{f' of {found}' if found else ''}."
         saved = f"{now['saved_seconds']:.1f} s saved"
         head = f"chatterbox-cached: voices asked for: {asked}, in processes: {self._processes}, {saved}"
         return "\n".join([head, *(f"  {name:<11}{n:>6}  {detail if n else ''}".rstrip() for name, n, detail in shown)])

@@ -19,7 +19,7 @@ from ..errors import SettingsError
 from ..notices import tell
 from ..settings import Settings, switched_off, with_user_folder
 from ..upstream.families import FAMILIES
-from . import import_hook
+from . import copies, import_hook
 from .in_use import in_use, is_in_use
 
 _lock = ForkSafeLock()
@@ -95,7 +95,10 @@ def _use(cache: ConditionalCache | None) -> None:
             import_hook.after_import(family.module, _patch)
             if (module := sys.modules.get(family.module)) is not None:
                 _patch(module)
-    elif (wrappers := sys.modules.get(f"{__package__}.wrappers")) is not None:  # else nothing was ever patched
+        copies.begin(_patch_copies)
+        return
+    copies.end()
+    if (wrappers := sys.modules.get(f"{__package__}.wrappers")) is not None:  # else nothing was ever patched
         wrappers.unwrap_all()
 
 
@@ -107,4 +110,18 @@ def _patch(module: ModuleType) -> None:
 
         wrap(module)
     except Exception as error:  # it would break the program's import
-        tell(f"{module.__name__} could not be patched ({error!r}), so its voices are not cached. Please report this.")
+        _say_not_patched(module.__name__, error)
+
+
+def _patch_copies() -> None:
+    try:
+        if is_enabled():
+            from .wrappers import wrap_copies
+
+            wrap_copies()
+    except Exception as error:  # it would break the program's loading of a model
+        _say_not_patched("A copy of Chatterbox", error)
+
+
+def _say_not_patched(what: str, error: Exception) -> None:
+    tell(f"{what} could not be patched ({error!r}), so its voices are not cached. Please report this.")

@@ -12,10 +12,12 @@ from typing import Any
 
 import wrapt
 
+from ..accounting.stats import found_class
 from ..concurrency.forks import ForkSafeLock
+from ..log import logger
 from ..notices import without_us
 from ..upstream.calls import unproxied
-from ..upstream.families import FAMILIES, Family, generates
+from ..upstream.families import FAMILIES, Family, generates, is_of
 from . import interception
 from .in_use import in_use, is_in_use
 
@@ -25,23 +27,34 @@ _lock = ForkSafeLock()  # nothing is imported under it
 
 
 def wrap(module: ModuleType) -> None:
-    """Put our wrappers on the classes of a family in this module, where it does not have them yet."""
+    """Put our wrappers on the classes of a family in this module of upstream's, where it does not have them yet."""
     for family in FAMILIES:
         if family.module == module.__name__:
-            _wrap(module, family)
+            if getattr(module.__spec__, "_initializing", False) and not hasattr(module, family.class_name):
+                module = importlib.import_module(module.__name__)  # another thread is importing it: wait for that
+            owner = getattr(module, family.class_name, None)
+            if isinstance(owner, type):
+                _wrap(owner, family)
 
 
-def _wrap(module: ModuleType, family: Family) -> None:
-    if getattr(module.__spec__, "_initializing", False) and not hasattr(module, family.class_name):
-        module = importlib.import_module(module.__name__)  # another thread is importing it: wait for that
-    owner = getattr(module, family.class_name, None)
-    if not isinstance(owner, type):
-        return
+def wrap_copies() -> None:
+    """The same for the classes of all copies of Chatterbox in this process, whatever their modules are called."""
+    for kind in object.__subclasses__():
+        for family in FAMILIES:
+            if is_of(kind, family):
+                _wrap(kind, family)
+
+
+def _wrap(owner: type, family: Family) -> None:
     with _lock:
-        for name, through in _methods(owner, family):
-            if is_in_use() and not _is_wrapped(owner, name):
-                call = _wrapped_call(family, vars(owner)[name], through)
-                _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+        missing = [each for each in _methods(owner, family) if is_in_use() and not _is_wrapped(owner, each[0])]
+        for name, through in missing:
+            call = _wrapped_call(family, vars(owner)[name], through)
+            _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+    if missing:
+        named = f"{owner.__module__}.{owner.__qualname__}"
+        logger().info("%s is patched: %s.", named, ", ".join(name for name, _ in missing))
+        found_class(named)
 
 
 def _methods(owner: type, family: Family) -> list[tuple[str, Callable[..., Any]]]:

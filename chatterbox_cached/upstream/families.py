@@ -1,7 +1,7 @@
 """The Chatterbox classes that are cached: their methods, and which arguments decide the conditionals.
 
-One row per class. Classes are known by module and name, so that nothing of Chatterbox is imported here and
-the forks, which install under the same import name, are found too.
+One row per class. Classes are known by their name and by what they are made of, so that nothing of Chatterbox is
+imported here, and forks and copies under any module's name are found too. What their code does is read elsewhere.
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ def named(name: str) -> Family:
 
 def name_of(class_name: str) -> str:
     """Such as ``english`` for a full class name, as entries have it; for any other class that name."""
-    for family in FAMILIES:
-        if class_name == f"{family.module}.{family.class_name}":
-            return family.name
-    return class_name
+    own = class_name.rpartition(".")[2]
+    return next((family.name for family in FAMILIES if family.class_name == own), class_name)
 
 
 def family_of(model: object) -> Family | None:
@@ -77,9 +75,18 @@ def class_of(model: object, family: Family) -> type:
     return found
 
 
+def is_of(kind: type, family: Family) -> bool:
+    """Whether a class is the family's own: upstream's, a fork's, or a copy's under any module's name.
+
+    Not so a program's class of the same name that only has one of these inside.
+    """
+    if kind.__qualname__ != family.class_name or family.prepare not in vars(kind):
+        return False
+    return kind.__module__ == family.module or {"Conditionals", "T3Cond"} <= _names_of_module(kind).keys()
+
+
 def _base(kind: type, family: Family) -> type | None:
-    own = family.module, family.class_name
-    return next((base for base in kind.__mro__ if (base.__module__, base.__qualname__) == own), None)
+    return next((base for base in kind.__mro__ if is_of(base, family)), None)
 
 
 @lru_cache(maxsize=256)
@@ -88,11 +95,16 @@ def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[.
 
     Each module has its own ``Conditionals``, and each time that it is imported anew another.
     """
+    base: Any = _base(kind, family)
+    names = _names_of_module(base)
+    return names["Conditionals"], names["T3Cond"]
+
+
+def _names_of_module(kind: Any) -> dict[str, Any]:
+    """The namespace in which a class was written."""
     import inspect  # in functions only, since it takes milliseconds and enable() is to be quick
 
-    base: Any = _base(kind, family)
-    names = inspect.unwrap(base.__init__).__globals__
-    return names["Conditionals"], names["T3Cond"]
+    return getattr(inspect.unwrap(kind.__init__), "__globals__", {})
 
 
 def generates(kind: type, method: str, family: Family) -> bool:
@@ -110,4 +122,4 @@ def overrides(model: object, method: str, family: Family) -> bool:
     if method in vars(model):
         return True
     owner = next(base for base in type(model).__mro__ if method in vars(base))
-    return (owner.__module__, owner.__qualname__) != (family.module, family.class_name)
+    return owner is not _base(type(model), family)

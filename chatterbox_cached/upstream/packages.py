@@ -26,8 +26,10 @@ def version_of_class(kind: type) -> str:
 
     A source tree that no distribution owns is named by a digest of its code.
     """
-    package = sys.modules.get(kind.__module__.partition(".")[0])
-    return version_of_package(Path(getattr(package, "__file__", None) or "").parent)
+    package = sys.modules.get(kind.__module__.rpartition(".")[0])
+    if file := getattr(package, "__file__", None):
+        return version_of_package(Path(file).parent)
+    return "a module that is in no package"
 
 
 def installed_chatterbox() -> str | None:

@@ -168,3 +168,44 @@ def test_python_starts_where_only_the_line_was_left_behind(start: Start, bare: P
     finally:
         (site / line.name).unlink()
     assert (run.stdout, run.stderr) == ("runs\n", "")
+
+
+COPY = """
+import torch
+from s3tokenizer.model_v2 import S3TokenizerV2
+
+class Conditionals: ...
+class T3Cond: ...
+class S3Tokenizer(S3TokenizerV2): ...
+
+class ChatterboxTTS:
+    def __init__(self):
+        self.s3gen = torch.nn.Module()
+        self.s3gen.tokenizer = S3Tokenizer()
+    def prepare_conditionals(self, wav_fpath, exaggeration=0.5): ...
+    def generate(self, text, audio_prompt_path=None, exaggeration=0.5): ...
+"""
+
+
+def test_a_copy_under_another_name_is_found_when_a_model_of_it_is_built(start: Start, write: Write) -> None:
+    write("s3tokenizer/__init__.py", "")
+    write("s3tokenizer/model_v2.py", "import torch\nclass S3TokenizerV2(torch.nn.Module): ...\n")
+    write("engines/voices/tts.py", COPY)
+    write(
+        "ask.py",
+        """
+        import sys
+        sys.path.insert(0, ".")
+        from engines.voices.tts import ChatterboxTTS
+
+        def is_cached():
+            return type(vars(ChatterboxTTS)["generate"]).__module__ == "chatterbox_cached.patching.wrappers"
+
+        before = is_cached()
+        ChatterboxTTS()
+        print(before, is_cached(), "chatterbox" in sys.modules)
+        """,
+    )
+    for expected, environment in (("False True False\n", {"CHATTERBOX_CACHED": "1"}), ("False False False\n", {})):
+        run = start([sys.executable, "ask.py"], **environment)
+        assert (run.stdout, run.stderr) == (expected, "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import wrapt
@@ -19,6 +20,13 @@ def make_shallow() -> None:
             patch(sys.modules[name])
         else:
             wrapt.register_post_import_hook(patch, name)
+
+
+def make_copy_shallow(root: str) -> None:
+    """The same for the S3Gen of a copy of Chatterbox whose package is called ``root``."""
+    for name, patch in _PATCHES.items():
+        if name.startswith("chatterbox."):
+            patch(import_module(f"{root}{name.removeprefix('chatterbox')}"))
 
 
 def _class_is(name: str, make: Callable[..., None]) -> Callable[[Any], None]:

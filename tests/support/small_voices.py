@@ -49,6 +49,9 @@ class FakeTTS:
     def __init__(self) -> None:
         self.conds: Any = None
 
+    def prepare_conditionals(self, wav_fpath: Any, exaggeration: Any = EXAGGERATION) -> None:
+        self.conds = live(exaggeration)
+
 
 def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
     """What a preparation leaves."""

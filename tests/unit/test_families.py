@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chatterbox_cached.upstream.families import FAMILIES, Family, family_of, named, overrides, types_of
+from chatterbox_cached.upstream.families import FAMILIES, Family, family_of, name_of, named, overrides, types_of
 
 FAMILY = FAMILIES[0]
 
@@ -37,6 +37,26 @@ def test_a_subclass_is_of_its_bases_family() -> None:
         pass
 
     assert family_of(MineToo()) is FAMILY
+
+
+def _copy(module: str, family: Family, **names: Any) -> type:
+    """A class as a copy of Chatterbox has it, in a module with these names."""
+    made = FunctionType(OnceImported.__init__.__code__, names)
+    body = {"__module__": module, "__init__": made, family.prepare: made, family.generate: made}
+    return type(family.class_name, (), body)
+
+
+@pytest.mark.parametrize("module", ["src.chatterbox.tts", "/srv/nodes/voice.local.tts", "nodes"])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_copy_under_any_modules_name_is_of_its_family(family: Family, module: str) -> None:
+    kind = _copy(module, family, Conditionals=object(), T3Cond=object())
+    assert family_of(kind()) is family
+    assert name_of(f"{module}.{family.class_name}") == family.name
+    assert not overrides(kind(), family.prepare, family)
+
+
+def test_a_programs_own_class_of_the_same_name_is_no_copy() -> None:
+    assert family_of(_copy("server.engines", FAMILY, ChatterboxTTS=object())()) is None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +120,8 @@ def test_types_are_those_of_the_import_that_made_the_class() -> None:
     def imported() -> tuple[type, SimpleNamespace]:
         module = SimpleNamespace(Conditionals=object(), T3Cond=object())
         made = FunctionType(OnceImported.__init__.__code__, vars(module))
-        return type(FAMILY.class_name, (), {"__module__": FAMILY.module, "__init__": made}), module
+        body = {"__module__": FAMILY.module, "__init__": made, FAMILY.prepare: made}
+        return type(FAMILY.class_name, (), body), module
 
     (first, module), (again, other) = imported(), imported()
     assert types_of(first, FAMILY) == (module.Conditionals, module.T3Cond)

@@ -20,6 +20,7 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
     other.add({("mismatches", ""): 1})
     other.add({("errors", "disk put"): 1})
     Tally(str(tmp_path))  # a process that counted nothing
+    Tally(str(tmp_path)).add({("classes", "chatterbox.tts.ChatterboxTTS"): 1})  # and one that only imported Chatterbox
     report = Report(str(tmp_path))
     assert report.figures() == {
         "processes": 2,
@@ -44,6 +45,12 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
 
 def test_nothing_is_said_of_what_was_not_asked_for(tmp_path: Path) -> None:
     assert str(Report(str(tmp_path))) == "chatterbox-cached: no voice was asked for."
+    for name in ("src.chatterbox.tts.ChatterboxTTS", "chatterbox.tts_turbo.ChatterboxTurboTTS"):
+        Tally(str(tmp_path)).add({("classes", name): 1})
+    assert str(Report(str(tmp_path))) == (
+        "chatterbox-cached: no voice was asked for of chatterbox.tts_turbo.ChatterboxTurboTTS,"
+        " src.chatterbox.tts.ChatterboxTTS."
+    )
 
 
 def test_a_forked_child_counts_from_zero(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Loaded by every Python that starts with ``CHATTERBOX_CACHED`` set: turns the cache on once Chatterbox is imported.
 
 ``chatterbox_cached.pth`` lies beside this file in site-packages and loads it. Until Chatterbox is imported, nothing of
-the package is: most Pythons that start never import it, and start-up stays as quick as it was.
+the package is: most Pythons that start never import it, and start-up stays as quick as it was. A copy of Chatterbox may
+have any name, but it imports ``s3tokenizer``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 
 _OFF = ("", "0", "false", "no", "off")
+_AWAITED = ("chatterbox", "s3tokenizer")
 
 
 class _Waiting:
@@ -18,7 +20,7 @@ class _Waiting:
     done = False
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "chatterbox" and not self.done:
+        if name in _AWAITED and not self.done:
             self.done = True
             _turn_on()
 
