@@ -103,7 +103,8 @@ $(UV):
 	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 
 # Compiled at once: where PYTHONDONTWRITEBYTECODE is set, each of the many processes of the tests would do it anew.
-.venv/.ready: pyproject.toml constraints.txt | $(UV)
+# What Python loads as it starts is copied into the environment.
+.venv/.ready: pyproject.toml constraints.txt $(wildcard chatterbox_cached/patching/startup/*.p*) | $(UV)
 	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv
 	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraints constraints.txt \
 	  --editable ".[chatterbox,dev]"
