@@ -31,8 +31,10 @@ def load(name: str, device: str) -> tuple[Any, bool]:
             "* What is said is noise, not speech.",
         )
     model: Any = getattr(rehearsal, name)(device=device)
-    t3: Any = import_module("chatterbox.models.t3.t3")
-    t3.tqdm = functools.partial(t3.tqdm, disable=True)  # a dozen steps need no progress bar
+    for module in ("chatterbox.models.t3.t3", "chatterbox.models.s3gen.flow_matching"):
+        steps: Any = import_module(module)
+        if hasattr(steps, "tqdm"):
+            steps.tqdm = functools.partial(steps.tqdm, disable=True)  # a dozen steps need no progress bar
     return model, False
 
 
