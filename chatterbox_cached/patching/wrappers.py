@@ -39,10 +39,12 @@ def wrap(module: ModuleType) -> None:
 
 def wrap_copies() -> None:
     """The same for the classes of all copies of Chatterbox in this process, whatever their modules are called."""
+    found: list[tuple[type, Family]] = []
     for kind in object.__subclasses__():
-        for family in FAMILIES:
-            if is_of(kind, family):
-                _wrap(kind, family)
+        with contextlib.suppress(Exception):  # a program's class may answer such questions in any way
+            found += [(kind, family) for family in FAMILIES if is_of(kind, family)]
+    for kind, family in found:
+        _wrap(kind, family)
 
 
 def _wrap(owner: type, family: Family) -> None:

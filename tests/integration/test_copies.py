@@ -146,6 +146,23 @@ def test_an_edited_copy_beside_the_installed_one_has_entries_of_its_own(
             del sys.modules[name]
 
 
+class _SaysNothing(type):
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError(f"{name} is not to be asked for")
+
+
+def test_classes_that_answer_no_questions_stand_in_no_ones_way(
+    bring: Callable[[], str], english: Any, voice: Path, tmp_path: Path
+) -> None:
+    odd = _SaysNothing("ChatterboxTTS", (), {"prepare_conditionals": None})
+    model = build(bring(), english)
+    with chatterbox_cached.enabled(tmp_path / "voices"):
+        for _ in range(2):
+            model.prepare_conditionals(voice)
+        assert chatterbox_cached.stats()["memory_hits"] == 1
+    del odd
+
+
 def test_no_class_is_patched_that_only_has_a_model_inside(english: Any, voice: Path, tmp_path: Path) -> None:
     """A server's own class of the same name; what it does with its model is cached all the same."""
 
