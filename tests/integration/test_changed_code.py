@@ -205,6 +205,39 @@ def calls_back_in_a_function_within(self: Any, wav_fpath: Any) -> None:
     note()
 
 
+_NOTED: list[Any] = []
+
+
+class _Noted:
+    def __init__(self, wav_fpath: Any) -> None:
+        _NOTED.append(wav_fpath)
+
+
+def makes_what_notes_it(self: Any, wav_fpath: Any) -> None:
+    _Noted(wav_fpath)
+
+
+class _Counting:
+    def __init__(self, counted: list[int]) -> None:
+        self.counted = counted
+
+    def __enter__(self) -> None:
+        self.counted[0] += 1
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def counts_as_it_enters(self: Any, wav_fpath: Any) -> None:
+    with self.usage:
+        pass
+
+
+def counts_by_another_name(self: Any, wav_fpath: Any) -> None:
+    table = self.counted
+    table[0] = table[0] + 1
+
+
 def test_a_voice_that_depends_on_the_one_before_is_prepared_each_time(
     model: Any, voice: Path, other_voice: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
@@ -236,6 +269,9 @@ def test_a_voice_that_depends_on_the_one_before_is_prepared_each_time(
         counts_in_a_table,
         calls_back_in_a_comprehension,
         calls_back_in_a_function_within,
+        makes_what_notes_it,
+        counts_as_it_enters,
+        counts_by_another_name,
     ],
 )
 def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
@@ -248,7 +284,9 @@ def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
         effect(self, wav_fpath)
 
     monkeypatch.setattr(type(model), "prepare_conditionals", prepare_conditionals)
-    for name, value in (("last_voice", None), ("prepared", []), ("folder", tmp_path), ("counted", [0])):
+    counted = [0]
+    given = {"last_voice": None, "prepared": [], "folder": tmp_path, "counted": counted, "usage": _Counting(counted)}
+    for name, value in given.items():
         monkeypatch.setattr(model, name, value, raising=False)
     cache = chatterbox_cached.enable(tmp_path / "voices")
     with warnings.catch_warnings(record=True) as warned:
@@ -260,7 +298,8 @@ def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(
     assert cache.get_cache_stats()["bypasses"] == {"preparation does more than prepare": 3}
     assert len(ours) == 1
     assert "Do it beside prepare_conditionals" in ours[0]
-    done = model.last_voice == voice, model.prepared == [voice, other_voice, voice], model.counted == [3]
+    each = [voice, other_voice, voice]
+    done = model.last_voice == voice, model.prepared == each, model.counted == [3], each == _NOTED
     assert any(done) or (tmp_path / "log.txt").read_text() == str(voice)
 
 

@@ -176,6 +176,14 @@ def the_forward_of_a_transform(_: Any, patch: Patch) -> None:
     patch.setattr(kind, "forward", doubling(kind.forward))
 
 
+def a_method_that_a_class_of_torch_had_from_above(_: Any, patch: Patch) -> None:
+    patch.setattr(torch.nn.Linear, "__call__", doubling(torch.nn.Module.__call__), raising=False)
+
+
+def a_method_of_tensors_that_they_had_from_above(_: Any, patch: Patch) -> None:
+    patch.setattr(torch.Tensor, "transpose", lambda self, one, other: 2 * self.swapaxes(one, other))
+
+
 load = librosa.load
 
 ON_CLASSES = (
@@ -201,6 +209,8 @@ ON_CLASSES = (
     the_forward_of_a_class_of_torch,
     a_method_of_a_class_of_soundfile,
     the_forward_of_a_transform,
+    a_method_that_a_class_of_torch_had_from_above,
+    a_method_of_tensors_that_they_had_from_above,
 )
 
 

@@ -12,10 +12,10 @@ from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import ModuleType
 from typing import Any
 
-from .explorer import FILL, Explorer, Visit
+from .explorer import CONSTRUCTORS, FILL, Explorer, Visit
 from .libraries import top_of
 from .preparing import Preparing
-from .symbols import Attr, Call, Called, Global, Items, Local, Star, Symbol, Within
+from .symbols import Attr, Call, Called, Free, Global, Items, Local, Star, Symbol, Within
 from .tensors import is_torch_module
 from .values import Bound, Live, Made, OfLibrary, Value, function_of, wrapped_in
 
@@ -86,6 +86,7 @@ class _Effects:
             yield from self._sets(visit)
         for call, values in visit.called:
             for value in values:
+                yield from self._makes(value)
                 inner = self._preparing.visits_of(function_of(value))
                 if inner and not self._is_encoders(visit, call, value):
                     for each in inner:
@@ -93,6 +94,14 @@ class _Effects:
                         yield from self.of_whole(each, passed)
                 else:
                     yield from self._does(visit, call, value, made, audio)
+
+    def _makes(self, value: Value) -> Iterator[str]:
+        """What making an instance of a class does besides."""
+        kind = function_of(value)
+        for each in kind.__mro__ if isinstance(kind, type) and kind in self._explorer.kinds else ():
+            for name in CONSTRUCTORS:
+                for visit in self._preparing.visits_of(vars(each).get(name)):
+                    yield from self.of_whole(visit, frozenset())
 
     def of_encoders(self) -> Iterator[str]:
         """What the encoders do that a program could notice, and what of all functions is not decided by the key."""
@@ -122,7 +131,9 @@ class _Effects:
             if not is_slot and not self._is_of_conditionals(visit, symbol):
                 yield f"sets {name}"
         for symbol in uses.items_set:
-            if not self._is_of_conditionals(visit, symbol) and not _is_made_within(visit, symbol):
+            others = visit.uses.assigned.get(symbol.name, frozenset()) if isinstance(symbol, Local) else frozenset()
+            is_of_conditionals = any(self._is_of_conditionals(visit, each) for each in (symbol, *others))
+            if not is_of_conditionals and not _is_made_within(visit, symbol):
                 yield "sets items of what it was given, or of what stays"
         yield from (f"sets {name}" for name in sorted(uses.globals_set))
 
@@ -168,7 +179,7 @@ class _Effects:
         elif isinstance(value, OfLibrary):
             if name in _DO_SOMETHING and not made:
                 yield f"calls {name}"
-            elif isinstance(symbol, Attr) and not made and _stays(visit, symbol.base):
+            elif isinstance(symbol, Attr) and _stays(visit, symbol.base) and not (made and _is_own(symbol.base)):
                 yield f"calls {name} of something that stays"
         elif function is None:
             if not isinstance(symbol, Attr) and not _is_within(visit, symbol):
@@ -205,9 +216,9 @@ def _is_made_within(visit: Visit, symbol: Symbol) -> bool:
     """Whether this is made within the function, and not given to it or found."""
     if symbol is None or isinstance(symbol, (Call, Items)):
         return True
-    code = visit.function.__code__
-    given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return isinstance(symbol, Local) and symbol.name not in given
+    if not isinstance(symbol, Local) or symbol.name in _parameters(visit):
+        return False
+    return not any(isinstance(each, (Attr, Free, Global)) for each in visit.uses.assigned.get(symbol.name, ()))
 
 
 def _is_within(visit: Visit, symbol: Symbol) -> bool:
@@ -218,6 +229,13 @@ def _is_within(visit: Visit, symbol: Symbol) -> bool:
     return isinstance(symbol, Within)
 
 
+def _is_own(symbol: Symbol) -> bool:
+    """Whether this is of an argument or a variable, and not of a module or an enclosing function."""
+    while isinstance(symbol, Attr):
+        symbol = symbol.base
+    return not isinstance(symbol, (Free, Global))
+
+
 def _stays(visit: Visit, symbol: Symbol) -> bool:
     """Whether this may be something that is there before and after, such as a list or a logger, and no value."""
     return any(isinstance(value, Live) and not _is_value(value.thing) for value in visit.resolve(symbol))
@@ -225,7 +243,8 @@ def _stays(visit: Visit, symbol: Symbol) -> bool:
 
 def _is_value(thing: Any) -> bool:
     kinds = (ModuleType, type, str, bytes, int, float, tuple, frozenset)
-    return isinstance(thing, kinds) or type(thing).__module__ in ("torch", "numpy")
+    # A lock is left as it was found.
+    return isinstance(thing, kinds) or type(thing).__module__ in ("torch", "numpy", "_thread", "threading")
 
 
 def _parameters(visit: Visit) -> tuple[str, ...]:

@@ -72,6 +72,7 @@ class Encoders:
 
     def _explore_library_class(self, explorer: Explorer, kind: type) -> None:
         """A class of a library may have been given functions that are not the library's."""
+        explorer.lookup.watched.whole(kind)
         for name, raw in list(vars(kind).items()):
             if type(raw) is FunctionType:
                 explorer.lookup.watched.item(kind, name)

@@ -28,7 +28,7 @@ FILL = frozenset({
     "append", "extend", "insert", "add", "update", "setdefault", "pop", "popitem", "popleft", "appendleft", "remove",
     "discard", "clear", "sort", "reverse", "move_to_end",
 })  # fmt: skip
-_CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
+CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 uses = functools.lru_cache(maxsize=4096)(uses_of)
 
@@ -163,7 +163,7 @@ class Explorer:
         """A class is referred to, so instances of it may be made."""
         self.kind(kind)
         if not self.libraries.has(kind):
-            for name in _CONSTRUCTORS:
+            for name in CONSTRUCTORS:
                 self.meet_all(self.lookup.attribute(Made(kind), name))
 
     def search_loose_names(self) -> None:

@@ -222,6 +222,8 @@ class Machine(Stack):
         manager = self._pop()
         self._push(self._attribute(manager, "__exit__"))
         entered = self._attribute(manager, "__enter__")
+        self.calls.add(Called(entered))
+        self._note(Called(entered))
         self._push(None if entered is None else Call(entered))
 
     _setup_with = _before_with

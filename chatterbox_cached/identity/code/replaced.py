@@ -48,6 +48,8 @@ def _classes_of(module: ModuleType) -> list[type]:
 
 
 def _replaced_in(place: str, holder: Any, libraries: Libraries, watched: Watched) -> Iterator[tuple[str, Any]]:
+    if isinstance(holder, type):
+        watched.whole(holder)
     for name, value in list((vars(holder) if isinstance(holder, type) else holder).items()):
         if callable(value) and not isinstance(value, type):
             watched.item(holder, name)

@@ -36,6 +36,7 @@ class Watched:
         self._functions: dict[int, tuple[FunctionType, tuple[Any, ...]]] = {}
         self._containers: dict[int, tuple[Any, Callable[[Any], Any], Any]] = {}
         self._owners: dict[int, weakref.ref[Any]] = {}
+        self._whole: dict[int, tuple[Mapping[str, Any], int]] = {}
         self._late: list[tuple[Mapping[str, Any], str]] = []
         self._weak: list[tuple[Mapping[str, Any], str, weakref.ref[Any]]] = []
         self._places = _NONE
@@ -46,6 +47,10 @@ class Watched:
         """``name`` was looked for in a class, or in a namespace."""
         self._namespaces.setdefault(id(holder), vars(holder) if isinstance(holder, type) else holder)
         self._names.setdefault(id(holder), set()).add(name)
+
+    def whole(self, kind: type) -> None:
+        """What more comes into a class may stand before what it has from another."""
+        self._whole[id(kind)] = vars(kind), len(vars(kind))
 
     def late(self, namespace: Mapping[str, Any], name: str) -> None:
         """``name`` is not there yet; when it will be, nothing has changed, but there is more to note."""
@@ -104,6 +109,7 @@ class Watched:
         return (
             not self._let_go
             and self._places.stand()
+            and all(len(namespace) == size for namespace, size in list(self._whole.values()))
             and all(reference() is namespace.get(name) for namespace, name, reference in self._weak)
             and all(_CONTENT(cell) is content for cell, content in list(self._cells.values()))
             and all(all(map(is_, _OF_FUNCTION(function), had)) for function, had in list(self._functions.values()))
