@@ -17,6 +17,7 @@ from ..notices import warn_place_once
 
 _prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
 _MANY = 256
+_room = _MANY  # grows with those that a program keeps, so that they are not all looked at each time
 
 
 def remember(conditionals: Any, exaggeration: object, *, on_purpose: bool = True) -> None:
@@ -28,14 +29,16 @@ def remember(conditionals: Any, exaggeration: object, *, on_purpose: bool = True
     # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
     if type(conditionals).__weakrefoffset__:
         _prepared[identity] = weakref.ref(conditionals), exaggeration
-        if len(_prepared) > _MANY:
+        if len(_prepared) > _room:
             _forget_what_is_gone()
 
 
 def _forget_what_is_gone() -> None:
+    global _room
     for identity, known in list(_prepared.items()):
         if known[0]() is None and _prepared.get(identity) is known:
             _prepared.pop(identity, None)
+    _room = max(_MANY, 2 * len(_prepared))
 
 
 def prepared_exaggeration(conditionals: Any) -> Any:

@@ -208,6 +208,13 @@ def calls_back_in_a_function_within(self: Any, wav_fpath: Any) -> None:
 _NOTED: list[Any] = []
 
 
+def counts_where_conditionals_may_be_meant(self: Any, wav_fpath: Any) -> None:
+    table = self.conds.gen
+    if wav_fpath:
+        table = self.counted
+    table[0] = table[0] + 1
+
+
 class _Noted:
     def __init__(self, wav_fpath: Any) -> None:
         _NOTED.append(wav_fpath)
@@ -272,6 +279,7 @@ def test_a_voice_that_depends_on_the_one_before_is_prepared_each_time(
         makes_what_notes_it,
         counts_as_it_enters,
         counts_by_another_name,
+        counts_where_conditionals_may_be_meant,
     ],
 )
 def test_what_a_preparation_does_besides_is_done_each_time_and_said_once(

@@ -131,9 +131,7 @@ class _Effects:
             if not is_slot and not self._is_of_conditionals(visit, symbol):
                 yield f"sets {name}"
         for symbol in uses.items_set:
-            others = visit.uses.assigned.get(symbol.name, frozenset()) if isinstance(symbol, Local) else frozenset()
-            is_of_conditionals = any(self._is_of_conditionals(visit, each) for each in (symbol, *others))
-            if not is_of_conditionals and not _is_made_within(visit, symbol):
+            if not all(self._is_of_conditionals(visit, each) for each in _found_as(visit, symbol)):
                 yield "sets items of what it was given, or of what stays"
         yield from (f"sets {name}" for name in sorted(uses.globals_set))
 
@@ -212,13 +210,13 @@ def _logs(visit: Visit, symbol: Symbol) -> bool:
     return any(top_of(name) in _LOG for name in names)
 
 
-def _is_made_within(visit: Visit, symbol: Symbol) -> bool:
-    """Whether this is made within the function, and not given to it or found."""
+def _found_as(visit: Visit, symbol: Symbol) -> list[Symbol]:
+    """Where what has this name was found or given from; nothing for what is made within the function."""
     if symbol is None or isinstance(symbol, (Call, Items)):
-        return True
+        return []
     if not isinstance(symbol, Local) or symbol.name in _parameters(visit):
-        return False
-    return not any(isinstance(each, (Attr, Free, Global)) for each in visit.uses.assigned.get(symbol.name, ()))
+        return [symbol]
+    return [each for each in visit.uses.assigned.get(symbol.name, ()) if isinstance(each, (Attr, Free, Global))]
 
 
 def _is_within(visit: Visit, symbol: Symbol) -> bool:
