@@ -13,7 +13,7 @@ from .errors import NotCachedError
 from .settings import Settings, resolve, switched_off
 
 if TYPE_CHECKING:
-    from .serving import Serving
+    from .serving.voices import Serving
     from .tiers.disk.repair import CheckReport
     from .verification import Verification
 
@@ -44,7 +44,7 @@ class ConditionalCache:
         return self._made or self._make()
 
     def _make(self) -> Serving:
-        from .serving import Serving
+        from .serving.voices import Serving
 
         with _lock:
             self._made = self._made or Serving(self.settings, off=self.off)

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .accounting.failures import Failures
@@ -19,8 +19,10 @@ from .settings import Settings
 from .tiers.store import VoiceStore
 from .upstream import slots
 from .upstream.calls import Preparation, asked_for, unproxied
+from .upstream.context import disabled
+from .upstream.encodings import EncodingCall
 from .upstream.families import family_of, overrides
-from .upstream.run import run
+from .upstream.run import run, without_graph
 from .voice.snapshot import Snapshot, differing
 
 if TYPE_CHECKING:
@@ -82,11 +84,14 @@ class Verifier:
             return None  # the user vouches for this voice, and its audio need not be here
         before = slots.held(call.model, call.family)
         try:
-            fresh = run(call).snapshot(emotion, key.audio.unchanged, origin_of(call.model, call.family))
+            with disabled():  # the encoders too are to run
+                done = run(call)
+            fresh = done.snapshot(emotion, key.audio.unchanged, done.seconds, origin_of(call.model, call.family))
             found = [differing(kept, fresh) for kept in (snapshot, *more)]
             fields = tuple(dict.fromkeys(itertools.chain(*found)))
             if fields:
-                self._replace(call, key, fresh, fields, elsewhere(snapshot.origin, setup_of(call.model.device)))
+                apart = elsewhere(snapshot.origin, setup_of(call.device))
+                self._replace(call.audio, call.device, key, fresh, fields, apart)
             return fields
         except Unidentifiable:
             return None  # upstream's conditionals are there, and they are the caller's
@@ -94,6 +99,20 @@ class Verifier:
             slots.hold(call.model, call.family, before)
             self._failures.report("verification", error)
             return None
+
+    def compare_encoding(self, call: EncodingCall, key: Key, kept: Snapshot, device: Any) -> None:
+        """The same for what an encoder gave; an entry that differs is replaced."""
+        try:
+            with disabled():
+                made = call.family.results.taken(without_graph(call.upstream))
+            fresh = replace(kept, parts=made, origin=origin_of(call.model, call.family))
+            if fields := differing(kept, fresh):
+                audio, apart = key.audio.name or "a waveform", elsewhere(kept.origin, setup_of(call.device))
+                self._replace(audio, device, key, fresh, fields, apart)
+        except Unidentifiable:
+            return
+        except Exception as error:
+            self._failures.report("verification", error)
 
     def compare(self, model: Any, audio_paths: Iterable[Any], known: Known) -> Verification:
         """Compare all that is ``known`` of these voices; ``model.conds`` is afterwards what it was before."""
@@ -129,12 +148,12 @@ class Verifier:
                 slots.hold(model, family, before)
 
     def _replace(
-        self, call: Preparation, key: Key, fresh: Snapshot, fields: tuple[str, ...], apart: tuple[str, ...]
+        self, audio: object, device: Any, key: Key, fresh: Snapshot, fields: tuple[str, ...], apart: tuple[str, ...]
     ) -> None:
         self._stats.error("verify")
         self._failures.warn_once(
             f"verify {key.text}",
-            f"The cached voice of {call.audio} is not what upstream makes of it now: {', '.join(fields)} differ."
+            f"The cached voice of {audio} is not what upstream makes of it now: {', '.join(fields)} differ."
             " Upstream's was used and has taken its place. "
             + (f"It was made elsewhere ({'; '.join(apart)}). " if apart else "")
             + "Kinds of CPU or GPU and numbers of threads make small differences; otherwise the entry was changed.",
@@ -142,4 +161,4 @@ class Verifier:
         durable = self._durable and not key.uncertain
         if not durable:
             self._store.lower.delete(key.text)
-        self._store.keep(key.text, call.model.device, fresh, durable=durable, made_by=key.made_by)
+        self._store.keep(key.text, device, fresh, durable=durable, made_by=key.made_by)

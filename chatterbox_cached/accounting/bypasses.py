@@ -25,6 +25,8 @@ _ADVICE: Mapping[str, str] = {
     "exaggeration is not a number": "Pass a number.",
     "unexpected conditionals": "Please report which Chatterbox this is, so that it can be supported.",
     "conditionals on several devices": "Move the whole model to one device.",
+    "unexpected result": "Please report which Chatterbox this is, so that it can be supported.",
+    "waveform of an unknown kind": "Pass the encoders plain NumPy arrays or tensors of numbers.",
     "another call was on the model": "Let calls take turns (take_turns=True), or give each thread a model of its own.",
     "the preparation left the conditionals as they were": "Let it set them anew.",
 }

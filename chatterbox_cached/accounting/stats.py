@@ -13,6 +13,7 @@ Count = tuple[str, str]  # what is counted, and by which tier, reason or place
 Listener = Callable[[Mapping[Count, float]], None]
 _listeners: list[Listener] = []
 CLASSES = "classes"  # what found_class counts
+VOICES, ENCODERS = "voices", "encoders"
 
 
 def listen(listener: Listener) -> None:
@@ -41,10 +42,13 @@ class Stats(RenewedAfterFork):
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
-    def hit(self, tier: str, prepare_seconds: float, took: float) -> float:
-        """A call was served from ``tier`` in ``took`` seconds instead of the entry's own; gives the seconds saved."""
+    def hit(self, tier: str, prepare_seconds: float, took: float, seam: str = VOICES) -> float:
+        """A call was served from ``tier`` in ``took`` seconds instead of the entry's own; gives the seconds saved.
+
+        ``seam``: whether as a whole, VOICES, or by its ENCODERS' calls.
+        """
         saved = prepare_seconds - took
-        self._count({("hits", tier): 1, ("saved_seconds", ""): saved})
+        self._count({("hits", tier): 1, ("seams", seam): 1, ("saved_seconds", ""): saved})
         return saved
 
     def miss(self) -> None:
@@ -80,6 +84,7 @@ class Stats(RenewedAfterFork):
         return {
             "memory_hits": counts["hits", "memory"],
             "disk_hits": counts["hits", "disk"],
+            "seams": _by_name(counts, "seams"),
             "misses": counts["misses", ""],
             "bypasses": _by_name(counts, "bypasses"),
             "not_stored": _by_name(counts, "not_stored"),

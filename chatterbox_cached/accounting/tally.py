@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..concurrency.forks import RenewedAfterFork
-from .stats import CLASSES, Count
+from .stats import CLASSES, ENCODERS, Count
 
 
 class Tally(RenewedAfterFork):
@@ -54,7 +54,7 @@ class Report:
 
     def figures(self) -> dict[str, Any]:
         """All that was counted: hits by tier, bypasses, what was not stored and errors by reason, seconds."""
-        by_name = {kind: self._by_name(kind) for kind in ("hits", "bypasses", "not_stored", "errors")}
+        by_name = {kind: self._by_name(kind) for kind in ("hits", "seams", "bypasses", "not_stored", "errors")}
         sums = ("misses", "mismatches", "prepare_seconds", "saved_seconds")
         return {"processes": self._processes, **by_name, **{kind: self._counts[kind, ""] for kind in sums}}
 
@@ -63,7 +63,7 @@ class Report:
         hits, bypasses = sum(now["hits"].values()), sum(now["bypasses"].values())
         asked = hits + now["misses"] + bypasses
         rows = [
-            ("hits", hits, _listed(now["hits"])),
+            ("hits", hits, _listed(now["hits"]) + self._by_encoders()),
             ("misses", now["misses"], f"prepared in {now['prepare_seconds']:.1f} s"),
             ("bypasses", bypasses, _listed(now["bypasses"])),
         ]
@@ -79,6 +79,10 @@ class Report:
         saved = f"{now['saved_seconds']:.1f} s saved"
         head = f"chatterbox-cached: voices asked for: {asked}, in processes: {self._processes}, {saved}"
         return "\n".join([head, *(f"  {name:<11}{n:>6}  {detail if n else ''}".rstrip() for name, n, detail in shown)])
+
+    def _by_encoders(self) -> str:
+        number = self._counts["seams", ENCODERS]
+        return f"; by calls of the encoders: {number}" if number else ""
 
     def _by_name(self, kind: str) -> dict[str, int]:
         return {name: number for (each, name), number in sorted(self._counts.items()) if each == kind}

@@ -17,6 +17,7 @@ from ..concurrency.forks import ForkSafeLock
 from ..errors import Unidentifiable
 from ..upstream import packages
 from ..upstream.calls import Preparation
+from ..upstream.encodings import Encoding, EncodingCall
 from ..upstream.families import Family
 from ..voice.key_format import digest_of, key_of
 from . import setup
@@ -24,9 +25,11 @@ from .audio import UNKNOWN_AUDIO, Audio, AudioIndex
 from .code.history import History
 from .code.preparing import CONDITIONALS, NOTHING
 from .code.running import RunningCode
+from .waveform import digest_of_waves
 from .weights import Fingerprint, Fingerprints
 
 _PLAIN = (bool, int, float, str, type(None))
+Call = Preparation | EncodingCall
 
 
 class Maker(NamedTuple):
@@ -77,6 +80,11 @@ def on_setup(key: Key, setup: Mapping[str, Any]) -> Key:
     return key._replace(text=key_of(key.audio.digest, maker.digest), maker=maker)
 
 
+def still_of(key: Key, call: EncodingCall) -> bool:
+    """Whether the waveform of this call is still that of its key."""
+    return bool(json.loads(key.made_by)["waveform"] == digest_of_waves(call.waves))
+
+
 class Identity:
     """Makes keys; one per cache, safe from any thread."""
 
@@ -94,6 +102,17 @@ class Identity:
         audio, maker = self.audio.identify(call.audio), self.maker(call)
         return Key(key_of(audio.digest, maker.digest), audio, maker.code.gives, maker)
 
+    def key_of_encoding(self, call: EncodingCall, audio: Audio | None) -> Key:
+        """The key for what this call of an encoder would make: of ``audio`` where it is known that it is of that, else
+        of the waveform. Raises Unidentifiable where there is any doubt.
+        """
+        maker, waves = self.maker(call), digest_of_waves(call.waves)
+        said = {**json.loads(maker.made_by), "part": call.family.name, "waveform": waves}
+        made_by = json.dumps(said, sort_keys=True)
+        maker = maker._replace(digest=digest_of(made_by), made_by=made_by)
+        audio = audio or Audio(waves, "", "", lambda: digest_of_waves(call.waves) == waves)
+        return Key(key_of(audio.digest, maker.digest), audio, NOTHING, maker)
+
     def of_what_was_brought_in(self, call: Preparation) -> Key:
         """What stands for the key of a voice that the user brought in: no code made it."""
         try:
@@ -102,19 +121,19 @@ class Identity:
             gives = NOTHING
         return Key("", UNKNOWN_AUDIO, gives)
 
-    def maker(self, call: Preparation) -> Maker:
+    def maker(self, call: Call) -> Maker:
         """Everything but the audio of this call. Raises Unidentifiable where there is any doubt."""
-        model, family = call.model, call.family
+        model, family, device = call.model, call.family, call.device
         fingerprint = self.fingerprints.of(model, family)
         code = _code_of(fingerprint, call)
         if code.effect or code.gives is None:
             _refuse(code)
         constants, others = _constants(model, family), _arguments(call.key_arguments)
-        settings = setup.in_force(setup.device_type(model.device))
-        circumstances = (code, model.device, constants, *map(type, constants), settings, others)
+        settings = setup.in_force(setup.device_type(device))
+        circumstances = (code, device, constants, *map(type, constants), settings, others)
         known = fingerprint.makers.get(circumstances)
         if known is None:
-            made_by = _made_by(model, fingerprint, code, constants, settings, others)
+            made_by = _made_by(device, fingerprint, code, constants, settings, others)
             known = fingerprint.makers[circumstances] = Maker(digest_of(made_by), made_by, code)
         return known
 
@@ -123,7 +142,7 @@ _history = History()
 _lock = ForkSafeLock()
 
 
-def _code_of(fingerprint: Fingerprint, call: Preparation) -> RunningCode:
+def _code_of(fingerprint: Fingerprint, call: Call) -> RunningCode:
     """What the call would run, looked at anew when it is no longer what it was."""
     known: tuple[Any, RunningCode] | None = fingerprint.codes.get(id(call.function))
     if known is not None and known[0] is call.function and known[1].holds(call.model):
@@ -148,7 +167,7 @@ def _refuse(code: RunningCode) -> None:
 
 
 def _made_by(
-    model: Any,
+    device: Any,
     fingerprint: Fingerprint,
     code: RunningCode,
     constants: tuple[Any, ...],
@@ -161,7 +180,7 @@ def _made_by(
         "libraries": {**packages.library_versions(), **code.libraries},
         "constants": list(map(str, constants)),
         "numerics": [str(each) for each in settings],
-        "device": setup.device_type(model.device),
+        "device": setup.device_type(device),
         "arguments": arguments,
         "weights": fingerprint.digest,
     }
@@ -182,7 +201,9 @@ def _arguments(arguments: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(f"{name}={arguments[name]!r}" for name in sorted(arguments))
 
 
-def _constants(model: Any, family: Family) -> tuple[Any, ...]:
+def _constants(model: Any, family: Family | Encoding) -> tuple[Any, ...]:
+    if not family.constants:
+        return ()
     try:
         return _getter(family.constants)(model)  # type: ignore[no-any-return]
     except AttributeError as error:

@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..upstream import packages
-from ..upstream.families import Family, class_of
+from ..upstream.encodings import Encoding, part_at
+from ..upstream.families import Family, class_of, name_of
 
 _PROGRAM = ("class", "chatterbox")
 
 
-def origin_of(model: Any, family: Family) -> str:
+def origin_of(model: Any, family: Family | Encoding) -> str:
     """What is told of an entry that this model makes now, as JSON text."""
-    return json.dumps({**_program(model, family), **setup_of(model.device)}, sort_keys=True)
+    device = next(part_at(model, family.encoders[0]).parameters()).device
+    return json.dumps({**_program(model, family), **setup_of(device)}, sort_keys=True)
 
 
 def origin_of_imported(model: Any, family: Family) -> str:
@@ -29,9 +31,15 @@ def origin_of_imported(model: Any, family: Family) -> str:
     return json.dumps(_program(model, family), sort_keys=True)
 
 
-def _program(model: Any, family: Family) -> dict[str, str]:
+def _program(model: Any, family: Family | Encoding) -> dict[str, str]:
     kind = class_of(model, family)
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "chatterbox": packages.version_of_class(kind)}
+    part = {"part": family.name} if isinstance(family, Encoding) else {}
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "chatterbox": packages.version_of_class(kind), **part}
+
+
+def model_of(told: Mapping[str, Any]) -> str:
+    """The class that an entry told of in a word, such as ``english``; ``encoders`` for what is of any."""
+    return "encoders" if "part" in told else name_of(str(told.get("class", "unknown")))
 
 
 def setup_of(device: Any) -> dict[str, Any]:
@@ -95,6 +103,21 @@ def is_from(origin: str, here: Mapping[str, Any]) -> bool:
     """Whether an entry says that it was made on the set-up ``here``; one that does not say it may be from anywhere."""
     theirs = _told(origin)
     return all(name in theirs and theirs[name] == here[name] for name in here)
+
+
+def with_parts(origin: str, parts: Mapping[str, Any]) -> str:
+    """``origin`` with the parts of the entry that are what its encoders gave: by name their maker, and the milliseconds
+    that they took.
+    """
+    return json.dumps({**json.loads(origin), "parts": parts}, sort_keys=True) if parts else origin
+
+
+def part_told(origin: str, name: str, maker: str) -> float | None:
+    """How many seconds this part of an entry took, where the entry says that it is what ``maker`` gave."""
+    match _told(origin).get("parts"):
+        case {**parts} if isinstance(said := parts.get(name), list) and said[:1] == [maker] and len(said) == 2:
+            return said[1] / 1000 if type(said[1]) is int else None
+    return None
 
 
 @functools.lru_cache(maxsize=256)

@@ -26,7 +26,7 @@ class Encoders:
     def __init__(self, model: Any, paths: tuple[str, ...]) -> None:
         of_parent: dict[str, list[str]] = {}
         plain = []
-        for path in paths:
+        for path in filter(None, paths):  # the empty one is the model itself
             parent, _, name = path.rpartition(".")
             if parent and name in getattr(attrgetter(parent)(model), "_modules", ()):
                 of_parent.setdefault(parent, []).append(name)

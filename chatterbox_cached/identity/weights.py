@@ -20,6 +20,7 @@ from ..concurrency.forks import RenewedAfterFork
 from ..concurrency.one_by_one import one_by_one
 from ..errors import Unidentifiable
 from ..log import logger
+from ..upstream.encodings import Encoding, part_at
 from ..upstream.families import Family
 from .code.looks import Looked
 from .code.tensors import bytes_of, is_tensor
@@ -37,14 +38,16 @@ class Fingerprint(Looked):
     ``digest`` is the fingerprint in hex. ``makers`` and ``codes`` are room for what identity.key derives from it.
     """
 
-    def __init__(self, model: Any, family: Family) -> None:
-        modules = [module for path in family.encoders for module in attrgetter(path)(model).modules()]
+    def __init__(self, model: Any, family: Family | Encoding) -> None:
+        modules = [module for path in family.encoders for module in part_at(model, path).modules()]
         self._attributes = Attributes(modules)
         watched = (*family.encoders, family.caster)
         self._encoders = Encoders(model, watched)
-        self._references = [self._reference(attrgetter(path)(model)) for path in watched]
-        self._reached = attrgetter(*watched)
-        self._sentinels = [Sentinel(attrgetter(path)(model)) for path in watched]
+        self._references = [self._reference(part_at(model, path)) for path in watched]
+        self._reached = (
+            attrgetter(*watched) if all(watched) else lambda model: [part_at(model, path) for path in watched]
+        )
+        self._sentinels = [Sentinel(part_at(model, path)) for path in watched]
         self._holders = Holders(modules)
         # All but the counters of batch norms, which are for training only.
         tensors = [tensor for name, tensor in _named_tensors_of(model, family) if not name.endswith(_COUNTER)]
@@ -86,6 +89,10 @@ class Fingerprint(Looked):
             and self._attributes.stand()
         )
 
+    def encoders(self) -> list[Any]:
+        """The encoders whose weights it is of, as far as they are still there."""
+        return [encoder for reference in self._references if (encoder := reference()) is not None]
+
     def _reference(self, encoder: Any) -> weakref.ref[Any]:
         def let_go(_: object) -> None:
             # An encoder that was replaced must not live on in what is watched of it.
@@ -107,21 +114,48 @@ def _content(tensors: list[torch.Tensor]) -> str:
     return whole.hexdigest()
 
 
-def _named_tensors_of(model: Any, family: Family) -> Iterator[tuple[str, torch.Tensor]]:
+def _named_tensors_of(model: Any, family: Family | Encoding) -> Iterator[tuple[str, torch.Tensor]]:
     for path in family.encoders:
-        yield from _named_tensors(attrgetter(path)(model))
+        yield from _named_tensors(part_at(model, path))
 
 
-def _digest(model: Any, family: Family) -> str:
+def _digest(model: Any, family: Family | Encoding) -> str:
     import xxhash
 
-    whole = xxhash.xxh3_128(f"{next(attrgetter(family.caster)(model).parameters()).dtype}\n".encode())
+    whole = xxhash.xxh3_128(f"{next(part_at(model, family.caster).parameters()).dtype}\n".encode())
     for path in family.encoders:
-        encoder = attrgetter(path)(model)
-        whole.update(f"{path}\n".encode())
-        for name, tensor in _named_tensors(encoder):
-            whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            whole.update(bytes_of(tensor))
+        whole.update(f"{path} {_digest_of_encoder(part_at(model, path))}\n".encode())
+    return whole.hexdigest()
+
+
+# By encoder, its tensors with their state and the digest: several fingerprints are taken of one.
+_read: weakref.WeakKeyDictionary[Any, tuple[list[torch.Tensor], object, str]] = weakref.WeakKeyDictionary()
+
+
+def _digest_of_encoder(encoder: Any) -> str:
+    """Read once for as long as nothing has changed."""
+    import xxhash
+
+    named = list(_named_tensors(encoder))
+    tensors = [tensor for _, tensor in named]
+    if any(tensor.is_inference() for tensor in tensors):
+        now: object = None
+    else:
+        now, had = state(tensors), _read.get(encoder)
+        if (
+            had is not None
+            and had[1] == now
+            and len(had[0]) == len(tensors)
+            and all(map(operator.is_, had[0], tensors))
+        ):
+            return had[2]
+    _read.pop(encoder, None)  # so that what was replaced is let go of before anything is read
+    whole = xxhash.xxh3_128()
+    for name, tensor in named:
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        whole.update(bytes_of(tensor))
+    if now is not None:
+        _read[encoder] = tensors, now, whole.hexdigest()
     return whole.hexdigest()
 
 
@@ -134,10 +168,10 @@ def _named_tensors(encoder: Any) -> Iterator[tuple[str, torch.Tensor]]:
         yield from ((f"{path}.{name}", value) for name, value in vars(module).items() if is_tensor(value))
 
 
-def _refuse_uncertain(model: Any, family: Family) -> None:
+def _refuse_uncertain(model: Any, family: Family | Encoding) -> None:
     """Raise Unidentifiable for a model whose weights don't say what it would make."""
     for path in family.encoders:
-        encoder = attrgetter(path)(model)
+        encoder = part_at(model, path)
         if any(tensor.is_meta for _, tensor in _named_tensors(encoder)):
             raise Unidentifiable(
                 "weights are not in memory",
@@ -163,7 +197,7 @@ class Fingerprints(RenewedAfterFork):
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
 
-    def of(self, model: Any, family: Family) -> Fingerprint:
+    def of(self, model: Any, family: Family | Encoding) -> Fingerprint:
         """The model's fingerprint, taken anew when its weights have changed.
 
         Raises Unidentifiable when the weights can't be read or don't decide the result.
@@ -176,14 +210,16 @@ class Fingerprints(RenewedAfterFork):
             return self._take(model, family)
 
     def forget(self, model: object) -> None:
-        """Take the model's fingerprint anew at its next call."""
-        self._of.pop(id(model), None)
+        """Take the model's fingerprint anew at its next call, of weights that are read anew."""
+        known = self._of.pop(id(model), None)
+        for encoder in known[1].encoders() if known is not None else ():
+            _read.pop(encoder, None)
 
-    def _take(self, model: Any, family: Family) -> Fingerprint:
+    def _take(self, model: Any, family: Family | Encoding) -> Fingerprint:
         known = self._of.get(id(model))
         if known is not None and known[0]() is model and known[1].holds(model):
             return known[1]  # another thread has just taken it
-        self.forget(model)  # so that what was replaced is let go of before anything is read
+        self._of.pop(id(model), None)  # so that what was replaced is let go of before anything is read
         try:
             _refuse_uncertain(model, family)
             fingerprint = Fingerprint(model, family)

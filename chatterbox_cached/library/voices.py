@@ -27,7 +27,6 @@ from ..tiers.disk.frozen import FrozenFolder
 from ..tiers.disk.repair import CheckReport
 from ..tiers.disk.stored import Stored
 from ..tiers.store import VoiceStore
-from ..upstream.families import name_of
 from ..voice import key_format
 
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
@@ -89,9 +88,12 @@ class Made:
 
     @property
     def model(self) -> str:
-        """The class in a word, such as "english"; a subclass by its own name."""
-        class_name = plain(str(self.origin.get("class", "unknown")))
-        return "unusable" if self.flaw else name_of(class_name).rpartition(".")[2]
+        """The class in a word, such as "english", or "encoders"; a subclass by its own name."""
+        return "unusable" if self.flaw else plain(origin.model_of(self.origin)).rpartition(".")[2]
+
+    def is_of_waveform(self, voice: str) -> bool:
+        """Whether the voice that it is of is no recording, but a waveform that a program has given an encoder."""
+        return self.by.get("waveform") == voice
 
     def elsewhere(self) -> tuple[str, ...]:
         """In what this machine, with as many threads as this process has, differs from where it was made, as phrases.

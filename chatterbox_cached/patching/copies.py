@@ -1,7 +1,8 @@
 """Sees that a copy of Chatterbox is in use, under whatever name a program has brought it.
 
 Each copy has a class of its own below ``S3TokenizerV2`` of the package ``s3tokenizer``. When the first of its instances
-becomes a part of an S3Gen, all that a preparation needs is loaded, and nothing is prepared yet.
+becomes a part of an S3Gen, all that a preparation needs is loaded, and nothing is prepared yet. Only a voice encoder
+may come later.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from . import import_hook
 
 MODULE, CLASS = "s3tokenizer.model_v2", "S3TokenizerV2"
+VOICE_ENCODER = "embeds_from_wavs"
 
 
 class _Watch:
@@ -45,11 +47,15 @@ class _Watch:
             self._handle = register(self._sees)
         self._act()
 
-    def _sees(self, _module: Any, _name: str, part: Any) -> None:
+    def _sees(self, module: Any, _name: str, part: Any) -> None:
         tokenizer = getattr(sys.modules.get(MODULE), CLASS, None)
-        if tokenizer is not None and isinstance(part, tokenizer) and type(part) not in self._seen:
-            self._seen.add(type(part))
-            self._act()
+        if tokenizer is None:
+            return
+        whole, kind = type(module), type(part)
+        for each in [kind] if isinstance(part, tokenizer) else [whole] if hasattr(whole, VOICE_ENCODER) else ():
+            if each not in self._seen:
+                self._seen.add(each)
+                self._act()
 
 
 _watch = _Watch()

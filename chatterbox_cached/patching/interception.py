@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from ..cache import ConditionalCache
@@ -13,6 +14,7 @@ from ..notices import caller
 from ..upstream import guard
 from ..upstream.calls import Preparation, preparation
 from ..upstream.context import goes_round, is_doing
+from ..upstream.encodings import Encoding
 from ..upstream.families import Family
 from ..upstream.signatures import Signature, signature_of
 from ..upstream.spoken import conditionals_of
@@ -32,6 +34,20 @@ def prepare(
         return upstream(*args, **kwargs)
     call = Preparation(model, family, function, None, None, {}, partial(upstream, *args, **kwargs))
     return cache.serving.round_the_cache(call, Unidentifiable("arguments don't fit the method")).returned
+
+
+def encode(
+    cache: ConditionalCache,
+    model: Any,
+    encoding: Encoding,
+    function: Upstream,
+    upstream: Upstream,
+    args: Any,
+    kwargs: Any,
+) -> Any:
+    """Serve ``upstream(*args, **kwargs)``, the encoder's method ``function`` bound to ``model``, from ``cache``."""
+    signature = _arguments_of(function)
+    return cache.serving.encodings.serve(model, encoding, function, signature, upstream, args, kwargs)
 
 
 def generate(
@@ -67,6 +83,11 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
         cache.settings.on_mismatch, conditionals, passed, default, cache.serving.stats.mismatch
     )
     return kwargs if use is None else {**kwargs, family.exaggeration: use}
+
+
+@lru_cache(maxsize=64)
+def _arguments_of(function: Upstream) -> inspect.Signature:
+    return inspect.signature(taken_by(function))
 
 
 def _signature(function: Upstream) -> tuple[Signature, Upstream]:

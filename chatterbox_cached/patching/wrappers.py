@@ -1,4 +1,4 @@
-"""The patch: a wrapt wrapper on each method that prepares or generates, of each class in the families table."""
+"""The patch: a wrapt wrapper on each method that prepares, generates or encodes, of each class that has one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import copy
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..concurrency.forks import ForkSafeLock
 from ..log import logger
 from ..notices import without_us
 from ..upstream.calls import unproxied
+from ..upstream.encodings import ENCODINGS, Encoding, is_encoding
 from ..upstream.families import FAMILIES, Family, generates, is_of
 from . import interception
 from .in_use import in_use, is_in_use
@@ -45,18 +46,52 @@ def wrap_copies() -> None:
             found += [(kind, family) for family in FAMILIES if is_of(kind, family)]
     for kind, family in found:
         _wrap(kind, family)
+    wrap_encoders()
+
+
+def wrap_encoders() -> None:
+    """The same for the classes of encoders, whatever they are called."""
+    for kind in _classes_below(sys.modules["torch"].nn.Module):
+        for encoding in ENCODINGS:
+            if encoding.is_at(kind) and _wrap_methods(kind, encoding, [(encoding.method, interception.encode)]):
+                _say(kind, [encoding.method], told=not _has_families(kind))
+
+
+def _classes_below(kind: type) -> Iterator[type]:
+    seen, found = {kind}, [kind]
+    while found:
+        new: set[type] = set(found.pop().__subclasses__()) - seen
+        yield from new
+        seen |= new
+        found += new
+
+
+def _has_families(encoder: type) -> bool:
+    """Whether classes of the package that an encoder is of are patched, whose voices are kept as a whole."""
+    root = encoder.__module__.partition(".models.")[0]
+    return any(owner.__module__.startswith(f"{root}.") for owner, name in _wrappers if not is_encoding(name))
 
 
 def _wrap(owner: type, family: Family) -> None:
+    if missing := _wrap_methods(owner, family, _methods(owner, family)):
+        _say(owner, missing, told=True)
+
+
+def _say(owner: type, methods: list[str], *, told: bool) -> None:
+    named = f"{owner.__module__}.{owner.__qualname__}"
+    logger().info("%s is patched: %s.", named, ", ".join(methods))
+    if told:
+        found_class(named)
+
+
+def _wrap_methods(owner: type, family: Family | Encoding, methods: list[tuple[str, Callable[..., Any]]]) -> list[str]:
+    """Wraps those methods that are not; gives their names."""
     with _lock:
-        missing = [each for each in _methods(owner, family) if is_in_use() and not _is_wrapped(owner, each[0])]
+        missing = [each for each in methods if is_in_use() and not _is_wrapped(owner, each[0])]
         for name, through in missing:
             call = _wrapped_call(family, vars(owner)[name], through)
             _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
-    if missing:
-        named = f"{owner.__module__}.{owner.__qualname__}"
-        logger().info("%s is patched: %s.", named, ", ".join(name for name, _ in missing))
-        found_class(named)
+    return [name for name, _ in missing]
 
 
 def _methods(owner: type, family: Family) -> list[tuple[str, Callable[..., Any]]]:
@@ -86,7 +121,9 @@ def _unwrap(owner: type, name: str, wrapper: MethodWrapper) -> None:
         del _wrappers[owner, name]
 
 
-def _wrapped_call(family: Family, function: Callable[..., Any], through: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped_call(
+    family: Family | Encoding, function: Callable[..., Any], through: Callable[..., Any]
+) -> Callable[..., Any]:
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         cache = in_use.cache
         if cache is None or instance is None or unproxied(instance) is not instance:

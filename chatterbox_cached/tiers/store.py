@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EntryError, SignatureError
 from ..settings import Settings
 from ..voice import entry_format
-from ..voice.fields import flaw
 from ..voice.key_format import is_of_another_schema, voice_prefix
 from ..voice.snapshot import Snapshot
 from .chain import TierChain
@@ -89,7 +88,7 @@ class VoiceStore:
 
     def _decoded(self, key: str, entry: bytes) -> Snapshot:
         snapshot = entry_format.decode(key, entry, self._signing_keys)
-        if (said := flaw(snapshot.tensors())) is not None:
+        if (said := snapshot.flaw()) is not None:
             raise EntryError(f"entry is no voice: {said}")
         return snapshot
 
@@ -107,15 +106,18 @@ class VoiceStore:
             self.lower.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
 
     def latest(self, audio: str) -> Snapshot | None:
-        """What was last used, or else last stored, of the voice with this digest of its audio."""
+        """What was last used, or else last stored, of the voice with this digest of its audio: of a whole voice."""
+        return next((snapshot for _, snapshot in self.of_audio(audio) if snapshot.is_voice), None)
+
+    def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
+        """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""
         prefix = voice_prefix(audio)
         for key in reversed(self.memory.keys(prefix)):
             if (snapshot := self.memory.get(key)) is not None:
-                return snapshot
+                yield "memory", snapshot
         for key in reversed(self.lower.keys(prefix)):
-            if (found := self.from_lower_tiers(key, "cpu")) is not None:
-                return found[1]
-        return None
+            if (found := self.peek_lower_tiers(key, "cpu")) is not None:
+                yield found
 
     def figures(self) -> dict[str, Any]:
         """How much is kept and where, by the names that it has in the statistics."""

@@ -1,4 +1,6 @@
 """Everything that knows what Chatterbox looks like: its classes, methods, objects and files."""
 
 # The face of this room: the modules that other rooms may import.
-__all__ = ["calls", "context", "families", "guard", "packages", "pt_file", "run", "signatures", "slots", "spoken"]
+__all__ = [
+    "calls", "context", "encodings", "families", "guard", "packages", "pt_file", "run", "signatures", "slots", "spoken",
+]  # fmt: skip

@@ -29,6 +29,11 @@ class Preparation(NamedTuple):
     key_arguments: Mapping[str, object]
     upstream: Callable[[], Any]
 
+    @property
+    def device(self) -> Any:
+        """Where the model is."""
+        return self.model.device
+
 
 def preparation(
     model: Any,

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .encodings import Encoding
 
 
 class Family(NamedTuple):
@@ -36,6 +39,10 @@ class Family(NamedTuple):
     encoders: tuple[str, ...] = ("ve", "s3gen.tokenizer", "s3gen.speaker_encoder")
     # The part whose dtype the mel features of the reference are cast to.
     caster: str = "s3gen.flow"
+
+    def home(self, kind: type) -> type | None:
+        """The family's own class, which ``kind`` is or comes from; None where there is none."""
+        return next((base for base in kind.__mro__ if is_of(base, self)), None)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -65,12 +72,12 @@ def family_of(model: object) -> Family | None:
 
 @lru_cache(maxsize=256)
 def _family_of_class(kind: type) -> Family | None:
-    return next((family for family in FAMILIES if _base(kind, family) is not None), None)
+    return next((family for family in FAMILIES if family.home(kind) is not None), None)
 
 
-def class_of(model: object, family: Family) -> type:
-    """The family's own class, which a model's class is or comes from."""
-    found = _base(type(model), family)
+def class_of(model: object, family: Family | Encoding) -> type:
+    """The family's or encoding's own class, which a model's class is or comes from."""
+    found = family.home(type(model))
     assert found is not None
     return found
 
@@ -85,17 +92,13 @@ def is_of(kind: type, family: Family) -> bool:
     return kind.__module__ == family.module or {"Conditionals", "T3Cond"} <= _names_of_module(kind).keys()
 
 
-def _base(kind: type, family: Family) -> type | None:
-    return next((base for base in kind.__mro__ if is_of(base, family)), None)
-
-
 @lru_cache(maxsize=256)
 def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``Conditionals`` and ``T3Cond`` as the family's module has them that ``kind`` comes from.
 
     Each module has its own ``Conditionals``, and each time that it is imported anew another.
     """
-    base: Any = _base(kind, family)
+    base: Any = family.home(kind)
     names = _names_of_module(base)
     return names["Conditionals"], names["T3Cond"]
 
@@ -122,4 +125,4 @@ def overrides(model: object, method: str, family: Family) -> bool:
     if method in vars(model):
         return True
     owner = next(base for base in type(model).__mro__ if method in vars(base))
-    return owner is not _base(type(model), family)
+    return owner is not family.home(type(model))

@@ -30,15 +30,17 @@ class Run(NamedTuple):
     seconds: float
     undisturbed: Callable[[], bool]
 
-    def snapshot(self, emotion: torch.Tensor, audio_unchanged: Callable[[], bool], origin: str) -> Snapshot:
-        """What is to be kept of it. ``emotion`` is the call's emotion_adv, ``origin`` as in Snapshot.
+    def snapshot(
+        self, emotion: torch.Tensor, audio_unchanged: Callable[[], bool], seconds: float, origin: str
+    ) -> Snapshot:
+        """What is to be kept of it. ``emotion`` is the call's emotion_adv, ``seconds`` and ``origin`` as in Snapshot.
 
         Raises Unidentifiable where it may not be what the call stands for.
         """
         held = slots.held(self.call.model, self.call.family)
         if held is self.before:
             raise Unidentifiable("the preparation left the conditionals as they were")
-        snapshot = slots.take(held, emotion, self.seconds, origin)
+        snapshot = slots.take(held, emotion, seconds, origin)
         if not self.undisturbed():  # another generate() may have put the speaker of its own voice there
             raise Unidentifiable("another call was on the model")
         if not audio_unchanged():

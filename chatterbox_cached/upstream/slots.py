@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Unidentifiable
-from ..voice.fields import FIELDS, flaw
 from ..voice.snapshot import Snapshot, copied, same_tensors, shared
 from .families import Family, types_of
 
@@ -49,7 +48,7 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float, origin: str =
     ):
         raise Unidentifiable("unexpected conditionals")
     snapshot = Snapshot({"t3": _detached(t3), "gen": _detached(live.gen)}, prepare_seconds, origin)
-    if set(snapshot.names()) != FIELDS.keys() or flaw(snapshot.tensors()) is not None:
+    if not snapshot.is_voice or snapshot.flaw() is not None:
         raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
     if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
         raise Unidentifiable("conditionals on several devices")

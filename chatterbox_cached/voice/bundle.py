@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from ..errors import BundleError, EntryError
 from . import entry_format, key_format, plain_zip
-from .fields import flaw
 from .key_format import SCHEMA, KeyParts, digest_of, is_sha256
 
 FORMAT = "voices of chatterbox-cached"
@@ -128,7 +127,7 @@ def check_entry(voice: VoiceEntry) -> None:
     except Exception as error:  # whatever a parser makes of it
         raise EntryError("entry does not say what made it") from error
     snapshot = entry_format.decode(header.key, entry_format.seal(header, voice.payload))
-    if (said := flaw(snapshot.tensors())) is not None:
+    if (said := snapshot.flaw()) is not None:
         raise EntryError(f"entry is no voice: {said}")
 
 

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EntryError, SignatureError
-from .fields import FIELDS, axes_in_memory, in_memory_order
+from .fields import axes_in_memory, form_of, in_memory_order
 from .key_format import SCHEMA
 from .snapshot import Snapshot
 
@@ -181,9 +181,10 @@ def _tensors(payload: memoryview) -> dict[str, torch.Tensor]:
 
 
 def _snapshot(header: Header, tensors: dict[str, torch.Tensor]) -> Snapshot:
-    if set(header.fields) != FIELDS.keys():  # upstream needs each of them, and may be handed no other
+    form = form_of(header.fields)
+    if form is None:  # upstream needs each of them, and may be handed no other
         raise EntryError("entry does not have the fields of a voice")
-    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= FIELDS.keys():
+    if tensors.keys() != header.strides.keys() or not header.strides.keys() <= form.keys():
         raise EntryError("entry does not hold the fields that it names")
     parts: dict[str, dict[str, Any]] = {}
     for field in header.fields:

@@ -7,7 +7,7 @@ of a generation at best, and a process whose GPU is lost at worst.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,10 @@ class Field:
     below: int | None = None
 
 
+Form = Mapping[str, "Field | None"]
 # A voice has these and no others, whatever the family; None for those that upstream leaves empty. What it names besides
 # is no part of a voice (cond_prompt_speech_emb, emotion_adv).
-FIELDS: Mapping[str, Field | None] = {
+FIELDS: Form = {
     "t3.speaker_emb": Field(((1, 1), (256, 256))),
     "t3.clap_emb": None,
     "t3.cond_prompt_speech_tokens": Field(((1, 1), (0, _MOST)), below=_SPEECH_TOKENS),
@@ -42,31 +43,49 @@ FIELDS: Mapping[str, Field | None] = {
     "gen.prompt_feat_len": None,
     "gen.embedding": Field(((1, 1), (192, 192))),
 }
+# What is kept of single calls of the encoders; the last three of any number of clips.
+_CLIPS = (1, 2**10)
+PARTS: tuple[Form, ...] = (
+    {name: field for name, field in FIELDS.items() if name.startswith("gen.")},
+    {"speaker.embed": Field(((1, 2**12),))},
+    {"speaker.embeds": Field((_CLIPS, (1, 2**12)))},
+    {
+        "tokens.tokens": Field((_CLIPS, (0, _MOST)), below=_SPEECH_TOKENS),
+        "tokens.lengths": Field((_CLIPS,), below=_MOST + 1),
+    },
+)
+_LENGTHS_OF = {"gen.prompt_token_len": "gen.prompt_token", "tokens.lengths": "tokens.tokens"}
 
 
-def flaw(fields: Mapping[str, Any]) -> str | None:
+def form_of(names: Collection[str]) -> Form | None:
+    """The form that has the fields of these names and no others: a voice's, or a part's; None where there is none."""
+    return next((form for form in (FIELDS, *PARTS) if form.keys() == set(names)), None)
+
+
+def flaw(fields: Mapping[str, Any], form: Form = FIELDS) -> str | None:
     """What is wrong with the fields of one voice, given by dotted name; None for such as upstream makes."""
-    if said := flaw_of_form(fields):
+    if said := flaw_of_form(fields, form):
         return said
-    for name, field in FIELDS.items():
+    for name, field in form.items():
         if field is not None and (said := _flaw_of_values(name, field, fields[name])):
             return said
-    if fields["gen.prompt_token_len"].item() > fields["gen.prompt_token"].shape[1]:
-        return "gen.prompt_token_len is more than there are tokens"
+    for lengths, tokens in _LENGTHS_OF.items():
+        if lengths in form and (fields[lengths] > fields[tokens].shape[1]).any():
+            return f"{lengths} is more than there are tokens"
     return None
 
 
-def flaw_of_form(fields: Mapping[str, Any]) -> str | None:
+def flaw_of_form(fields: Mapping[str, Any], form: Form = FIELDS) -> str | None:
     """The same without a look at types and values: whatever passes takes little memory to copy.
 
     A tensor's shape says nothing of what it occupies: a single number can be strided into any number of them.
     """
     for name, value in fields.items():
-        if name not in FIELDS:  # upstream would be handed it, and may make anything of it
+        if name not in form:  # upstream would be handed it, and may make anything of it
             return f"{name} is no field of a voice"
-        if FIELDS[name] is None and value is not None:
+        if form[name] is None and value is not None:
             return f"{name} is not empty"
-    for name, field in FIELDS.items():
+    for name, field in form.items():
         if field is not None and (said := _flaw_of_form(name, field, fields.get(name))):
             return said
     return None

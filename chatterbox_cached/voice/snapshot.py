@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .fields import FIELDS, flaw, form_of
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,6 +45,16 @@ class Snapshot:
     def names(self) -> list[str]:
         """All fields by dotted name, those that are None too."""
         return [f"{part}.{name}" for part, fields in self.parts.items() for name in fields]
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether this is a whole voice, and no part of one."""
+        return set(self.names()) == FIELDS.keys()
+
+    def flaw(self) -> str | None:
+        """What is wrong with it; None for a voice, or a part of one, such as upstream makes."""
+        form = form_of(self.names())
+        return "it has the fields of no voice" if form is None else flaw(self.tensors(), form)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tensors by dotted name, such as ``gen.prompt_feat``."""

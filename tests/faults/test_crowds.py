@@ -454,7 +454,7 @@ def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
             monkeypatch.undo()
             at_once(lambda _: cache.get_or_prepare(english, other_voice), 1)
 
-    monkeypatch.setattr("chatterbox_cached.serving.turn", lambda _: ThenAnother())
+    monkeypatch.setattr("chatterbox_cached.serving.voices.turn", lambda _: ThenAnother())
     assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch
-from chatterbox_cached.serving import _flights_of
+from chatterbox_cached.serving.flights import flights_of
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.folder import entries_of
 from tests.support.children import KEYS
@@ -152,7 +152,7 @@ def test_two_users_of_a_group_wait_for_each_other_by_the_same_lock(shared: Path,
     settings = Settings(cache_dir=shared, trust_cache_dir=True, wait_seconds=5)
 
     def takes_it() -> None:
-        with _flights_of(settings).flight(KEYS[0]):
+        with flights_of(settings).flight(KEYS[0]):
             (lock,) = set(entries_of(shared).glob("*.lock")) - {entries_of(shared) / "open.lock"}
             with pytest.raises(filelock.Timeout):
                 filelock.FileLock(lock, timeout=0).acquire()

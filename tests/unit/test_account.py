@@ -50,6 +50,7 @@ def test_every_counter_is_added_up_over_flushes_and_writers(root: Path) -> None:
     assert account.read(root).totals == {
         **Stats().snapshot(),
         "memory_hits": 6,
+        "seams": {"voices": 6},
         "misses": 6,
         "bypasses": {"because": 6},
         "prepare_seconds": 1.5,

@@ -52,7 +52,7 @@ def test_every_arrow_goes_down_and_to_a_face() -> None:
         ("tiers/disk/tier.py", "from ...cache import ConditionalCache", "tiers.disk.tier -> cache"),
         ("library/voices.py", "from ..patching.activation import enable", "library.voices -> patching.activation"),
         ("cache.py", "from .tiers.disk.files import StrictDisk", "cache -> tiers.disk.files"),
-        ("serving.py", "from .identity import weights", "serving -> identity.weights"),
+        ("serving/voices.py", "from ..identity import weights", "serving.voices -> identity.weights"),
     ],
 )
 def test_an_arrow_that_goes_up_or_past_a_face_is_seen(module: str, line: str, arrow: str, tmp_path: Path) -> None:

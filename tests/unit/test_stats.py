@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatterbox_cached.accounting.stats import Count, Stats, listen
+from chatterbox_cached.accounting.stats import ENCODERS, Count, Stats, listen
 
 NOTHING = {
     "memory_hits": 0,
     "disk_hits": 0,
+    "seams": {},
     "misses": 0,
     "bypasses": {},
     "not_stored": {},
@@ -31,8 +32,9 @@ def test_hits_are_counted_by_tier_and_save_what_they_did_not_take() -> None:
     stats = Stats()
     stats.hit("memory", 2.0, 0.5)
     stats.hit("disk", 3.0, 0.25)
-    stats.hit("disk", 3.0, 0.25)
-    assert stats.snapshot() == NOTHING | {"memory_hits": 1, "disk_hits": 2, "saved_seconds": 7.0}
+    stats.hit("disk", 3.0, 0.25, ENCODERS)
+    seams = {"voices": 2, "encoders": 1}
+    assert stats.snapshot() == NOTHING | {"memory_hits": 1, "disk_hits": 2, "seams": seams, "saved_seconds": 7.0}
 
 
 def test_misses_are_counted_with_what_upstream_took() -> None:
@@ -69,7 +71,10 @@ def test_a_listener_is_told_of_what_every_cache_counts(monkeypatch: pytest.Monke
     listen(heard.append)
     Stats().hit("disk", 2.0, 0.5)
     Stats().bypass("disabled")
-    assert heard == [{("hits", "disk"): 1, ("saved_seconds", ""): 1.5}, {("bypasses", "disabled"): 1}]
+    assert heard == [
+        {("hits", "disk"): 1, ("seams", "voices"): 1, ("saved_seconds", ""): 1.5},
+        {("bypasses", "disabled"): 1},
+    ]
 
 
 def test_a_snapshot_stands_still() -> None:

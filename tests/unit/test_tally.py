@@ -14,7 +14,7 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
     one.add({("hits", "memory"): 1, ("saved_seconds", ""): 1.5})
     one.add({("hits", "memory"): 1, ("saved_seconds", ""): 1.25})
     other.add({("hits", "disk"): 1, ("saved_seconds", ""): 1.0})
-    other.add({("misses", ""): 1})
+    other.add({("seams", "encoders"): 1, ("misses", ""): 1})
     other.add({("prepare_seconds", ""): 2.0})
     other.add({("bypasses", "autocast is on"): 1})
     other.add({("mismatches", ""): 1})
@@ -25,6 +25,7 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
     assert report.figures() == {
         "processes": 2,
         "hits": {"disk": 1, "memory": 2},
+        "seams": {"encoders": 1},
         "bypasses": {"autocast is on": 1},
         "not_stored": {},
         "errors": {"disk put": 1},
@@ -35,7 +36,7 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
     }
     assert str(report) == (
         "chatterbox-cached: voices asked for: 5, in processes: 2, 3.8 s saved\n"
-        "  hits            3  disk: 1, memory: 2\n"
+        "  hits            3  disk: 1, memory: 2; by calls of the encoders: 1\n"
         "  misses          1  prepared in 2.0 s\n"
         "  bypasses        1  autocast is on: 1\n"
         "  errors          1  disk put: 1\n"

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ...accounting.stats import ENCODERS
 from ...errors import BundleError, ChatterboxCachedError, EntryError, NotCachedError, VoiceFileError
+from ...identity.origin import model_of
 from ...library import exchange
 from ...library.voices import Folder, find
 from ...settings import Settings
 from ...upstream import pt_file
-from ...upstream.families import name_of
 from ...voice import bundle, entry_format
 from ...voice.bundle import VoiceEntry
 from ...voice.key_format import parsed, voice_prefix
@@ -105,7 +106,7 @@ def _found(
             except EntryError as error:
                 refused[key] = str(error)
                 continue
-            if model is None or name_of(voice.origin["class"]) == model.value:
+            if model is None or model_of(voice.origin) == model.value:
                 found[key] = voice._replace(payload=b"")
         if not any(key in found for key in keys):
             by, option = (f" by {model.value}", f" --model {model.value}") if model else ("", "")
@@ -117,7 +118,13 @@ def _found(
 
 def _write_voice_file(folder: Folder, settings: Settings, found: list[VoiceEntry], output: Path) -> VoiceEntry:
     """Write what was stored last, where it is one voice of one model."""
-    models = sorted({name_of(voice.origin["class"]) for voice in found})
+    found = [voice for voice in found if model_of(voice.origin) != ENCODERS]
+    if not found:
+        raise ChatterboxCachedError(
+            "What is kept of this voice are results of the encoders, and a .pt file holds a whole voice. Write a"
+            " bundle: -o voices.cbv"
+        )
+    models = sorted({model_of(voice.origin) for voice in found})
     if len({voice.audio for voice in found}) > 1:
         raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
     if len(models) > 1:
@@ -133,7 +140,7 @@ def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as
         rows = [_row(voice) for voice in written]
         print_json({"file": str(output), "bytes": output.stat().st_size, "entries": rows, "refused": refused})
     else:
-        models = ", ".join(sorted({name_of(voice.origin["class"]) for voice in written}))
+        models = ", ".join(sorted({model_of(voice.origin) for voice in written}))
         count = len({voice.audio for voice in written})
         size = output.stat().st_size / 1e6
         print(f"{output}: {count} voice{'s' * (count != 1)} for {models}, {size:.2f} MB")
@@ -146,7 +153,7 @@ def _report(output: Path, written: list[VoiceEntry], refused: dict[str, str], as
 def _row(voice: VoiceEntry) -> dict[str, Any]:
     return {
         "voice": voice.audio,
-        "model": name_of(voice.origin["class"]),
+        "model": model_of(voice.origin),
         "made_by": voice.made_by,
         "origin": voice.origin,
     }

@@ -16,13 +16,13 @@ from ...errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ...identity import compatibility
 from ...identity.audio import AudioIndex
 from ...identity.key import Identity, Maker
-from ...identity.origin import origin_of_imported
+from ...identity.origin import model_of, origin_of_imported
 from ...library import exchange
 from ...library.exchange import TakenIn
 from ...settings import Settings, folder_of
 from ...upstream import pt_file
 from ...upstream.calls import asked_for
-from ...upstream.families import FAMILIES, name_of, named
+from ...upstream.families import FAMILIES, named
 from ...voice import entry_format
 from ...voice.bundle import VoiceEntry
 from ...voice.key_format import is_sha256, key_of
@@ -159,14 +159,14 @@ def _rows(voices: list[VoiceEntry], makers: Mapping[str, str]) -> Iterator[dict[
         by_audio.setdefault(voice.audio, []).append(voice)
     for audio, entries in by_audio.items():
         for entry in entries:
-            name, made_by = name_of(entry.origin["class"]), entry.made_by
+            name, made_by = model_of(entry.origin), entry.made_by
             why_not = compatibility.misfits(made_by, here)
             if name in makers and not why_not:
                 why_not = compatibility.misfits_of_model(made_by, makers[name])
             hit = "no" if why_not else "a hit" if name in makers else "a hit, if its weights and code are the same"
             yield {"voice": audio, "model": name, "device": made_by["device"], "hit": hit, "why_not": why_not}
         for family in FAMILIES:
-            if family.name not in {name_of(entry.origin["class"]) for entry in entries}:
+            if family.name not in {model_of(entry.origin) for entry in entries}:
                 yield {
                     "voice": audio, "model": family.name, "device": None, "hit": "no",
                     "why_not": ["the bundle has nothing that it made of this voice"],

@@ -18,9 +18,10 @@ _NARROW, _MODELS_WIDTH = 24, 12
 def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     """List the voices that are cached, the one used last first.
 
-    A voice is shown by the name and path it was last seen under, or else by the beginning of its digest. Age is the
-    time since it was last stored. Hits and seconds saved are those of all programs that used this folder. Voices in
-    folders that are only read are listed too.
+    A voice is shown by the name and path it was last seen under, or else by the beginning of its digest. What a program
+    has given to the encoders itself is shown as a waveform, since it is not known of which file it is. Age is the time
+    since it was last stored. Hits and seconds saved are those of all programs that used this folder. Voices in folders
+    that are only read are listed too.
 
     Example: chatterbox-cached ls --json | jq '.voices[].name'
     """
@@ -36,9 +37,11 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
 
 
 def _row(folder: Folder, voice: Voice) -> dict[str, Any]:
+    made = [folder.made(entry) for entry in voice.entries]
     return {
         **voice.facts(),
-        "models": sorted({folder.made(entry).model for entry in voice.entries}),
+        "models": sorted({each.model for each in made}),
+        "waveform": any(each.is_of_waveform(voice.digest) for each in made),
         "entries": len(voice.entries),
         "stored": voice.stored,
         "only_read_in": sorted({str(entry.only_read_in) for entry in voice.entries if entry.only_read_in}),
@@ -85,7 +88,7 @@ def _voice(row: dict[str, Any], room: int) -> Any:
     """The path with the name at its end, cut at the front where it is too long; the digest where neither is known."""
     from rich.text import Text
 
-    name = plain(row["name"] or row["digest"][:12])
+    name = plain(row["name"] or (f"waveform {row['digest'][:12]}" if row["waveform"] else row["digest"][:12]))
     path = plain(row["path"] or name)
     folder = path[: -len(name)] if path.endswith(name) else ""
     shown = Text(folder).append(name, "bold" if row["name"] else "default")

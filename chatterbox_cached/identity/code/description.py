@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ...upstream.calls import is_ours
+from ...upstream.calls import is_ours, without_ours
 from .encoders import Encoders
 from .explorer import Explorer, Visit
 from .symbols import Attr, Call, Local, Symbol
@@ -187,7 +187,7 @@ def _kind_of(thing: Any) -> str:
 
 
 def _is_of_every_class(name: str, value: Any) -> bool:
-    return name.startswith("__") or isinstance(value, _OF_CLASS)
+    return name.startswith("__") or isinstance(without_ours(value), _OF_CLASS)
 
 
 def _wrapper(thing: Any) -> str:

@@ -64,6 +64,11 @@ def effect_of(explorer: Explorer, preparing: Preparing, root: Any, audio: str) -
     return next(effects.of_encoders(), None)
 
 
+def effect_of_encoders(explorer: Explorer, preparing: Preparing) -> str | None:
+    """The same of a method of the encoders by itself."""
+    return next(_Effects(explorer, preparing, "").of_encoders(), None)
+
+
 class _Effects:
     def __init__(self, explorer: Explorer, preparing: Preparing, audio: str) -> None:
         self._explorer, self._preparing, self._audio = explorer, preparing, audio

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
 from types import FunctionType
 from typing import Any
 
 from ...errors import Unidentifiable
+from ...upstream.encodings import part_at
 from .explorer import Explorer
 from .tensors import is_torch_module
 from .things import sorted_items
@@ -25,9 +25,9 @@ class Encoders:
         torch: Any = sys.modules["torch"]
         self._tensor: type = torch.Tensor
         self.modules: dict[str, Any] = {
-            f"{path}.{name}".rstrip("."): module
+            f"{path}.{name}".strip("."): module
             for path in paths
-            for name, module in attrgetter(path)(model).named_modules(remove_duplicate=False)
+            for name, module in part_at(model, path).named_modules(remove_duplicate=False)
         }
         self._internal = frozenset(vars(torch.nn.Module()))
         tensors = (each for module in self.modules.values() for each in (*_registered(module), *vars(module).values()))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+from ...upstream.calls import without_ours
 from .libraries import Libraries
 from .tensors import is_torch_module
 from .values import OF_LIBRARY, UNKNOWN, Bound, Live, Made, OfLibrary, Unknown, Value, wrapped_in
@@ -113,6 +114,7 @@ class Lookup:
 
     def of_class(self, raw: Any, owner: Live | Made | None, kind: type) -> Value:
         """What comes of ``raw``, which stands in a class, looked up on ``owner`` or, for None, on ``kind`` itself."""
+        raw = without_ours(raw)
         if isinstance(raw, staticmethod):
             return Live(raw.__func__)
         if isinstance(raw, classmethod):

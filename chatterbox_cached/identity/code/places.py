@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import getitem, is_, itemgetter
 from typing import Any, NamedTuple
+
+from ...upstream.calls import without_ours
 
 _LARGE = 64
 
@@ -43,6 +45,14 @@ class Places:
         except KeyError:
             return False
 
+    def stand_but_for_ours(self) -> bool:
+        """The same where our own wrappers, which come and go, count for nothing. It takes longer."""
+        items = zip(self._namespaces, self._names, self._values, strict=True)
+        large = [item for place, _ in list(self._large.values()) for item in _items(place)]
+        return all(
+            without_ours(namespace.get(name)) is without_ours(value) for namespace, name, value in (*items, *large)
+        ) and not any(any(map(namespace.__contains__, absent)) for namespace, absent in self._without)
+
     def _stands(self, place: Place, had: list[Any]) -> bool:
         namespace = place.namespace
         if len(namespace) == len(had) and all(map(is_, namespace.values(), had)):
@@ -51,6 +61,10 @@ class Places:
             return False
         self._large[id(place)] = place, list(namespace.values())  # something else is new, which does not count
         return True
+
+
+def _items(place: Place) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
+    return ((place.namespace, name, value) for name, value in zip(place.names, place.values, strict=True))
 
 
 class QuickLook:

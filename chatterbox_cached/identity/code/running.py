@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 
+from ...upstream.encodings import Encoding, part_at
 from ...upstream.families import Family, class_of
 from .description import Description
-from .effects import effect_of
+from .effects import effect_of, effect_of_encoders
 from .encoders import Encoders
 from .explorer import Explorer
 from .libraries import top_of, version_of
 from .looks import Looked
 from .lookup import Slot
 from .places import QuickLook
-from .preparing import Preparing
+from .preparing import NOTHING, Preparing
 from .replaced import replaced
 from .values import Live
 
@@ -32,7 +32,7 @@ class RunningCode(Looked):
     Raises Unidentifiable where the code and the encoders' weights don't decide what comes out.
     """
 
-    def __init__(self, model: Any, family: Family, function: Any) -> None:
+    def __init__(self, model: Any, family: Family | Encoding, function: Any) -> None:
         explorer, encoders = (
             Explorer(top_of(class_of(model, family).__module__), Slot(model, family.slot)),
             Encoders(model, family.encoders),
@@ -43,7 +43,9 @@ class RunningCode(Looked):
             explorer.close()
         super().__init__()
 
-    def _describe(self, explorer: Explorer, encoders: Encoders, model: Any, family: Family, function: Any) -> None:
+    def _describe(
+        self, explorer: Explorer, encoders: Encoders, model: Any, family: Family | Encoding, function: Any
+    ) -> None:
         encoders.refuse_hooks(explorer)
         explorer.visit(function, Live(model))
         encoders.explore(explorer)
@@ -55,14 +57,18 @@ class RunningCode(Looked):
         described = Description(explorer, function, model, encoders)
         self.digest, self.uncertain = described.digest, next(iter(described.lives), "")
         preparing = Preparing(explorer, model, family.slot)
-        self.gives, self.effect = preparing.gives(function), effect_of(explorer, preparing, function, family.audio)
+        self.gives: str | None = NOTHING  # what an encoding gives is looked at when it is there
+        if isinstance(family, Encoding):
+            self.effect = effect_of_encoders(explorer, preparing)
+        else:
+            self.gives, self.effect = preparing.gives(function), effect_of(explorer, preparing, function, family.audio)
         versions = {name: version_of(name) for name in sorted(explorer.called_libraries())}
         self.libraries = {name: version for name, version in versions.items() if version is not None}
         self.shared, self._own = explorer.lookup.watched, explorer.lookup.on_instances
         functions: list[Any] = [visit.function for visit in explorer.visits.values()]
         globals_of = {id(function.__globals__): function.__globals__ for function in functions}
         parts = {path.rpartition(".")[0] for path in family.encoders} | set(family.encoders)
-        parts_of_model = [vars(model), *(vars(attrgetter(part)(model)) for part in sorted(parts - {""}))]
+        parts_of_model = [vars(model), *(vars(part_at(model, part)) for part in sorted(parts - {""}))]
         self._quick = QuickLook(
             self.shared.settle([*globals_of.values(), *explorer.kinds])
             + self._own.settle(parts_of_model, when_gone=self._let_go)

@@ -102,13 +102,16 @@ class Watched:
 
     def stands_in_full(self) -> bool:
         """Whether everything is where it was found, and nothing was loaded late."""
-        return self.is_unchanged() and not any(name in namespace for namespace, name in self._late)
+        unchanged = self._places.stand() and self._rest_stands()
+        return unchanged and not any(name in namespace for namespace, name in self._late)
 
     def is_unchanged(self) -> bool:
-        """Whether everything is where it was found."""
+        """Whether everything is where it was found, whether our wrappers are there or not."""
+        return self._places.stand_but_for_ours() and self._rest_stands()
+
+    def _rest_stands(self) -> bool:
         return (
             not self._let_go
-            and self._places.stand()
             and all(len(namespace) == size for namespace, size in list(self._whole.values()))
             and all(reference() is namespace.get(name) for namespace, name, reference in self._weak)
             and all(_CONTENT(cell) is content for cell, content in list(self._cells.values()))

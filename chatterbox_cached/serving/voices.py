@@ -1,34 +1,39 @@
-"""One call served: from memory, from the tiers below it, or by upstream, whose work is then kept."""
+"""One preparation served: from memory, from the tiers below it, or by upstream, whose work is then kept."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .accounting.bypasses import Bypasses
-from .accounting.failures import Failures
-from .accounting.ledger import Ledger
-from .accounting.stats import Stats
-from .concurrency.one_by_one import one_by_one
-from .concurrency.singleflight import SingleFlight
-from .concurrency.turns import turn
-from .errors import Unidentifiable
-from .identity import compatibility
-from .identity.key import Identity, Key, on_setup
-from .identity.origin import elsewhere, is_from, origin_of, setup_of
-from .log import logger
-from .settings import Settings
-from .tiers.disk.folder import entries_of, is_usable
-from .tiers.disk.rights import rights_in
-from .tiers.store import Find, VoiceStore
-from .upstream import guard, slots
-from .upstream.calls import Preparation, Prepared, asked_for, unproxied
-from .upstream.context import doing, done_now, goes_round, is_doing
-from .upstream.families import FAMILIES, family_of, overrides
-from .upstream.run import run, without_graph
-from .verification import Verifier
-from .voice.snapshot import Snapshot
+from ..accounting.bypasses import Bypasses
+from ..accounting.failures import Failures
+from ..accounting.ledger import Ledger
+from ..accounting.stats import ENCODERS, Stats
+from ..concurrency.one_by_one import one_by_one
+from ..concurrency.turns import turn
+from ..errors import Unidentifiable
+from ..identity import compatibility
+from ..identity.audio import Audio
+from ..identity.key import Identity, Key
+from ..identity.origin import elsewhere, origin_of, setup_of, with_parts
+from ..log import logger
+from ..settings import Settings
+from ..tiers.store import Find, VoiceStore
+from ..upstream import guard, slots
+from ..upstream.calls import Preparation, Prepared, asked_for, unproxied
+from ..upstream.context import disabled, doing, done_now, goes_round, is_doing
+from ..upstream.families import FAMILIES, family_of, overrides
+from ..upstream.run import run, without_graph
+from ..verification import Verifier
+from ..voice.snapshot import Snapshot
+from .around import Around
+from .encodings import Encodings
+from .finding import Finder
+from .flights import flights_of
 
 if TYPE_CHECKING:
     import torch
@@ -46,17 +51,18 @@ class Serving:
 
     def __init__(self, settings: Settings, *, off: bool = False) -> None:
         self.settings, self.off = settings, off
-        self.exact = settings.exact == "setup"
         self.identity, self.stats = Identity(), Stats()
         self.name_of = self.identity.audio.name_of
         self.failures = Failures(self.stats, settings.cache_dir)
         self.bypasses = Bypasses(self.stats, self.failures)
         self.ledger = Ledger(settings, self.stats, self.failures)
         self.store = VoiceStore(settings, self.failures.report)
-        self.flights = _flights_of(settings)
+        self.finder = Finder(self.store, exact=settings.exact == "setup")
+        self.flights = flights_of(settings)
         self.verifier = Verifier(settings, self.store, self.stats, self.failures)
         self.log = logger()
         self.log.info("Voices are kept in memory%s.", f" and in {settings.cache_dir}" if settings.cache_dir else "")
+        self.encodings = Encodings(self)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self.brought: dict[str, Snapshot] = {}
 
@@ -83,13 +89,13 @@ class Serving:
         model = unproxied(model)
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
-            self.bypasses.count(
-                Unidentifiable("class is not cached" if family is None else "prepare method is overridden")
+            doubt = Unidentifiable("class is not cached" if family is None else "prepare method is overridden")
+            prepared = self._by_encoders(
+                audio, doubt, lambda: model.prepare_conditionals(audio, exaggeration=exaggeration)
             )
-            returned = without_graph(lambda: model.prepare_conditionals(audio, exaggeration=exaggeration))
-            conditionals = slots.held(model, family or FAMILIES[0])
-            guard.remember(conditionals, exaggeration, on_purpose=not is_doing("generate", model))
-            return Prepared("round the cache", returned, conditionals)
+            prepared.conditionals = slots.held(model, family or FAMILIES[0])
+            guard.remember(prepared.conditionals, exaggeration, on_purpose=not is_doing("generate", model))
+            return prepared
         return self.serve(asked_for(model, family, audio, exaggeration), refresh)
 
     def has(self, model: Any, audio: object) -> bool:
@@ -105,7 +111,7 @@ class Serving:
         except Unidentifiable:
             return None
         # Also below it, since the next process will not have memory.
-        key, below = self._look(self.store.peek_lower_tiers, key, call.model.device)
+        key, below = self.finder.look(self.store.peek_lower_tiers, key, call.model.device)
         return key, emotion, [snapshot for snapshot in (in_memory, below and below[1]) if snapshot is not None]
 
     def _in_turn(self, call: Preparation, refresh: bool) -> Prepared:
@@ -130,18 +136,54 @@ class Serving:
             return self._miss(call, key, emotion, refresh)
 
     def round_the_cache(self, call: Preparation, doubt: Unidentifiable) -> Prepared:
-        """Have upstream prepare, because of a ``doubt``."""
-        self.bypasses.count(doubt)
-        self.log.debug(
-            "%s: goes round the cache: %s", call.audio, ": ".join(filter(None, (doubt.reason, doubt.detail)))
-        )
+        """Have upstream prepare, because of a ``doubt``, and serve what its encoders are asked for."""
         with doing("prepare", call.model):
-            if doubt.reason in _ASKED_FOR:
-                return Prepared("round the cache", call.upstream())
-            return Prepared("round the cache", without_graph(call.upstream))
+            if doubt.reason not in _ASKED_FOR:
+                return self._by_encoders(call.audio, doubt, call.upstream)
+            self._bypassed(call.audio, doubt)
+            return Prepared("round the cache", call.upstream())
+
+    def _bypassed(self, audio: object, doubt: Unidentifiable) -> None:
+        self.bypasses.count(doubt)
+        self.log.debug("%s: goes round the cache: %s", audio, ": ".join(filter(None, (doubt.reason, doubt.detail))))
+
+    def _by_encoders(self, audio: object, doubt: Unidentifiable, upstream: Callable[[], Any]) -> Prepared:
+        """Have ``upstream`` prepare, which can't be served as a whole because of a ``doubt``; and count that."""
+        around = Around(self._identified(audio), keep_parts=True, waits=False)
+        started = time.perf_counter()
+        try:
+            with around.entered():
+                returned = without_graph(upstream)
+        finally:
+            took = time.perf_counter() - started
+            if around.refused or not around.parts:
+                self._bypassed(audio, next(iter(around.refused), doubt))
+            else:
+                self._count(around, took)
+        return Prepared(around.tier or ("upstream" if around.parts else "round the cache"), returned)
+
+    def _identified(self, audio: object) -> Audio | None:
+        try:
+            return self.identity.audio.identify(audio)
+        except Exception:  # whatever it is, it is upstream's affair
+            return None
+
+    def _count(self, around: Around, took: float) -> None:
+        """A preparation that upstream has run, and whose encoders may all have been served."""
+        saved, audio = None, around.audio
+        if around.tier is None:
+            self.stats.miss()
+            self.stats.prepared(took)
+        else:
+            saved = self.stats.hit(
+                around.tier, around.seconds_of_served, sum(part.took for part in around.parts), ENCODERS
+            )
+            self.log.debug("its encoders' calls were served from %s, the rest took %.2f s", around.tier, took)
+        if audio is not None:
+            self.ledger.used(audio.digest, audio.path, audio.name, saved)
 
     def _found(self, find: Find, call: Preparation, key: Key, emotion: torch.Tensor, started: float) -> Prepared | None:
-        key, found = self._look(find, key, call.model.device)
+        key, found = self.finder.look(find, key, call.model.device)
         if found is None or not self._hit(found[0], call, key, found[1], emotion, started):
             return None
         return self._given(found[0], call, key, found[1], emotion, started)
@@ -169,8 +211,8 @@ class Serving:
             key = self.identity.key(call)
             if refresh:
                 return key, emotion, None
-            if self.exact:
-                used, found = self._look(self.store.find_in_memory, key, call.model.device)
+            if self.finder.exact:
+                used, found = self.finder.look(self.store.find_in_memory, key, call.model.device)
                 return (used, emotion, found[1]) if found else (key, emotion, None)
             return key, emotion, self.store.from_memory(key.text, call.model.device)
         except Unidentifiable:
@@ -178,21 +220,6 @@ class Serving:
         except Exception as error:
             self.failures.report("identity", error)
             raise Unidentifiable("cache failed") from error
-
-    def _look(self, find: Find, key: Key, device: Any) -> tuple[Key, tuple[str, Snapshot] | None]:
-        """What ``find`` finds that may be used, and under which key: this set-up's own, where another's is under it."""
-        found = find(key.text, device)
-        if not self.exact or (found is not None and is_from(found[1].origin, setup_of(device))):
-            return key, found
-        own = on_setup(key, setup_of(device))
-        return own, find(own.text, device)
-
-    def _place(self, key: Key, device: Any) -> Key:
-        """Where to keep what was made here: nothing of another set-up goes for it, or two would replace each other."""
-        if self.exact and (there := self.store.find(key.text, device)) is not None:
-            here = setup_of(device)
-            return key if is_from(there[1].origin, here) else on_setup(key, here)
-        return key
 
     def _hit(
         self, tier: str, call: Preparation, key: Key, snapshot: Snapshot, emotion: torch.Tensor, started: float
@@ -219,17 +246,27 @@ class Serving:
         return Prepared(tier, slots.held(call.model, call.family) if key.gives_conditionals else None)
 
     def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor, refresh: bool) -> Prepared:
-        self.stats.miss()
         audio = key.audio
-        self.ledger.used(audio.digest, audio.path, audio.name, None)
         why = self._why_no_hit(key, refresh) if self.log.isEnabledFor(DEBUG) else ""
-        done = run(call)
-        self.log.debug("%s: prepared by upstream in %.2f s, for %s", call.audio, done.seconds, why)
-        self.stats.prepared(done.seconds)
+        # Without what the encoders have made where all is to be made anew.
+        around, anew = (
+            Around(audio, keep_parts=bool(key.uncertain), waits=True),
+            disabled() if refresh else nullcontext(),
+        )
         try:
-            snapshot = done.snapshot(emotion, audio.unchanged, origin_of(call.model, call.family))
+            with around.entered(), anew:
+                done = run(call)
+        except BaseException:
+            self._count(around, 0.0)
+            raise
+        self._count(around, done.seconds)
+        self.log.debug("%s: prepared by upstream in %.2f s, for %s", call.audio, done.seconds, why)
+        try:
+            seconds = done.seconds + around.seconds_of_served
+            snapshot = done.snapshot(emotion, audio.unchanged, seconds, origin_of(call.model, call.family))
+            snapshot = replace(snapshot, origin=with_parts(snapshot.origin, around.links(snapshot)))
             durable, device = self.settings.auto_save and not key.uncertain, call.model.device
-            key = self._place(key, device)
+            key = self.finder.place(key, device)
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
             if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
                 self.bypasses.count_kept_here_only(key.uncertain)
@@ -238,7 +275,7 @@ class Serving:
             self.log.debug("%s: not kept: %s", call.audio, doubt.reason)
         except Exception as error:
             self.failures.report("store", error)
-        return Prepared("upstream", done.returned)
+        return Prepared(around.tier or "upstream", done.returned)
 
     def _why_no_hit(self, key: Key, refresh: bool) -> str:
         """For the log: which part of the key is new, going by what is kept below memory of the same voice."""
@@ -255,16 +292,3 @@ def _made_elsewhere(call: Preparation, snapshot: Snapshot) -> str:
         if apart := elsewhere(snapshot.origin, setup_of(call.model.device)):
             return f"; made elsewhere: {'; '.join(apart)}"
     return ""
-
-
-def _flights_of(settings: Settings) -> SingleFlight:
-    """Single flight among all threads and processes that use the cache folder of these settings."""
-    root, trusted = settings.cache_dir, settings.trust_cache_dir
-    if root is None:
-        return SingleFlight(None, settings.wait_seconds)
-    return SingleFlight(
-        entries_of(root),
-        settings.wait_seconds,
-        usable=lambda _: is_usable(root, trusted=trusted),
-        mode_in=lambda folder: rights_in(folder).file,
-    )

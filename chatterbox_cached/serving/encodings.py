@@ -1,0 +1,181 @@
+"""One call of an encoder served, whatever program makes it: for preparations that must run themselves.
+
+The program's own code loads the audio, calls the encoders, and does with their results what it likes. Where it is known
+which preparation that is, the preparation is counted and not its single calls.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..accounting.stats import ENCODERS
+from ..errors import Unidentifiable
+from ..identity.key import Key, still_of
+from ..identity.origin import origin_of
+from ..tiers.store import Find
+from ..upstream.context import doing, goes_round, is_doing
+from ..upstream.encodings import Encoding, EncodingCall, encoding_call
+from ..upstream.run import without_graph
+from ..voice.snapshot import Snapshot
+from .around import Part, around_now
+
+if TYPE_CHECKING:
+    from .voices import Serving
+
+_ENCODE = "encode"
+
+
+class Encodings:
+    """Serves the calls of the encoders for one cache."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._cache = serving
+
+    def serve(
+        self,
+        model: Any,
+        encoding: Encoding,
+        function: Callable[..., Any],
+        signature: inspect.Signature,
+        upstream: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """What ``upstream(*args, **kwargs)`` returns, the method ``function`` of ``model``, or a like of it.
+
+        Raises upstream's own errors, unchanged, and none of the cache's.
+        """
+        if self._cache.off or goes_round() or is_doing(_ENCODE, None):  # the last is upstream's own work on a miss
+            return upstream(*args, **kwargs)
+        started = time.perf_counter()
+        try:
+            call = encoding_call(model, encoding, function, signature, upstream, args, kwargs)
+            if call is None:
+                return upstream(*args, **kwargs)
+            key = self._identify(call)
+        except Unidentifiable as doubt:
+            self._refused(doubt)
+            with doing(_ENCODE, None):
+                return without_graph(lambda: upstream(*args, **kwargs))
+        return self._served(call, key, started)
+
+    def _identify(self, call: EncodingCall) -> Key:
+        around = around_now()
+        try:
+            return self._cache.identity.key_of_encoding(call, around.audio if around else None)
+        except Unidentifiable:
+            raise
+        except Exception as error:
+            self._cache.failures.report("identity", error)
+            raise Unidentifiable("cache failed") from error
+
+    def _served(self, call: EncodingCall, key: Key, started: float) -> Any:
+        store, around = self._cache.store, around_now()
+        from_memory, find = store.find_in_memory, store.find_in_memory if key.uncertain else store.find
+        # Memory first, without waiting for anyone. Whoever waits for a voice as a whole already has its turn.
+        if (part := self._found(from_memory, call, key, started)) is not None:
+            return self._given(part, call, key)
+        if around is not None and around.waits:
+            return self._found_or_made(find, call, key, started)
+        if not key.uncertain and (part := self._found(store.from_lower_tiers, call, key, started)) is not None:
+            return self._given(part, call, key)
+        with self._cache.flights.flight(key.text):
+            return self._found_or_made(find, call, key, started)
+
+    def _found_or_made(self, find: Find, call: EncodingCall, key: Key, started: float) -> Any:
+        part = self._found(find, call, key, started) or self._within_a_voice(call, key, started)
+        return self._given(part, call, key) if part is not None else self._made(call, key)
+
+    def _found(self, find: Find, call: EncodingCall, key: Key, started: float) -> Part | None:
+        key, found = self._cache.finder.look(find, key, self._kept_on(call))
+        return None if found is None else self._part(call, key, found[1], found[0], started)
+
+    def _within_a_voice(self, call: EncodingCall, key: Key, started: float) -> Part | None:
+        """Found in what is kept of the same audio as a whole, perhaps by another class."""
+        found = None
+        around = around_now()
+        if around is not None and around.audio is not None and not key.uncertain:
+            found = self._cache.finder.part(call.family.name, key, self._kept_on(call))
+        return None if found is None else self._part(call, key, found[1], found[0], started)
+
+    def _kept_on(self, call: EncodingCall) -> Any:
+        return call.family.results.device or call.device
+
+    def _part(self, call: EncodingCall, key: Key, snapshot: Snapshot, tier: str | None, started: float) -> Part:
+        return Part(call.family.name, _maker_of(key), snapshot, tier, time.perf_counter() - started)
+
+    def _given(self, part: Part, call: EncodingCall, key: Key) -> Any:
+        try:
+            given = call.family.results.given(part.snapshot)
+        except Exception as error:
+            self._cache.failures.report("hit", error)
+            return self._made(call, key)
+        if self._cache.verifier.due():
+            self._cache.verifier.compare_encoding(call, key, part.snapshot, self._kept_on(call))
+        self._count(part, key)
+        return given
+
+    def _made(self, call: EncodingCall, key: Key) -> Any:
+        started = time.perf_counter()
+        with doing(_ENCODE, None):
+            result = without_graph(call.upstream)
+        seconds = time.perf_counter() - started
+        try:
+            snapshot = Snapshot(call.family.results.taken(result), seconds, origin_of(call.model, call.family))
+            if snapshot.flaw() is not None:
+                raise Unidentifiable("unexpected result")
+            part = Part(call.family.name, _maker_of(key), snapshot, None, seconds)
+            self._keep(call, key, snapshot)
+        except Unidentifiable as doubt:
+            self._not_kept(doubt, seconds)
+        except Exception as error:
+            self._cache.failures.report("store", error)
+        else:
+            self._count(part, key)
+        return result
+
+    def _keep(self, call: EncodingCall, key: Key, snapshot: Snapshot) -> None:
+        around, cache, device = around_now(), self._cache, self._kept_on(call)
+        if around is not None and not around.keep_parts:
+            return  # it is kept as a part of the voice
+        if not still_of(key, call):
+            raise Unidentifiable("audio changed during the preparation")
+        key = cache.finder.place(key, device)
+        durable = cache.settings.auto_save and not key.uncertain
+        cache.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
+        if key.uncertain and cache.settings.cache_dir and cache.settings.auto_save:
+            cache.bypasses.count_kept_here_only(key.uncertain)
+
+    def _count(self, part: Part, key: Key) -> None:
+        if (around := around_now()) is not None:
+            around.parts.append(part)
+            return
+        stats, saved, audio = self._cache.stats, None, key.audio
+        if part.tier is None:
+            stats.miss()
+            stats.prepared(part.took)
+        else:
+            saved = stats.hit(part.tier, part.snapshot.prepare_seconds, part.took, ENCODERS)
+        self._cache.ledger.used(audio.digest, audio.path, audio.name, saved)
+
+    def _not_kept(self, doubt: Unidentifiable, seconds: float) -> None:
+        if (around := around_now()) is not None:
+            around.refused.append(doubt)
+            return
+        self._cache.stats.miss()
+        self._cache.stats.prepared(seconds)
+        self._cache.bypasses.count_not_stored(doubt)
+
+    def _refused(self, doubt: Unidentifiable) -> None:
+        if (around := around_now()) is not None:
+            around.refused.append(doubt)
+        else:
+            self._cache.bypasses.count(doubt)
+
+
+def _maker_of(key: Key) -> str:
+    assert key.maker is not None, "of an encoding"
+    return key.maker.digest

@@ -1,0 +1,47 @@
+"""Where to look for what was made, and where to keep it, when only what this very set-up made may be used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..identity.key import Key, on_setup
+from ..identity.origin import is_from, part_told, setup_of
+from ..tiers.store import Find, VoiceStore
+from ..upstream.encodings import part_of
+from ..voice.snapshot import Snapshot
+
+Found = tuple[str, Snapshot]  # the name of the tier that had it
+
+
+class Finder:
+    """Of one cache. ``exact``: whether only this set-up's own entries are used (see identity.origin.setup_of)."""
+
+    def __init__(self, store: VoiceStore, *, exact: bool) -> None:
+        self._store, self.exact = store, exact
+
+    def look(self, find: Find, key: Key, device: Any) -> tuple[Key, Found | None]:
+        """What ``find`` finds that may be used, and under which key: this set-up's own, where another's is under it."""
+        found = find(key.text, device)
+        if not self.exact or (found is not None and is_from(found[1].origin, setup_of(device))):
+            return key, found
+        own = on_setup(key, setup_of(device))
+        return own, find(own.text, device)
+
+    def part(self, name: str, key: Key, device: Any) -> Found | None:
+        """The part of a voice called ``name`` that is this key's, in anything that is kept of the same audio."""
+        assert key.maker is not None
+        for tier, kept in self._store.of_audio(key.audio.digest):
+            seconds = part_told(kept.origin, name, key.maker.digest)
+            if seconds is None or (self.exact and not is_from(kept.origin, setup_of(device))):
+                continue
+            if (part := part_of(kept, name)) is not None:
+                return tier, replace(part, prepare_seconds=seconds).to(device)
+        return None
+
+    def place(self, key: Key, device: Any) -> Key:
+        """Where to keep what was made here: nothing of another set-up goes for it, or two would replace each other."""
+        if self.exact and (there := self._store.find(key.text, device)) is not None:
+            here = setup_of(device)
+            return key if is_from(there[1].origin, here) else on_setup(key, here)
+        return key
