@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -19,6 +20,8 @@ import torch
 import chatterbox_cached
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.demo import rehearsal
+from chatterbox_cached.identity import key
+from chatterbox_cached.identity.code.history import History
 from tests.support.beside import at_each_call
 from tests.support.comparison import assert_same_conditionals
 
@@ -205,6 +208,77 @@ def test_other_weights_another_precision_and_other_code_are_other_entries(
     monkeypatch.setattr(mels.VoiceEncConfig, "mel_power", 1.0)
     assert is_upstreams()
     assert counts(cache) == (0, 0, 4, 0)
+
+
+_said, HEARD = set[str](), list[Any]()
+
+
+def _say(what: str) -> None:
+    if what in _said:
+        return
+    _said.add(what)
+    print(what)
+
+
+def says_it_once(inner: Any) -> Any:
+    def embeds_from_wavs(self: Any, wavs: Any, sample_rate: int, **more: Any) -> Any:
+        _say("another way to load audio")
+        return inner(self, wavs, sample_rate, **more)
+
+    return embeds_from_wavs
+
+
+def tells_others(inner: Any) -> Any:
+    def embeds_from_wavs(self: Any, wavs: Any, sample_rate: int, **more: Any) -> Any:
+        HEARD.append(len(wavs))
+        return inner(self, wavs, sample_rate, **more)
+
+    return embeds_from_wavs
+
+
+def as_loud_as_the_environment_says(inner: Any) -> Any:
+    def embeds_from_wavs(self: Any, wavs: Any, sample_rate: int, **more: Any) -> Any:
+        return float(os.environ.get("LOUDNESS", "1")) * inner(self, wavs, sample_rate, **more)
+
+    return embeds_from_wavs
+
+
+def as_loud_as_getenv_says(inner: Any) -> Any:
+    def embeds_from_wavs(self: Any, wavs: Any, sample_rate: int, **more: Any) -> Any:
+        return float(os.getenv("LOUDNESS", "1")) * inner(self, wavs, sample_rate, **more)
+
+    return embeds_from_wavs
+
+
+def test_what_an_encoder_notes_for_itself_alone_is_no_effect(
+    parts: rehearsal.Parts, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    kind = type(parts.ve)
+    inner = kind.embeds_from_wavs
+    for changed, expected in ((says_it_once, (2, 0, 1, 0)), (tells_others, (0, 0, 0, 3))):
+        monkeypatch.setattr(kind, "embeds_from_wavs", changed(inner))
+        with chatterbox_cached.enabled(cache=ConditionalCache(tmp_path / changed.__name__)) as cache:
+            for _ in range(3):
+                _speakers(parts, [clip])
+            assert counts(cache) == expected
+    assert HEARD == [1, 1, 1]
+
+
+@pytest.mark.parametrize("changed", [as_loud_as_the_environment_says, as_loud_as_getenv_says])
+def test_what_an_encoder_reads_of_the_environment_is_part_of_the_key(
+    changed: Any, parts: rehearsal.Parts, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    plain = _speakers(parts, [clip])
+    monkeypatch.setattr(type(parts.ve), "embeds_from_wavs", changed(type(parts.ve).embeds_from_wavs))
+    for loudness, hits in (("1", 0), ("2", 0), ("1", 1), ("2", 1)):
+        monkeypatch.setenv("LOUDNESS", loudness)
+        cache = ConditionalCache(tmp_path / "voices")  # as in another process
+        monkeypatch.setattr(key, "_history", History())
+        with chatterbox_cached.enabled(cache=cache):
+            assert np.array_equal(_speakers(parts, [clip]), float(loudness) * plain)
+        assert counts(cache) == (0, hits, 1 - hits, 0)
 
 
 @pytest.mark.parametrize("what", ["a hook", "training mode", "an object", "an array of objects", "a gradient"])

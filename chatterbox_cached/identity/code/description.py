@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
@@ -15,6 +17,7 @@ from .tensors import is_torch_module
 from .things import Texts, Undigestible, code_digest, digest, number_of, sorted_items
 from .values import PLAIN, Bound, Live, Made, Unknown, Value, plain_items, wrapped_in
 
+_MAY_BE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch  # of the environment
 _OF_CLASS = (FunctionType, property, classmethod, staticmethod)
 
 
@@ -55,6 +58,10 @@ class Description:
         yield f"f{self._functions[id(function)]} {owner} {code_digest(function.__code__)}"
         yield self._text(function.__defaults__)
         yield self._text(getattr(function, "__kwdefaults__", None))
+        if any(
+            isinstance(value, Live) and value.thing is os.getenv for values in visit.read.values() for value in values
+        ):
+            yield self._environment()
         for symbol, values in visit.read.items():
             if not isinstance(symbol, (Call, Local)):  # these are made of the others
                 yield f"{symbol!r} {'|'.join(sorted(self._read(symbol, value) for value in values))}"
@@ -65,8 +72,19 @@ class Description:
         while isinstance(symbol, Attr):
             symbol = symbol.base
             for value in visit.resolve(symbol):
-                if isinstance(value, Live) and self._is_of_library(value.thing):
+                if isinstance(value, Live) and value.thing is os.environ:
+                    yield self._environment()
+                elif isinstance(value, Live) and self._is_of_library(value.thing):
                     yield f"{symbol!r} is {self._text(value.thing)}"
+
+    def _environment(self) -> str:
+        """What the environment has under those names that are texts of functions: any of them may be asked for."""
+        environment: Any = os.environ
+        texts = set[str]().union(*(visit.uses.texts for visit in self._explorer.visits.values()))
+        names = [text for text in texts if _MAY_BE_NAME(text)]
+        for name in names:
+            self._explorer.lookup.watched.item(environment._data, environment.encodekey(name))
+        return f"environment {sorted((name, environment[name]) for name in names if name in environment)}"
 
     def _is_of_library(self, thing: Any) -> bool:
         """Whether this is an instance of a library's class, and none that is known by a place of its own."""

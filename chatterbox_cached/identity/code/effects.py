@@ -14,6 +14,7 @@ from typing import Any
 
 from .explorer import CONSTRUCTORS, FILL, Explorer, Visit
 from .libraries import top_of
+from .own_notes import keeps_to_itself
 from .preparing import Preparing
 from .symbols import Attr, Call, Called, Free, Global, Items, Local, Star, Symbol, Within
 from .tensors import is_torch_module
@@ -118,7 +119,9 @@ class _Effects:
             yield from (f"sets {name}" for symbol, name in visit.uses.attributes_set if _stays(visit, symbol))
             for call, _ in visit.called:
                 symbol = call.function
-                if isinstance(symbol, Attr) and symbol.name in _CHANGE and _stays(visit, symbol.base):
+                if not (isinstance(symbol, Attr) and symbol.name in _CHANGE and _stays(visit, symbol.base)):
+                    continue
+                if not keeps_to_itself(visit, symbol.base):
                     yield f"calls {symbol.name} of something that stays"
 
     def _draws(self, visit: Visit) -> Iterator[str]:
@@ -183,6 +186,8 @@ class _Effects:
             if name in _DO_SOMETHING and not made:
                 yield f"calls {name}"
             elif isinstance(symbol, Attr) and _stays(visit, symbol.base) and not (made and _is_own(symbol.base)):
+                if keeps_to_itself(visit, symbol.base):
+                    return
                 yield f"calls {name} of something that stays"
         elif function is None:
             if not isinstance(symbol, Attr) and not _is_within(visit, symbol):

@@ -101,6 +101,8 @@ def is_of_library_file(function: FunctionType) -> bool:
 
 def _is_file_of(file: str, top: str) -> bool:
     is_python = top in _OF_PYTHON
+    if is_python and file.startswith("<frozen "):
+        return True
     folder = _folder_of(str(os.__file__)).parent if is_python else _folder(top)
     return folder is not None and _is_within(file, folder, is_python)
 

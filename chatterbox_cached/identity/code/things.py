@@ -67,6 +67,10 @@ def constant_text(constant: Any) -> str:
     return f"{type(constant).__name__} {constant!r}"
 
 
+# Named tuples have the one, and what Python gives of itself, such as sys.version_info, the other.
+_OF_TUPLES = ("_fields", "n_sequence_fields")
+
+
 class Texts:
     """``special`` gives the text of what is known here by another name, and None for all else; ``otherwise`` that of
     what has none here, or None. ``looked_into`` is told of each container whose content counts.
@@ -87,7 +91,7 @@ class Texts:
             return f"{kind.__name__} {thing!r}"
         if (known := self._special(thing)) is not None:
             return known
-        if kind in _CONTAINERS or (isinstance(thing, tuple) and hasattr(kind, "_fields")):
+        if kind in _CONTAINERS or (isinstance(thing, tuple) and any(hasattr(kind, name) for name in _OF_TUPLES)):
             if depth == _DEEPEST:
                 raise Undigestible
             return self._container(thing, depth + 1)
