@@ -12,18 +12,13 @@ from ..concurrency.forks import RenewedAfterFork
 Count = tuple[str, str]  # what is counted, and by which tier, reason or place
 Listener = Callable[[Mapping[Count, float]], None]
 _listeners: list[Listener] = []
-CLASSES = "classes"  # what found_class counts
 VOICES, ENCODERS = "voices", "encoders"
+CLASSES = {VOICES: "classes", ENCODERS: "encoder_classes"}  # what found_class counts
 
 
 def listen(listener: Listener) -> None:
     """Have ``listener`` told of everything that any cache in this process counts. It must not raise."""
     _listeners.append(listener)
-
-
-def found_class(name: str) -> None:
-    """A class of Chatterbox was found, whose voices are kept from now on."""
-    _tell({(CLASSES, name): 1})
 
 
 def _tell(counts: Mapping[Count, float]) -> None:
@@ -69,6 +64,10 @@ class Stats(RenewedAfterFork):
         """What a miss prepared was not kept."""
         self._count({("not_stored", reason): 1})
 
+    def found_class(self, name: str, seam: str) -> None:
+        """A class of Chatterbox was found: from now on its voices are kept, or what its encoders make of any."""
+        self._count({(CLASSES[seam], name): 1})
+
     def error(self, place: str) -> None:
         """The cache failed at ``place``; the caller did not notice."""
         self._count({("errors", place): 1})
@@ -85,6 +84,7 @@ class Stats(RenewedAfterFork):
             "memory_hits": counts["hits", "memory"],
             "disk_hits": counts["hits", "disk"],
             "seams": _by_name(counts, "seams"),
+            **{kind: _by_name(counts, kind) for kind in CLASSES.values()},
             "misses": counts["misses", ""],
             "bypasses": _by_name(counts, "bypasses"),
             "not_stored": _by_name(counts, "not_stored"),

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..concurrency.forks import RenewedAfterFork
-from .stats import CLASSES, ENCODERS, Count
+from .stats import CLASSES, ENCODERS, VOICES, Count
+
+_BY_NAME = ("hits", "seams", *CLASSES.values(), "bypasses", "not_stored", "errors")
+_FOUND = ((CLASSES[VOICES], ": voices as a whole"), (CLASSES[ENCODERS], ": calls of the encoders"))
 
 
 class Tally(RenewedAfterFork):
@@ -48,13 +51,13 @@ class Report:
         self._counts: Counter[Count] = Counter()
         for file in Path(folder).glob("*.json"):
             counts = json.loads(file.read_text())
-            self._processes += any(kind != CLASSES for kind, _, _ in counts)
+            self._processes += any(kind not in CLASSES.values() for kind, _, _ in counts)
             for kind, name, number in counts:
                 self._counts[kind, name] += number
 
     def figures(self) -> dict[str, Any]:
         """All that was counted: hits by tier, bypasses, what was not stored and errors by reason, seconds."""
-        by_name = {kind: self._by_name(kind) for kind in ("hits", "seams", "bypasses", "not_stored", "errors")}
+        by_name = {kind: self._by_name(kind) for kind in _BY_NAME}
         sums = ("misses", "mismatches", "prepare_seconds", "saved_seconds")
         return {"processes": self._processes, **by_name, **{kind: self._counts[kind, ""] for kind in sums}}
 
@@ -74,9 +77,10 @@ class Report:
         ]
         shown = [*(rows if asked else []), *(row for row in more if row[1])]
         if not shown:
-            found = ", ".join(self._by_name(CLASSES))
+            found = ", ".join(name for kind in CLASSES.values() for name in now[kind])
             return f"chatterbox-cached: no voice was asked for{f' of {found}' if found else ''}."
         saved = f"{now['saved_seconds']:.1f} s saved"
+        shown += [("found", len(now[kind]), ", ".join(now[kind]) + how) for kind, how in _FOUND if now[kind]]
         head = f"chatterbox-cached: voices asked for: {asked}, in processes: {self._processes}, {saved}"
         return "\n".join([head, *(f"  {name:<11}{n:>6}  {detail if n else ''}".rstrip() for name, n, detail in shown)])
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..accounting import account
+from ..accounting.stats import CLASSES, ENCODERS, VOICES
 from ..errors import ChatterboxCachedError
 from ..settings import PREFIX, Settings, switched_off
 from ..tiers.base import Tier
@@ -136,7 +137,7 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         rights = _rights(root, settings.trust_cache_dir)
         yield rights
         if not rights.advice:
-            yield _account(root, settings.trust_cache_dir)
+            yield from _account(root, settings.trust_cache_dir)
     if folder.is_read_only(root):
         return
     free = shutil.disk_usage(_nearest(root)).free
@@ -156,12 +157,17 @@ def _rights(root: Path, trusted: bool) -> Finding:
     return Finding("rights", f"{owner}mode {stat.S_IMODE(status.st_mode):04o}")
 
 
-def _account(root: Path, trusted: bool) -> Finding:
+def _account(root: Path, trusted: bool) -> Iterator[Finding]:
     try:
         malformed = account.check(root, fix=False, trusted=trusted)
+        totals = {} if malformed else account.read(root, trusted=trusted).totals
     except ChatterboxCachedError as error:
-        return Finding("account", "can't be looked at", str(error))
-    return Finding("account", *(("malformed", "Run: chatterbox-cached check") if malformed else ("in order",)))
+        yield Finding("account", "can't be looked at", str(error))
+        return
+    yield Finding("account", *(("malformed", "Run: chatterbox-cached check") if malformed else ("in order",)))
+    for kind, how in ((CLASSES[VOICES], "voices as a whole"), (CLASSES[ENCODERS], "calls of the encoders")):
+        if classes := totals.get(kind):
+            yield Finding("found in programs", f"{', '.join(sorted(classes))}: {how}")
 
 
 def _only_read(what: str, root: Path, trusted: bool) -> Finding:

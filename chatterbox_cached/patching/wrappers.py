@@ -12,7 +12,7 @@ from typing import Any
 
 import wrapt
 
-from ..accounting.stats import found_class
+from ..accounting.stats import ENCODERS, VOICES
 from ..concurrency.forks import ForkSafeLock
 from ..log import logger
 from ..notices import without_us
@@ -54,7 +54,7 @@ def wrap_encoders() -> None:
     for kind in _classes_below(sys.modules["torch"].nn.Module):
         for encoding in ENCODINGS:
             if encoding.is_at(kind) and _wrap_methods(kind, encoding, [(encoding.method, interception.encode)]):
-                _say(kind, [encoding.method], told=not _has_families(kind))
+                _say(kind, [encoding.method], None if _has_families(kind) else ENCODERS)
 
 
 def _classes_below(kind: type) -> Iterator[type]:
@@ -74,14 +74,14 @@ def _has_families(encoder: type) -> bool:
 
 def _wrap(owner: type, family: Family) -> None:
     if missing := _wrap_methods(owner, family, _methods(owner, family)):
-        _say(owner, missing, told=True)
+        _say(owner, missing, VOICES)
 
 
-def _say(owner: type, methods: list[str], *, told: bool) -> None:
+def _say(owner: type, methods: list[str], counted_as: str | None) -> None:
     named = f"{owner.__module__}.{owner.__qualname__}"
     logger().info("%s is patched: %s.", named, ", ".join(methods))
-    if told:
-        found_class(named)
+    if counted_as is not None and (cache := in_use.cache) is not None:
+        cache.serving.stats.found_class(named, counted_as)
 
 
 def _wrap_methods(owner: type, family: Family | Encoding, methods: list[tuple[str, Callable[..., Any]]]) -> list[str]:

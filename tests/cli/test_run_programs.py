@@ -86,6 +86,7 @@ def figures(said: str) -> dict[str, Any]:
 
 def _counted(shown: dict[str, Any]) -> dict[str, Any]:
     assert shown.pop("seams").get("voices", 0) == sum(shown["hits"].values())
+    assert shown.pop("classes")
     return {name: number for name, number in shown.items() if number and not name.endswith("seconds")}
 
 

@@ -14,6 +14,8 @@ NOTHING = {
     "memory_hits": 0,
     "disk_hits": 0,
     "seams": {},
+    "classes": {},
+    "encoder_classes": {},
     "misses": 0,
     "bypasses": {},
     "not_stored": {},

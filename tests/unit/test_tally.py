@@ -21,11 +21,14 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
     other.add({("errors", "disk put"): 1})
     Tally(str(tmp_path))  # a process that counted nothing
     Tally(str(tmp_path)).add({("classes", "chatterbox.tts.ChatterboxTTS"): 1})  # and one that only imported Chatterbox
+    other.add({("encoder_classes", "src.models.s3gen.S3Gen"): 1})
     report = Report(str(tmp_path))
     assert report.figures() == {
         "processes": 2,
         "hits": {"disk": 1, "memory": 2},
         "seams": {"encoders": 1},
+        "classes": {"chatterbox.tts.ChatterboxTTS": 1},
+        "encoder_classes": {"src.models.s3gen.S3Gen": 1},
         "bypasses": {"autocast is on": 1},
         "not_stored": {},
         "errors": {"disk put": 1},
@@ -40,7 +43,9 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
         "  misses          1  prepared in 2.0 s\n"
         "  bypasses        1  autocast is on: 1\n"
         "  errors          1  disk put: 1\n"
-        "  mismatches      1  of exaggeration"
+        "  mismatches      1  of exaggeration\n"
+        "  found           1  chatterbox.tts.ChatterboxTTS: voices as a whole\n"
+        "  found           1  src.models.s3gen.S3Gen: calls of the encoders"
     )
 
 
