@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from ..voice.snapshot import Snapshot, equal
 class Part:
     """What one call of an encoder gave: the ``maker`` that ends its key, and from which tier; None for upstream.
 
-    ``took`` is how long the call was served for, in seconds.
+    ``took`` is how long it took to serve or to make, in seconds. ``keep`` keeps it by itself.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Part:
     snapshot: Snapshot
     tier: str | None
     took: float
+    keep: Callable[[], None]
 
 
 @dataclass
@@ -66,6 +67,12 @@ class Around:
     def seconds_of_served(self) -> float:
         """How long upstream took to make the parts that were served."""
         return sum(part.snapshot.prepare_seconds for part in self.served)
+
+    def keep_all(self) -> None:
+        """Keep by themselves the parts that upstream has made."""
+        for part in self.parts:
+            if part.tier is None:
+                part.keep()
 
     def links(self, voice: Snapshot) -> dict[str, list[str | int]]:
         """Which parts of a voice are what its encoders gave: by name their maker, and the milliseconds they take."""

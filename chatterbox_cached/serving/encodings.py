@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..accounting.stats import ENCODERS
@@ -105,7 +106,8 @@ class Encodings:
         return call.family.results.device or call.device
 
     def _part(self, call: EncodingCall, key: Key, snapshot: Snapshot, tier: str | None, started: float) -> Part:
-        return Part(call.family.name, _maker_of(key), snapshot, tier, time.perf_counter() - started)
+        keep = partial(self._keep, call, key, snapshot)
+        return Part(call.family.name, _maker_of(key), snapshot, tier, time.perf_counter() - started, keep)
 
     def _given(self, part: Part, call: EncodingCall, key: Key) -> Any:
         try:
@@ -127,8 +129,11 @@ class Encodings:
             snapshot = Snapshot(call.family.results.taken(result), seconds, origin_of(call.model, call.family))
             if snapshot.flaw() is not None:
                 raise Unidentifiable("unexpected result")
-            part = Part(call.family.name, _maker_of(key), snapshot, None, seconds)
-            self._keep(call, key, snapshot)
+            if not still_of(key, call):
+                raise Unidentifiable("audio changed during the preparation")
+            part = self._part(call, key, snapshot, None, started)
+            if (around := around_now()) is None or around.keep_parts:  # else it is kept as a part of the voice
+                part.keep()
         except Unidentifiable as doubt:
             self._not_kept(doubt, seconds)
         except Exception as error:
@@ -138,11 +143,7 @@ class Encodings:
         return result
 
     def _keep(self, call: EncodingCall, key: Key, snapshot: Snapshot) -> None:
-        around, cache, device = around_now(), self._cache, self._kept_on(call)
-        if around is not None and not around.keep_parts:
-            return  # it is kept as a part of the voice
-        if not still_of(key, call):
-            raise Unidentifiable("audio changed during the preparation")
+        cache, device = self._cache, self._kept_on(call)
         key = cache.finder.place(key, device)
         durable = cache.settings.auto_save and not key.uncertain
         cache.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)

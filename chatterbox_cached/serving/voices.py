@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,10 +15,9 @@ from ..accounting.stats import ENCODERS, Stats
 from ..concurrency.one_by_one import one_by_one
 from ..concurrency.turns import turn
 from ..errors import Unidentifiable
-from ..identity import compatibility
 from ..identity.audio import Audio
 from ..identity.key import Identity, Key
-from ..identity.origin import elsewhere, origin_of, setup_of, with_parts
+from ..identity.origin import origin_of, with_parts
 from ..log import logger
 from ..settings import Settings
 from ..tiers.store import Find, VoiceStore
@@ -27,11 +25,12 @@ from ..upstream import guard, slots
 from ..upstream.calls import Preparation, Prepared, asked_for, unproxied
 from ..upstream.context import disabled, doing, done_now, goes_round, is_doing
 from ..upstream.families import FAMILIES, family_of, overrides
-from ..upstream.run import run, without_graph
+from ..upstream.run import AUDIO_CHANGED, run, without_graph
 from ..verification import Verifier
 from ..voice.snapshot import Snapshot
 from .around import Around
 from .encodings import Encodings
+from .explaining import made_elsewhere, why_no_hit
 from .finding import Finder
 from .flights import flights_of
 
@@ -240,14 +239,14 @@ class Serving:
         """A hit from ``tier``, compared with upstream's where it is this one's turn."""
         if self.log.isEnabledFor(DEBUG):
             took = 1000 * (time.perf_counter() - started)
-            self.log.debug("%s: from %s in %.2f ms%s", call.audio, tier, took, _made_elsewhere(call, snapshot))
+            self.log.debug("%s: from %s in %.2f ms%s", call.audio, tier, took, made_elsewhere(snapshot, call.device))
         if self.verifier.due():
             self.verifier.differences(call, key, snapshot, emotion)
         return Prepared(tier, slots.held(call.model, call.family) if key.gives_conditionals else None)
 
     def _miss(self, call: Preparation, key: Key, emotion: torch.Tensor, refresh: bool) -> Prepared:
         audio = key.audio
-        why = self._why_no_hit(key, refresh) if self.log.isEnabledFor(DEBUG) else ""
+        why = why_no_hit(self.store, key, refresh) if self.log.isEnabledFor(DEBUG) else ""
         # Without what the encoders have made where all is to be made anew.
         around, anew = (
             Around(audio, keep_parts=bool(key.uncertain), waits=True),
@@ -271,24 +270,15 @@ class Serving:
             if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
                 self.bypasses.count_kept_here_only(key.uncertain)
         except Unidentifiable as doubt:
-            self.bypasses.count_not_stored(doubt)
-            self.log.debug("%s: not kept: %s", call.audio, doubt.reason)
+            self._not_kept(call, around, doubt)
         except Exception as error:
             self.failures.report("store", error)
         return Prepared(around.tier or "upstream", done.returned)
 
-    def _why_no_hit(self, key: Key, refresh: bool) -> str:
-        """For the log: which part of the key is new, going by what is kept below memory of the same voice."""
-        kept = self.store.made_by(key.audio.digest)
-        if refresh or not kept:
-            return "it was asked to be prepared anew" if refresh else "nothing is kept of this audio"
-        parts = compatibility.new_parts(key.made_by, kept)
-        return f"this voice is kept of other {' and '.join(parts)}" if parts else "what is kept of it can't be used"
-
-
-def _made_elsewhere(call: Preparation, snapshot: Snapshot) -> str:
-    """For the log: that another set-up made it, and which."""
-    with contextlib.suppress(Exception):  # a device that can't be asked
-        if apart := elsewhere(snapshot.origin, setup_of(call.model.device)):
-            return f"; made elsewhere: {'; '.join(apart)}"
-    return ""
+    def _not_kept(self, call: Preparation, around: Around, doubt: Unidentifiable) -> None:
+        """What its encoders made is kept all the same, unless it may be of other audio."""
+        self.log.debug("%s: not kept: %s", call.audio, doubt.reason)
+        if doubt.reason != AUDIO_CHANGED:
+            around.keep_all()
+        if around.tier is None:
+            self.bypasses.count_not_stored(doubt)

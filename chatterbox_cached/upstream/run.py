@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 
+AUDIO_CHANGED = "audio changed during the preparation"
+
+
 class Run(NamedTuple):
     """A preparation that upstream has made for ``call``: what its method returned, and how long it took.
 
@@ -44,7 +47,7 @@ class Run(NamedTuple):
         if not self.undisturbed():  # another generate() may have put the speaker of its own voice there
             raise Unidentifiable("another call was on the model")
         if not audio_unchanged():
-            raise Unidentifiable("audio changed during the preparation")
+            raise Unidentifiable(AUDIO_CHANGED)
         return snapshot
 
 

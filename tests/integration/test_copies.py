@@ -8,15 +8,18 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import chatterbox
 import pytest
+import soundfile
 import torch
 from chatterbox.tts import ChatterboxTTS
 
 import chatterbox_cached
+from chatterbox_cached.demo import rehearsal
 from tests.support import shallow
 from tests.support.comparison import assert_same_conditionals
 
@@ -183,3 +186,49 @@ def test_no_class_is_patched_that_only_has_a_model_inside(english: Any, voice: P
         for _ in range(2):
             Engine().prepare_conditionals(voice)
         assert (chatterbox_cached.stats()["misses"], chatterbox_cached.stats()["memory_hits"]) == (1, 1)
+
+
+class Host:
+    """As ComfyUI runs its nodes: plugins by path, everything in inference mode, the audio as a file for each run."""
+
+    def __init__(self, plugin: str, english: Any, folder: Path) -> None:
+        self.folder, self.runs = folder, 0
+        with torch.inference_mode():
+            self.model = build(plugin, english)
+        self.model.t3.inference = partial(self.model.t3.inference)  # of this instance, so that it can be capped
+        rehearsal._cap(self.model.t3, "inference", "max_new_tokens", 4)
+        rehearsal._cap(self.model.s3gen.flow.decoder, "forward", "n_timesteps", 1)
+
+    def run(self, samples: Any) -> Any:
+        """One run of the graph; gives what was said."""
+        self.runs += 1
+        clip = self.folder / f"tmp{self.runs}.wav"
+        soundfile.write(clip, samples, 24000, subtype="FLOAT")
+        written = clip.read_bytes()
+        peak = written.index(b"PEAK") + 12  # where libsndfile has put the time of day
+        clip.write_bytes(written[:peak] + self.runs.to_bytes(4, "little") + written[peak + 4 :])
+        with torch.inference_mode():
+            torch.manual_seed(0)
+            return self.model.generate("Hi.", audio_prompt_path=str(clip))
+
+
+def test_an_unchanged_host_of_nodes_has_hits_from_its_second_run_on(
+    english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, _ = soundfile.read(voice, dtype="float32")
+    with chatterbox_cached.enabled(tmp_path / "voices"):
+        before = set(sys.modules)
+        try:
+            host = Host(by_path(tmp_path), english, tmp_path)
+            with chatterbox_cached.disabled():
+                upstreams = host.run(samples)
+            said = [host.run(samples) for _ in range(3)]
+        finally:
+            for name in set(sys.modules) - before:
+                if name.startswith(str(tmp_path).replace(".", "_x_")):
+                    del sys.modules[name]
+        stats = chatterbox_cached.stats()
+    assert len({path.read_bytes() for path in tmp_path.glob("tmp*.wav")}) == 4
+    assert (stats["misses"], stats["memory_hits"]) == (1, 2)
+    assert stats["bypasses"] == {"disabled": 1}
+    assert all(torch.equal(each, upstreams) for each in said)

@@ -116,7 +116,7 @@ def test_a_hit_asks_for_no_set_up_where_nobody_wants_to_know(
     on: Any, english: Any, voice: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = on(HERE)
-    for module in ("voices", "finding"):
+    for module in ("explaining", "finding"):
         monkeypatch.setattr(f"chatterbox_cached.serving.{module}.setup_of", None)
     cache.get_or_prepare(english, voice)
     assert came_from(cache) == ["memory_hits", "misses"]
