@@ -6,6 +6,7 @@ import contextlib
 import copy
 import gc
 import importlib
+import io
 import logging
 import sys
 import time
@@ -460,6 +461,16 @@ def test_a_weight_that_is_written_in_place_is_heard(model: Any, voice: Path, cac
     own.prepare_conditionals(voice)
     assert counts(cache) == (1, 0, 2, 0)
     assert_own_voice(own, voice)
+
+
+def test_saving_a_tensor_changes_no_code(model: Any, voice: Path, cache: ConditionalCache, monkeypatch: Patch) -> None:
+    """Python notes in a class how to pickle it, the first time."""
+    monkeypatch.delattr(torch.Tensor, "__slotnames__", raising=False)
+    cache.get_or_prepare(model, voice)
+    torch.save(torch.ones(1), io.BytesIO())
+    cache.get_or_prepare(model, voice)
+    assert counts(cache) == (1, 0, 1, 0)
+    assert cache.get_cache_stats()["not_stored"] == {}
 
 
 def test_settings_that_pytorch_does_not_tell_in_the_old_way_are_no_failure(

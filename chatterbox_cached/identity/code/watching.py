@@ -50,7 +50,7 @@ class Watched:
 
     def whole(self, kind: type) -> None:
         """What more comes into a class may stand before what it has from another."""
-        self._whole[id(kind)] = vars(kind), len(vars(kind))
+        self._whole[id(kind)] = vars(kind), _size(vars(kind))
 
     def late(self, namespace: Mapping[str, Any], name: str) -> None:
         """``name`` is not there yet; when it will be, nothing has changed, but there is more to note."""
@@ -112,12 +112,17 @@ class Watched:
     def _rest_stands(self) -> bool:
         return (
             not self._let_go
-            and all(len(namespace) == size for namespace, size in list(self._whole.values()))
+            and all(_size(namespace) == size for namespace, size in list(self._whole.values()))
             and all(reference() is namespace.get(name) for namespace, name, reference in self._weak)
             and all(_CONTENT(cell) is content for cell, content in list(self._cells.values()))
             and all(all(map(is_, _OF_FUNCTION(function), had)) for function, had in list(self._functions.values()))
             and all(_same(content(container), had) for container, content, had in list(self._containers.values()))
         )
+
+
+def _size(of_class: Mapping[str, Any]) -> int:
+    """How many things are in a class, without what Python notes there when it first copies or pickles an instance."""
+    return len(of_class) - ("__slotnames__" in of_class)
 
 
 def _content_of(container: Any) -> Any:
