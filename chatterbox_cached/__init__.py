@@ -19,7 +19,7 @@ from .upstream.context import disabled
 
 if TYPE_CHECKING:
     from .cache import ConditionalCache
-    from .patching.proxies import CachedMultilingualTTS, CachedTTS, CachedTurboTTS
+    from .patching.proxies import CachedMultilingualTTS, CachedTTS, CachedTurboTTS, CachedVC
     from .tiers.disk.repair import CheckReport
     from .verification import Verification
 
@@ -30,6 +30,7 @@ __all__ = [
     "CachedMultilingualTTS",
     "CachedTTS",
     "CachedTurboTTS",
+    "CachedVC",
     "ChatterboxCachedError",
     "CheckReport",
     "ConditionalCache",
@@ -54,6 +55,7 @@ _LOADED_LATE = {
     "CachedMultilingualTTS": "patching.proxies",
     "CachedTTS": "patching.proxies",
     "CachedTurboTTS": "patching.proxies",
+    "CachedVC": "patching.proxies",
     "CheckReport": "tiers.disk.repair",
     "ConditionalCache": "cache",
     "Verification": "verification",

@@ -66,6 +66,7 @@ class ConditionalCache:
     ) -> Any:
         """Set ``model.conds`` to the voice in ``audio_path`` and return it, from the cache if it is there.
 
+        For a ``ChatterboxVC`` that is ``model.ref_dict``, and the exaggeration has no effect.
         ``audio_path``: a path or a binary file object. ``force_refresh`` prepares it anew and replaces what was kept.
         ``verbose`` prints where it came from. Raises whatever upstream raises for this audio.
         """
@@ -78,18 +79,19 @@ class ConditionalCache:
     def verify(self, model: Any, audio_paths: Iterable[Any]) -> Verification:
         """Compare what is cached of these voices with what ``model`` makes of them now, bit for bit.
 
-        What differs is replaced, counted and warned of. ``model.conds`` is afterwards what it was before.
+        What differs is replaced, counted and warned of. The model's voice is afterwards what it was before.
         """
         return self.serving.verifier.compare(model, audio_paths, self.serving.known)
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
 
-        Where several models have prepared this audio, the last one used is written.
+        Where several models have prepared this audio, the last one used is written; what ``ChatterboxVC`` has prepared,
+        as the part of such a file that its ``from_local`` reads.
         Raises NotCachedError when nothing is cached of it, and ChatterboxCachedError when this is no audio.
         """
         voice = self.serving.name_of(audio_path)
-        snapshot = self.serving.brought.get(voice) or self.serving.store.latest(voice)
+        snapshot = self.serving.brought.get(voice) or self.serving.finder.latest(voice)
         if snapshot is None:
             raise NotCachedError(f"Nothing is cached of {audio_path}. Call get_or_prepare() with it first.")
         from .upstream import pt_file
@@ -104,7 +106,8 @@ class ConditionalCache:
         """Take in a ``.pt`` file of conditionals as the voice of ``audio_path``, for any model and exaggeration.
 
         From then on it is used instead of preparing ``audio_path``, which need not be on this machine. ``exaggeration``
-        is what the file was saved with; it is not needed, since a voice serves every exaggeration.
+        is what the file was saved with; it is not needed, since a voice serves every exaggeration. A file of what
+        ``ChatterboxVC`` has prepared is for such models alone, and any other file for all others.
         Raises OSError when the file can't be read, VoiceFileError when it holds no conditionals.
         """
         from .upstream import pt_file

@@ -16,6 +16,8 @@ import pytest
 
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.demo.hub import hub_folder
+from chatterbox_cached.upstream.families import family_of
+from chatterbox_cached.upstream.slots import hold
 from tests.support import run_wide, short_models, tally
 from tests.support.commands import REPOSITORY, SHORTENED
 from tests.support.preloaded import CHATTERBOX, LIBRARIES, Preloaded
@@ -63,6 +65,12 @@ def turbo(parts: rehearsal.Parts) -> Any:
 
 
 @pytest.fixture(scope="session")
+def vc(parts: rehearsal.Parts) -> Any:
+    """A ChatterboxVC."""
+    return _kept(short_models.vc(parts))
+
+
+@pytest.fixture(scope="session")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A reference clip of 2 s: upstream's encoders and its generation have less to do than with 10 s."""
     return rehearsal.reference_clip(tmp_path_factory.mktemp("voices") / "voice.wav", seconds=2, seed=0)
@@ -83,7 +91,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 
     def make(folder: Path) -> None:
         parts = request.getfixturevalue("parts")
-        hub_folder(folder, models=("english", "multilingual", "turbo"), parts=parts)
+        hub_folder(folder, models=("english", "multilingual", "turbo", "vc"), parts=parts)
 
     return run_wide.made_once(run_wide.folder_of(tmp_path_factory) / "hub", make)
 
@@ -127,7 +135,7 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     if notices is not None:
         notices._said.clear()  # each test is a program of its own
     for model in _MODELS:
-        model.conds = None
+        hold(model, family_of(model), None)
 
 
 def _kept(model: Any) -> Any:

@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..upstream import slots
+from ..upstream.families import named
 from . import rehearsal
 from .rehearsal import Parts, build_parts, reference_clip
 from .tokenizers import KINDS, Kind, snapshot
@@ -18,21 +20,26 @@ def hub_folder(
 ) -> Path:
     """Write a new Hugging Face hub cache from which ``from_pretrained`` of ``models`` loads; 1.3 GB for each model.
 
+    What two of them load is there once: all that ``vc`` needs is among the files of ``english``.
+
     To be used with ``HF_HUB_CACHE=<path>`` and ``HF_HUB_OFFLINE=1``. With fewer layers than upstream's 30 the process
     that loads it calls ``shortening.shorten`` first. ``parts``, on the CPU, are those to write.
     """
     parts = parts or build_parts()
     for name in models:
-        model, folder = getattr(rehearsal, name)(layers=layers, parts=parts), snapshot(Path(path), KINDS[name])
+        own = {} if name == "vc" else {"layers": layers}
+        model, folder = getattr(rehearsal, name)(parts=parts, **own), snapshot(Path(path), KINDS[name])
         _write_weights(folder, KINDS[name], model)
-        _write_builtin_voice(folder, model)
+        _write_builtin_voice(folder, model, name)
     return Path(path)
 
 
 def _write_weights(snapshot: Path, kind: Kind, model: Any) -> None:
-    for file, part in zip(kind.weights, (model.t3, model.ve, model.s3gen), strict=True):
-        state = part.state_dict()
-        if part is model.t3 and kind.config == "turbo":  # which upstream lets go of after it has loaded it
+    for file, name in zip(kind.weights, kind.parts, strict=True):
+        if (snapshot / file).exists():
+            continue
+        state = getattr(model, name).state_dict()
+        if name == "t3" and kind.config == "turbo":  # which upstream lets go of after it has loaded it
             tokens = import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS["GPT2_medium"]["vocab_size"]
             state["tfmr.wte.weight"] = import_module("torch").zeros(tokens, model.t3.dim)
         if file.endswith(".pt"):
@@ -41,7 +48,12 @@ def _write_weights(snapshot: Path, kind: Kind, model: Any) -> None:
             import_module("safetensors.torch").save_file(state, snapshot / file)
 
 
-def _write_builtin_voice(snapshot: Path, model: Any) -> None:
-    with TemporaryDirectory() as folder, import_module("torch").no_grad():
-        model.prepare_conditionals(reference_clip(Path(folder) / "voice.wav", seed=1))
-    model.conds.save(snapshot / "conds.pt")
+def _write_builtin_voice(snapshot: Path, model: Any, name: str) -> None:
+    torch, family, file = import_module("torch"), named(name), snapshot / "conds.pt"
+    with TemporaryDirectory() as folder, torch.no_grad():
+        getattr(model, family.prepare)(reference_clip(Path(folder) / "voice.wav", seed=1))
+    made = slots.held(model, family)
+    if family.speaks_texts:
+        made.save(file)
+    elif not file.exists():  # of one that has more in it, this part is the same
+        torch.save({"gen": made}, file)

@@ -64,6 +64,11 @@ def turbo(
     return _model("turbo", layers, max_new_tokens, seed, device, parts)
 
 
+def vc(*, seed: int = 0, device: str = "cpu", parts: Parts | None = None) -> Any:
+    """A ``ChatterboxVC``; the arguments are those of ``english``. It has no T3, and says all that it is given."""
+    return _put_together(KINDS["vc"], (parts or build_parts(seed=seed, device=device)).s3gen, device)
+
+
 def reference_clip(path: str | Path, seconds: float = 10.0, seed: int = 0, sample_rate: int = 24000) -> Path:
     """Write a 16-bit mono wav, a little like a voice. ``seed`` picks the speaker; the same arguments, the same file."""
     import numpy as np
@@ -97,10 +102,14 @@ def _model(name: str, layers: int, max_new_tokens: int, seed: int, device: str, 
             _cap(t3, "inference_turbo", "max_gen_len", max_new_tokens)
         else:
             _cap(t3, "inference", "max_new_tokens", max_new_tokens)
+    return _put_together(kind, t3, parts.s3gen, parts.ve, tokenizer(kind), device)
+
+
+def _put_together(kind: Kind, *parts: Any) -> Any:
     model_class = getattr(import_module(kind.module), kind.class_name)
     perth: Any = import_module("perth")
     with mock.patch.object(perth, "PerthImplicitWatermarker", perth.DummyWatermarker):
-        return model_class(t3, parts.s3gen, parts.ve, tokenizer(kind), device)
+        return model_class(*parts)
 
 
 def _t3(kind: Kind, layers: int) -> Any:

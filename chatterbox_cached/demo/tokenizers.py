@@ -18,7 +18,8 @@ _REVISION, _CANGJIE = "0" * 40, "Cangjie5_TC.json"
 class Kind(NamedTuple):
     """What tells one Chatterbox class from another: names of classes, of a T3Config and of files on the hub.
 
-    ``repository`` is where the files are on the hub, after ``ResembleAI/``.
+    A class without T3 has neither config nor tokenizer. ``weights`` are the files of its ``parts``. ``repository`` is
+    where the files are on the hub, after ``ResembleAI/``.
     """
 
     module: str
@@ -26,8 +27,9 @@ class Kind(NamedTuple):
     config: str
     tokenizer: str
     tokenizer_file: str
-    weights: tuple[str, str, str]  # of T3, the voice encoder and S3Gen
+    weights: tuple[str, ...]
     repository: str = "chatterbox"
+    parts: tuple[str, ...] = ("t3", "ve", "s3gen")
 
 
 KINDS = {
@@ -43,6 +45,7 @@ KINDS = {
         "chatterbox.tts_turbo", "ChatterboxTurboTTS", "turbo", "AutoTokenizer", "tokenizer.json",
         ("t3_turbo_v1.safetensors", "ve.safetensors", "s3gen_meanflow.safetensors"), "chatterbox-turbo",
     ),
+    "vc": Kind("chatterbox.vc", "ChatterboxVC", "", "", "", ("s3gen.safetensors",), parts=("s3gen",)),
 }  # fmt: skip
 
 
@@ -64,6 +67,8 @@ def tokenizer(kind: Kind) -> Any:
 def snapshot(cache: Path, kind: Kind) -> Path:
     """The snapshot folder of a class's repository in a hub cache, new or not, with the small files in it."""
     snapshot = _empty_snapshot(cache, kind.repository)
+    if not kind.tokenizer:
+        return snapshot
     if kind.tokenizer == "AutoTokenizer":
         _write_text_tokenizer(snapshot / kind.tokenizer_file)
         return snapshot

@@ -8,7 +8,7 @@ the weights that make conditionals. Not in it: the path, the exaggeration, T3's 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -188,8 +188,9 @@ def _made_by(
 
 
 @lru_cache(maxsize=8)
-def _getter(constants: tuple[str, ...]) -> attrgetter[Any]:
-    return attrgetter(*constants)
+def _getter(constants: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    get: Any = attrgetter(*constants)
+    return get if len(constants) > 1 else lambda model: (get(model),)
 
 
 def _arguments(arguments: Mapping[str, object]) -> tuple[str, ...]:
@@ -205,6 +206,6 @@ def _constants(model: Any, family: Family | Encoding) -> tuple[Any, ...]:
     if not family.constants:
         return ()
     try:
-        return _getter(family.constants)(model)  # type: ignore[no-any-return]
+        return _getter(family.constants)(model)
     except AttributeError as error:
         raise Unidentifiable("model is not built as expected") from error

@@ -42,6 +42,11 @@ def model_of(told: Mapping[str, Any]) -> str:
     return "encoders" if "part" in told else name_of(str(told.get("class", "unknown")))
 
 
+def is_whole(origin: str) -> bool:
+    """Whether an entry that told this is a voice, and not what one of the encoders gave by itself."""
+    return "part" not in _told(origin)
+
+
 def setup_of(device: Any) -> dict[str, Any]:
     """The machine as far as it can decide last bits: processor, numbers of threads, GPU and cuDNN.
 

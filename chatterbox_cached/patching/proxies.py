@@ -112,3 +112,9 @@ class CachedTurboTTS(CachedModel):
     """Drop-in for ``chatterbox.tts_turbo.ChatterboxTurboTTS``, Nano included."""
 
     _family = named("turbo")
+
+
+class CachedVC(CachedModel):
+    """Drop-in for ``chatterbox.vc.ChatterboxVC``, which converts speech to the voice of a reference."""
+
+    _family = named("vc")

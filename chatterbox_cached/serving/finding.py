@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..identity.key import Key, on_setup
-from ..identity.origin import is_from, part_told, setup_of
+from ..identity.origin import is_from, is_whole, part_told, setup_of
 from ..tiers.store import Find, VoiceStore
 from ..upstream.encodings import part_of
 from ..voice.snapshot import Snapshot
@@ -38,6 +38,11 @@ class Finder:
             if (part := part_of(kept, name)) is not None:
                 return tier, replace(part, prepare_seconds=seconds).to(device)
         return None
+
+    def latest(self, audio: str) -> Snapshot | None:
+        """The whole voice that was last used, or else last stored, of the audio with this digest."""
+        kept = (snapshot for _, snapshot in self._store.of_audio(audio))
+        return next((each for each in kept if "gen" in each.parts and is_whole(each.origin)), None)
 
     def place(self, key: Key, device: Any) -> Key:
         """Where to keep what was made here: nothing of another set-up goes for it, or two would replace each other."""

@@ -84,15 +84,15 @@ class Serving:
             return prepared
 
     def serve_by_hand(self, model: Any, audio: object, exaggeration: Any, *, refresh: bool) -> Prepared:
-        """``serve`` for a model, or a proxy around one, of any class that has upstream's ``prepare_conditionals``."""
+        """``serve`` for a model, or a proxy around one, of any class that has upstream's method to prepare."""
         model = unproxied(model)
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
             doubt = Unidentifiable("class is not cached" if family is None else "prepare method is overridden")
-            prepared = self._by_encoders(
-                audio, doubt, lambda: model.prepare_conditionals(audio, exaggeration=exaggeration)
-            )
-            prepared.conditionals = slots.held(model, family or FAMILIES[0])
+            as_family = family or FAMILIES[0]
+            prepare, keywords = getattr(model, as_family.prepare), as_family.with_exaggeration(exaggeration)
+            prepared = self._by_encoders(audio, doubt, lambda: prepare(audio, **keywords))
+            prepared.conditionals = slots.held(model, as_family)
             guard.remember(prepared.conditionals, exaggeration, on_purpose=not is_doing("generate", model))
             return prepared
         return self.serve(asked_for(model, family, audio, exaggeration), refresh)
@@ -205,7 +205,11 @@ class Serving:
             if refresh:
                 self.identity.forget(call.model, call.audio)
                 self.brought.pop(self.name_of(call.audio), None)
-            elif self.brought and (brought := self.brought.get(self.name_of(call.audio))) is not None:
+            elif (
+                self.brought
+                and (brought := self.brought.get(self.name_of(call.audio))) is not None
+                and slots.fits(brought, call.family)
+            ):
                 return self.identity.of_what_was_brought_in(call), emotion, brought.to(call.model.device)
             key = self.identity.key(call)
             if refresh:

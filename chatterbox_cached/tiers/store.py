@@ -105,10 +105,6 @@ class VoiceStore:
         if durable:
             self.lower.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
 
-    def latest(self, audio: str) -> Snapshot | None:
-        """What was last used, or else last stored, of the voice with this digest of its audio: of a whole voice."""
-        return next((snapshot for _, snapshot in self.of_audio(audio) if snapshot.is_voice), None)
-
     def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
         """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""
         prefix = voice_prefix(audio)

@@ -17,8 +17,8 @@ class Preparation(NamedTuple):
     """One call of a family's prepare method.
 
     ``function``: the method without anything of ours, as the plain function that takes the model first.
-    ``key_arguments``: all but the audio and the exaggeration. ``upstream`` makes that very call as if there were no
-    cache.
+    ``exaggeration``: 0 where the class takes none. ``key_arguments``: all but this and the audio. ``upstream`` makes
+    that very call as if there were no cache.
     """
 
     model: Any
@@ -52,7 +52,8 @@ def preparation(
     if bound is None or family.audio not in bound:
         return None
     arguments = signature.defaults | bound
-    audio, exaggeration = arguments.pop(family.audio), arguments.pop(family.exaggeration, None)
+    audio = arguments.pop(family.audio)
+    exaggeration = arguments.pop(family.exaggeration, None) if family.exaggeration else 0.0
     return Preparation(model, family, function, audio, exaggeration, arguments, partial(upstream, *args, **kwargs))
 
 
@@ -69,11 +70,11 @@ class Prepared:
 
 
 def asked_for(model: Any, family: Family, audio: object, exaggeration: object) -> Preparation:
-    """The call that prepares this audio on ``model``."""
-    arguments = {family.audio: audio, family.exaggeration: exaggeration}
+    """The call that prepares this audio on ``model``, with the exaggeration where its class takes one."""
+    arguments = {family.audio: audio, **family.with_exaggeration(exaggeration)}
     function = without_ours(inspect.getattr_static(type(model), family.prepare))
     call = preparation(model, family, function, getattr(model, family.prepare), (), arguments)
-    assert call is not None  # these two are the arguments that every family has
+    assert call is not None  # every method of the family has these arguments
     return call
 
 

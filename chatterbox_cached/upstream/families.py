@@ -19,7 +19,8 @@ class Family(NamedTuple):
 
     ``audio`` and ``prompt`` name the reference audio in ``prepare`` and in ``generate``. Every other argument of
     ``prepare`` except ``exaggeration`` is part of the key. ``constants`` are read from the model, dots allowed.
-    ``hears_exaggeration``: whether what is spoken depends on it. Turbo takes it, and makes no use of it.
+    ``exaggeration``: empty where it takes none. ``hears_exaggeration``: whether what is spoken depends on it; Turbo
+    takes it, and makes no use of it.
     """
 
     name: str
@@ -31,14 +32,26 @@ class Family(NamedTuple):
     prompt: str = "audio_prompt_path"
     exaggeration: str = "exaggeration"
     hears_exaggeration: bool = True
-    # Where a model keeps its conditionals.
+    # Where a model keeps its conditionals, and their parts: without T3, it is the dict that S3Gen speaks from.
     slot: str = "conds"
+    parts: frozenset[str] = frozenset({"t3", "gen"})
+    # Of these, a module that its class is written in knows all, and one that only has a model of it inside does not.
+    surroundings: frozenset[str] = frozenset({"Conditionals", "T3Cond"})
     constants: tuple[str, ...] = ("ENC_COND_LEN", "DEC_COND_LEN", "t3.hp.speech_cond_prompt_len")
     # The parts of a model whose weights make conditionals. T3 is not among them: of it, a preparation reads only
     # speech_cond_prompt_len.
     encoders: tuple[str, ...] = ("ve", "s3gen.tokenizer", "s3gen.speaker_encoder")
     # The part whose dtype the mel features of the reference are cast to.
     caster: str = "s3gen.flow"
+
+    @property
+    def speaks_texts(self) -> bool:
+        """Whether its models are given texts to speak, and not speech to convert."""
+        return "t3" in self.parts
+
+    def with_exaggeration(self, exaggeration: object) -> dict[str, object]:
+        """The argument of ``prepare`` that says it, by name; none where it takes none."""
+        return {self.exaggeration: exaggeration} if self.exaggeration else {}
 
     def home(self, kind: type) -> type | None:
         """The family's own class, which ``kind`` is or comes from; None where there is none."""
@@ -50,6 +63,20 @@ FAMILIES: tuple[Family, ...] = (
     Family("multilingual", "chatterbox.mtl_tts", "ChatterboxMultilingualTTS"),
     # From 0.1.6 on. Nano is the same class.
     Family("turbo", "chatterbox.tts_turbo", "ChatterboxTurboTTS", hears_exaggeration=False),
+    Family(
+        "vc",
+        "chatterbox.vc",
+        "ChatterboxVC",
+        prepare="set_target_voice",
+        prompt="target_voice_path",
+        exaggeration="",
+        hears_exaggeration=False,
+        slot="ref_dict",
+        parts=frozenset({"gen"}),
+        surroundings=frozenset({"S3Gen", "S3GEN_SR"}),
+        constants=("DEC_COND_LEN",),
+        encoders=("s3gen.tokenizer", "s3gen.speaker_encoder"),
+    ),
 )
 
 
@@ -89,12 +116,12 @@ def is_of(kind: type, family: Family) -> bool:
     """
     if kind.__qualname__ != family.class_name or family.prepare not in vars(kind):
         return False
-    return kind.__module__ == family.module or {"Conditionals", "T3Cond"} <= _names_of_module(kind).keys()
+    return kind.__module__ == family.module or family.surroundings <= _names_of_module(kind).keys()
 
 
 @lru_cache(maxsize=256)
 def types_of(kind: type, family: Family) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """``Conditionals`` and ``T3Cond`` as the family's module has them that ``kind`` comes from.
+    """``Conditionals`` and ``T3Cond`` as the module of a family for texts has them that ``kind`` comes from.
 
     Each module has its own ``Conditionals``, and each time that it is imported anew another.
     """

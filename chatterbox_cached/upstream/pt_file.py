@@ -1,4 +1,7 @@
-"""Voices as ``.pt`` files in upstream's own format, the one that ``Conditionals.save`` writes and ``load`` reads."""
+"""Voices as ``.pt`` files in upstream's own format, the one that ``Conditionals.save`` writes and ``load`` reads.
+
+A voice that speech is converted to is the part of it that ``ChatterboxVC.from_local`` reads.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import VoiceFileError
-from ..voice.fields import FIELDS, flaw, flaw_of_form
+from ..voice.fields import FIELDS, REFERENCE, flaw, flaw_of_form
 from ..voice.snapshot import Snapshot, copied
 from . import pt_archive, slots
 
@@ -28,11 +31,13 @@ def write(path: Path, snapshot: Snapshot, exaggeration: object) -> None:
     """Write ``snapshot`` with ``exaggeration`` to ``path``, whole or not at all."""
     import torch
 
-    derived = {"cond_prompt_speech_emb": None, "emotion_adv": slots.emotion_adv(exaggeration, "cpu")}
-    t3 = {**snapshot.parts["t3"], **derived}
+    parts = {part: copied(fields) for part, fields in snapshot.parts.items()}
+    if "t3" in parts:
+        emotion = slots.emotion_adv(exaggeration, "cpu")
+        parts["t3"] |= copied({"cond_prompt_speech_emb": None, "emotion_adv": emotion})
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        torch.save({"t3": copied(t3), "gen": copied(snapshot.parts["gen"])}, partial)
+        torch.save(parts, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -49,12 +54,13 @@ def read(path: Path, device: str | torch.device) -> Snapshot:
         raise
     except Exception as error:
         raise VoiceFileError(f"{path} can't be read as conditionals: it is damaged, or no .pt file.") from error
-    parts = {part: _fields(path, content, part) for part in ("t3", "gen")}
-    _refuse(path, flaw_of_form(_by_dotted_name(parts)))
+    form = REFERENCE if isinstance(content, dict) and "t3" not in content else FIELDS
+    parts = {part: _fields(path, content, part) for part in _EXPECTED if part == "gen" or form is FIELDS}
+    _refuse(path, flaw_of_form(_by_dotted_name(parts), form))
     restored = {
         part: {name: _restored(name, value) for name, value in fields.items()} for part, fields in parts.items()
     }
-    _refuse(path, flaw(_by_dotted_name(restored)))
+    _refuse(path, flaw(_by_dotted_name(restored), form))
     return Snapshot(restored, prepare_seconds=0.0).to(device)
 
 

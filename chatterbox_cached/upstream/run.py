@@ -43,7 +43,7 @@ class Run(NamedTuple):
         held = slots.held(self.call.model, self.call.family)
         if held is self.before:
             raise Unidentifiable("the preparation left the conditionals as they were")
-        snapshot = slots.take(held, emotion, seconds, origin)
+        snapshot = slots.take(held, self.call.family, emotion, seconds, origin)
         if not self.undisturbed():  # another generate() may have put the speaker of its own voice there
             raise Unidentifiable("another call was on the model")
         if not audio_unchanged():

@@ -1,4 +1,7 @@
-"""Live ``Conditionals`` and the detached snapshots that are kept of them.
+"""Live conditionals and the detached snapshots that are kept of them.
+
+Models for texts have ``Conditionals`` in their slot: a T3Cond, and the dict that S3Gen speaks from. One that converts
+speech has such a dict alone.
 
 Upstream writes into the conditionals it is given and its tensors hold on to an autograd graph, so nothing live is ever
 kept and nothing kept is ever handed out: a snapshot is taken right after a preparation, and every hit gets containers
@@ -13,7 +16,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Unidentifiable
+from ..errors import EntryError, Unidentifiable
 from ..voice.snapshot import Snapshot, copied, same_tensors, shared
 from .families import Family, types_of
 
@@ -35,11 +38,21 @@ def hold(model: Any, family: Family, conditionals: Any) -> None:
     setattr(model, family.slot, conditionals)
 
 
-def take(live: Any, emotion: torch.Tensor, prepare_seconds: float, origin: str = "") -> Snapshot:
+def take(live: Any, family: Family, emotion: torch.Tensor, prepare_seconds: float, origin: str = "") -> Snapshot:
     """A detached copy of what upstream has just prepared, with what ``emotion_adv`` gave for its arguments.
 
     Raises Unidentifiable when it is not what a Chatterbox makes, so that it would not come back the same.
     """
+    parts = _of_conditionals(live, emotion) if family.speaks_texts else _of_dict(live)
+    snapshot = Snapshot({part: _detached(fields) for part, fields in parts.items()}, prepare_seconds, origin)
+    if snapshot.flaw() is not None:
+        raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
+    if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
+        raise Unidentifiable("conditionals on several devices")
+    return snapshot
+
+
+def _of_conditionals(live: Any, emotion: torch.Tensor) -> dict[str, dict[str, Any]]:
     t3 = dict(vars(live.t3))
     if (
         not same_tensors(t3.pop(_EMOTION, None), emotion)
@@ -47,21 +60,34 @@ def take(live: Any, emotion: torch.Tensor, prepare_seconds: float, origin: str =
         or vars(live).keys() != {"t3", "gen"}
     ):
         raise Unidentifiable("unexpected conditionals")
-    snapshot = Snapshot({"t3": _detached(t3), "gen": _detached(live.gen)}, prepare_seconds, origin)
-    if not snapshot.is_voice or snapshot.flaw() is not None:
-        raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
-    if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
-        raise Unidentifiable("conditionals on several devices")
-    return snapshot
+    return {"t3": t3, "gen": live.gen}
+
+
+def _of_dict(live: Any) -> dict[str, dict[str, Any]]:
+    if type(live) is not dict:
+        raise Unidentifiable("unexpected conditionals")
+    return {"gen": live}
+
+
+def fits(snapshot: Snapshot, family: Family) -> bool:
+    """Whether this is a voice such as the models of the family take."""
+    return snapshot.parts.keys() == family.parts
 
 
 def revive(snapshot: Snapshot, model: Any, family: Family, emotion: torch.Tensor) -> Any:
-    """Fresh live ``Conditionals`` of the classes that ``model`` makes them of, as upstream would have made them."""
+    """Fresh live conditionals of the classes that ``model`` makes them of, as upstream would have made them.
+
+    Raises EntryError for a voice such as other models take.
+    """
+    if not fits(snapshot, family):
+        raise EntryError("entry holds a voice for other models")
+    fresh = shared if emotion.is_cpu else copied
+    gen = fresh(snapshot.parts["gen"])
+    if "t3" not in snapshot.parts:
+        return gen
     kind: Any = type(model)
     conditionals, t3_cond = types_of(kind, family)
-    fresh = shared if emotion.is_cpu else copied
-    t3, gen = fresh({**snapshot.parts["t3"], _EMOTION: emotion}), fresh(snapshot.parts["gen"])
-    return conditionals(t3_cond(**t3), gen)
+    return conditionals(t3_cond(**fresh({**snapshot.parts["t3"], _EMOTION: emotion})), gen)
 
 
 def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:

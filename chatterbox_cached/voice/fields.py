@@ -31,8 +31,8 @@ class Field:
 
 
 Form = Mapping[str, "Field | None"]
-# A voice has these and no others, whatever the family; None for those that upstream leaves empty. What it names besides
-# is no part of a voice (cond_prompt_speech_emb, emotion_adv).
+# A voice that texts are spoken with has these and no others, whatever the family; None for those that upstream leaves
+# empty. What it names besides is no part of a voice (cond_prompt_speech_emb, emotion_adv).
 FIELDS: Form = {
     "t3.speaker_emb": Field(((1, 1), (256, 256))),
     "t3.clap_emb": None,
@@ -43,10 +43,12 @@ FIELDS: Form = {
     "gen.prompt_feat_len": None,
     "gen.embedding": Field(((1, 1), (192, 192))),
 }
+# A voice that speech is converted to: it has no T3.
+REFERENCE: Form = {name: field for name, field in FIELDS.items() if name.startswith("gen.")}
 # What is kept of single calls of the encoders; the last three of any number of clips.
 _CLIPS = (1, 2**10)
 PARTS: tuple[Form, ...] = (
-    {name: field for name, field in FIELDS.items() if name.startswith("gen.")},
+    REFERENCE,
     {"speaker.embed": Field(((1, 2**12),))},
     {"speaker.embeds": Field((_CLIPS, (1, 2**12)))},
     {

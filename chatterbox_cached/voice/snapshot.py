@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .fields import FIELDS, flaw, form_of
+from .fields import flaw, form_of
 
 if TYPE_CHECKING:
     import torch
@@ -45,11 +45,6 @@ class Snapshot:
     def names(self) -> list[str]:
         """All fields by dotted name, those that are None too."""
         return [f"{part}.{name}" for part, fields in self.parts.items() for name in fields]
-
-    @property
-    def is_voice(self) -> bool:
-        """Whether this is a whole voice, and no part of one."""
-        return set(self.names()) == FIELDS.keys()
 
     def flaw(self) -> str | None:
         """What is wrong with it; None for a voice, or a part of one, such as upstream makes."""

@@ -45,6 +45,7 @@ def test_a_healthy_installation_is_ready_and_nothing_kept_is_touched(cli: Cli, t
     assert found["file system"] == (file_system(folder) or "unknown")
     assert re.fullmatch(r"\d+\.\d GB free; the cache may use 0\.0 GB", found["space"])
     assert found["ChatterboxTTS"] == found["ChatterboxMultilingualTTS"] == "found, and patched by enable()"
+    assert found["ChatterboxVC"] == found["ChatterboxTurboTTS"] == "found, and patched by enable()"
     assert found["rights"].endswith("mode 0700")
     assert found["memory round trip"].endswith(" ms")
     assert found["disk round trip"].endswith(" ms")
@@ -96,7 +97,7 @@ def test_a_fork_is_called_one(cli: Cli, tmp_path: Path) -> None:
         said, advice = rows[name]
         assert said == "found, not patched: another form than is known"
         assert advice.startswith(f"{name} is not as expected")
-    assert rows["ChatterboxTurboTTS"] == ("not in this Chatterbox", "")
+    assert rows["ChatterboxTurboTTS"] == rows["ChatterboxVC"] == ("not in this Chatterbox", "")
     assert rows["cache folder"][0].endswith(", to be made with the first voice")
     assert "rights" not in rows
 

@@ -89,7 +89,11 @@ def test_a_model_has_one_name_everywhere(cli: Cli, root: Path) -> None:
     shown = json.loads(cli("show", digest(ANNA), "--json", "--cache-dir", root).stdout)["entries"]
     imported = json.loads(cli("import", "voices.cbv", "--json").stdout)["voices"]
     assert listed == sorted(entry["model"] for entry in shown) == ["english", "multilingual"]
-    assert sorted(row["model"] for row in imported) == [*listed, "turbo"]  # each model is told whether it has a hit
+    assert sorted(row["model"] for row in imported) == [
+        *listed,
+        "turbo",
+        "vc",
+    ]  # each model is told whether it has a hit
 
 
 @pytest.mark.parametrize("verb", ["ls", "stats", "show", "import"])

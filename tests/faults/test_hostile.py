@@ -119,7 +119,7 @@ def test_every_way_of_reading_a_planted_folder_runs_nothing(planted: tuple[Path,
     folder, marker = planted
     ways: dict[str, Callable[[VoiceStore], object]] = {
         "far": lambda store: [store.from_lower_tiers(key, "cpu") for key in KEYS],
-        "latest": lambda store: store.latest(readers.DIGEST),
+        "of audio": lambda store: list(store.of_audio(readers.DIGEST)),
         "keys": lambda store: store.lower.keys(),
         "size": lambda store: store.figures(),
         "keep": lambda store: [store.keep(key, "cpu", snapshot(), durable=True) for key in KEYS],
@@ -154,7 +154,7 @@ def test_planted_pickles_are_misses_and_hide_no_voice(planted: tuple[Path, Path]
     assert [store.from_lower_tiers(key, "cpu") for key in KEYS] == [None] * 7
     assert told
     assert store.from_lower_tiers(OTHER, "cpu") is not None
-    assert store.latest(readers.DIGEST) is not None
+    assert next(store.of_audio(readers.DIGEST), None) is not None
 
 
 def test_a_cache_in_a_planted_folder_can_be_looked_at_and_emptied(planted: tuple[Path, Path]) -> None:

@@ -16,7 +16,6 @@ with atheris.instrument_imports(include=["chatterbox_cached", "safetensors", "js
     from chatterbox_cached.errors import EntryError, Unidentifiable
     from chatterbox_cached.identity.key import Identity, _arguments
     from chatterbox_cached.voice import entry_format
-    from chatterbox_cached.voice.fields import flaw
     from chatterbox_cached.voice.key_format import SCHEMA
 
 import contextlib
@@ -26,7 +25,7 @@ from tests.support.small_voices import ENTRY, KEY
 
 def read(entry: bytes) -> None:
     with contextlib.suppress(EntryError):
-        flaw(entry_format.decode(KEY, entry).tensors())
+        entry_format.decode(KEY, entry).flaw()
 
 
 def sealed(header: bytes, payload: bytes) -> bytes:

@@ -21,7 +21,7 @@ from chatterbox.tts import ChatterboxTTS
 import chatterbox_cached
 from chatterbox_cached.demo import rehearsal
 from tests.support import shallow
-from tests.support.comparison import assert_same_conditionals
+from tests.support.comparison import assert_same_conditionals, assert_same_dicts
 
 _UPSTREAM = Path(str(chatterbox.__file__)).parent
 
@@ -121,6 +121,32 @@ def test_a_copys_voices_are_kept_and_are_upstreams(
         assert chatterbox_cached.stats()["misses"] == 1
     assert type(model).prepare_conditionals.__module__ == f"{root}.tts"
     assert not hasattr(type(model).prepare_conditionals, "is_chatterbox_cached")
+
+
+def test_a_copys_voice_conversion_is_kept_and_is_upstreams(vc: Any, voice: Path, tmp_path: Path) -> None:
+    vc.set_target_voice(voice)
+    upstreams = vc.ref_dict
+    try:
+        with chatterbox_cached.enabled(tmp_path / "voices"):
+            root = in_a_folder_of_sources(tmp_path)
+            shallow.make_copy_shallow(root)
+            with torch.inference_mode():  # as ComfyUI loads its models
+                s3gen = importlib.import_module(f"{root}.models.s3gen").S3Gen().eval()
+                s3gen.load_state_dict(vc.s3gen.state_dict())
+            own = importlib.import_module(f"{root}.vc").ChatterboxVC
+            model = own.__new__(own)
+            vars(model).update(vars(vc), s3gen=s3gen, ref_dict=None)
+            for _ in ("miss", "hit"):
+                model.set_target_voice(voice)
+                assert_same_dicts(model.ref_dict, upstreams)
+            vc.set_target_voice(voice)  # the same code and the same weights make the same entry
+            assert_same_dicts(vc.ref_dict, upstreams)
+            stats = chatterbox_cached.stats()
+            assert (stats["misses"], stats["memory_hits"], stats["bypasses"]) == (1, 2, {})
+        assert not hasattr(own.set_target_voice, "is_chatterbox_cached")
+    finally:
+        for name in [name for name in sys.modules if name.startswith("sources_of")]:
+            del sys.modules[name]
 
 
 def test_an_edited_copy_beside_the_installed_one_has_entries_of_its_own(

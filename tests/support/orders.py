@@ -78,6 +78,10 @@ class Order:
         model = self.model or self.new_model()
         cache = chatterbox_cached.get_cache()
         assert (cache is not None) == (state == "on") == chatterbox_cached.is_enabled()
+        # Which nobody else patches, and which comes with the package.
+        for method in ("set_target_voice", "generate"):
+            found = vars(sys.modules["chatterbox.vc"].ChatterboxVC)[method]
+            assert (type(found) is type(Order.check)) == (state != "on"), f"{method} of ChatterboxVC"
         for method in METHODS:
             assert inspect.signature(getattr(owner, method)) == self.signatures[method]
             assert getattr(owner, method).__doc__ == vars(owner)[method].__doc__

@@ -36,6 +36,11 @@ def turbo(shared: rehearsal.Parts | None = None) -> Any:
     return rehearsal.turbo(parts=shared or parts(), max_new_tokens=TOKENS)
 
 
+def vc(shared: rehearsal.Parts | None = None) -> Any:
+    """A ``ChatterboxVC`` of the same S3Gen."""
+    return rehearsal.vc(parts=shared or parts())
+
+
 def another_voice_encoder() -> Any:
     """A voice encoder with other weights than that of the models."""
     torch: Any = import_module("torch")

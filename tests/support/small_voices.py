@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from chatterbox_cached.upstream import slots
-from chatterbox_cached.upstream.families import Family
+from chatterbox_cached.upstream.families import Family, named
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import SCHEMA
 from chatterbox_cached.voice.snapshot import Snapshot, copied
 
 FAMILY = Family("fake", __name__, "FakeTTS")
+VC = named("vc")
 EXAGGERATION = 0.7
 
 
@@ -74,7 +75,12 @@ def live(exaggeration: Any = EXAGGERATION, *, seed: int = 0) -> Conditionals:
 
 def snapshot(*, seed: int = 0, prepare_seconds: float = 1.5, origin: str = ORIGIN) -> Snapshot:
     """A snapshot of ``live()``."""
-    return slots.take(live(seed=seed), slots.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds, origin)
+    return slots.take(live(seed=seed), FAMILY, slots.emotion_adv(EXAGGERATION, "cpu"), prepare_seconds, origin)
+
+
+def snapshot_of_vc(*, seed: int = 0, origin: str = ORIGIN) -> Snapshot:
+    """A voice that speech is converted to: the ``gen`` of ``snapshot`` alone."""
+    return slots.take(live(seed=seed).gen, VC, slots.emotion_adv(0.0, "cpu"), 1.5, origin)
 
 
 def with_field(kept: Snapshot, name: str, value: torch.Tensor | None) -> Snapshot:

@@ -12,7 +12,7 @@ from chatterbox_cached.tiers.store import VoiceStore
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice.snapshot import Snapshot
 from tests.support.children import KEYS
-from tests.support.small_voices import live
+from tests.support.small_voices import FAMILY, live
 
 
 def upstream(key: str) -> Snapshot:
@@ -20,7 +20,7 @@ def upstream(key: str) -> Snapshot:
     seeded = torch.Generator().manual_seed(KEYS.index(key))
     voice = live()
     voice.t3.speaker_emb = torch.randn(1, 256, generator=seeded)
-    return slots.take(voice, voice.t3.emotion_adv, 0.1)
+    return slots.take(voice, FAMILY, voice.t3.emotion_adv, 0.1)
 
 
 class User:

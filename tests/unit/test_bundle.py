@@ -24,11 +24,12 @@ from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
+from chatterbox_cached.voice.fields import REFERENCE
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
-from tests.support.bundles import entry_of, key_of, made_by, origin, voice_of, written
+from tests.support.bundles import entry_of, key_of, made_by, origin, voice_of, voice_of_vc, written
 from tests.support.hostile import ENTRIES
-from tests.support.small_voices import snapshot
+from tests.support.small_voices import snapshot, snapshot_of_vc
 
 OWN_KEY, OTHER_KEY = b"a key of sixteen or more", b"somebody else's secret"
 
@@ -56,6 +57,18 @@ def test_voices_come_back_bit_for_bit(path: Path) -> None:
         assert equal(again, snapshot(seed=seed))
         assert again.prepare_seconds == snapshot().prepare_seconds
         assert voice.header.made_by == made_by()
+
+
+def test_a_voice_for_speech_is_carried_as_one(path: Path, tmp_path: Path) -> None:
+    written(path, voice_of(1), voice_of_vc(2))
+    tier, settings = folder(tmp_path / "mine")
+    assert exchange.take_in(path, tier, settings).new == 2
+    again = entry_format.decode(key_of(2), tier.get(key_of(2)) or b"")
+    assert equal(again, snapshot_of_vc(seed=2))
+    assert {voice.header.key: voice.header.fields for voice in bundle.read(path)} == {
+        key_of(1): snapshot().names(),
+        key_of(2): [*REFERENCE],
+    }
 
 
 def test_any_zip_program_and_any_reader_of_safetensors_opens_a_bundle(path: Path) -> None:
@@ -257,6 +270,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         ("manifest.json", manifest(GOOD, GOOD)), PARTS[1], ("0001.safetensors", GOOD.payload)
     ),
     "one part more than there should be": lambda: archive(*PARTS, ("0001.safetensors", b"")),
+    "a voice for texts that says it is one for speech": lambda: stating(first("fields", [*REFERENCE])),
     "one part less": lambda: archive(PARTS[0]),
     "parts in another order": lambda: archive(*reversed(PARTS)),
     "something after the end": lambda: archive(*PARTS) + b"\0",

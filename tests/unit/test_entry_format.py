@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from chatterbox_cached.errors import EntryError, SignatureError
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.entry_format import MOST_BYTES
-from chatterbox_cached.voice.fields import FIELDS
+from chatterbox_cached.voice.fields import FIELDS, REFERENCE
 from chatterbox_cached.voice.snapshot import Snapshot, equal
 from tests.support.small_voices import ENTRY, KEY, snapshot
 from tests.support.tally import tried
@@ -90,14 +90,19 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-@given(st.fixed_dictionaries({name: st.none() | dense_tensors() for name in FIELDS}), st.floats(0, 1e6))
+@given(
+    st.one_of(
+        st.fixed_dictionaries({name: st.none() | dense_tensors() for name in names}) for names in (FIELDS, REFERENCE)
+    ),
+    st.floats(0, 1e6),
+)
 def test_every_dtype_shape_and_layout_comes_back_the_same(
     fields: dict[str, torch.Tensor | None], prepare_seconds: float
 ) -> None:
-    parts: dict[str, dict[str, torch.Tensor | None]] = {"t3": {}, "gen": {}}
+    parts: dict[str, dict[str, torch.Tensor | None]] = {}
     for field, value in fields.items():
         part, _, name = field.partition(".")
-        parts[part][name] = value
+        parts.setdefault(part, {})[name] = value
     kept = Snapshot(parts, 0.0)
     again = entry_format.decode(KEY, entry_format.encode(KEY, replace(kept, prepare_seconds=prepare_seconds)))
     assert again.prepare_seconds == prepare_seconds
@@ -199,6 +204,7 @@ def test_an_entry_of_an_impossible_size_is_absent() -> None:
     [
         *({"fields": [name for name in FIELDS if name != missing]} for missing in FIELDS),
         {"fields": []},
+        {"fields": [*REFERENCE]},  # of a voice that has more in it
         {"fields": [*FIELDS, "t4.speaker_emb"]},
         {"fields": [*FIELDS, "gen.further"]},
         {"fields": [*FIELDS, "t3.cond_prompt_speech_emb"]},

@@ -12,20 +12,22 @@ from chatterbox_cached.upstream.families import FAMILIES, Family, family_of, nam
 FAMILY = FAMILIES[0]
 
 
-def upstream_class(module: str = FAMILY.module, name: str = FAMILY.class_name) -> type:
+def upstream_class(
+    module: str = FAMILY.module, name: str = FAMILY.class_name, prepare: str = "prepare_conditionals"
+) -> type:
     """A class that says it is upstream's."""
 
     def prepare_conditionals(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> None: ...
 
     def generate(self: Any, text: str, audio_prompt_path: Any = None, exaggeration: float = 0.5) -> None: ...
 
-    body = {"__module__": module, "prepare_conditionals": prepare_conditionals, "generate": generate}
+    body = {"__module__": module, prepare: prepare_conditionals, "generate": generate}
     return type(name, (), body)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_a_model_is_of_its_family(family: Family) -> None:
-    assert family_of(upstream_class(family.module, family.class_name)()) is family
+    assert family_of(upstream_class(family.module, family.class_name, family.prepare)()) is family
     assert named(family.name) is family
 
 
@@ -49,14 +51,17 @@ def _copy(module: str, family: Family, **names: Any) -> type:
 @pytest.mark.parametrize("module", ["src.chatterbox.tts", "/srv/nodes/voice.local.tts", "nodes"])
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_a_copy_under_any_modules_name_is_of_its_family(family: Family, module: str) -> None:
-    kind = _copy(module, family, Conditionals=object(), T3Cond=object())
+    kind = _copy(module, family, **dict.fromkeys(family.surroundings))
     assert family_of(kind()) is family
     assert name_of(f"{module}.{family.class_name}") == family.name
     assert not overrides(kind(), family.prepare, family)
 
 
-def test_a_programs_own_class_of_the_same_name_is_no_copy() -> None:
-    assert family_of(_copy("server.engines", FAMILY, ChatterboxTTS=object())()) is None
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_programs_own_class_of_the_same_name_is_no_copy(family: Family) -> None:
+    """Nor one that knows some of what upstream's module does, as a server may that resamples to S3GEN_SR."""
+    names = {family.class_name, *sorted(family.surroundings)[1:]}
+    assert family_of(_copy("server.engines", family, **dict.fromkeys(names))()) is None
 
 
 @pytest.mark.parametrize(

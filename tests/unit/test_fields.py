@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chatterbox_cached.voice.fields import FIELDS, flaw, flaw_of_form
-from tests.support.small_voices import snapshot
+from chatterbox_cached.voice.fields import FIELDS, PARTS, REFERENCE, flaw, flaw_of_form, form_of
+from chatterbox_cached.voice.snapshot import Snapshot
+from tests.support.small_voices import snapshot, snapshot_of_vc
 
 
 def changed(name: str, value: Any) -> dict[str, Any]:
@@ -92,3 +95,29 @@ def test_a_forks_further_field_is_refused(value: torch.Tensor | None) -> None:
     """Upstream's methods are called with it, and what they make of it is not known."""
     assert flaw(changed("gen.further", value)) == "gen.further is no field of a voice"
     assert flaw(changed("t4.further", value)) == "t4.further is no field of a voice"
+
+
+def test_a_voice_of_one_kind_is_none_of_the_other() -> None:
+    text, speech = snapshot(), snapshot_of_vc()
+    assert text.flaw() is None
+    assert speech.flaw() is None
+    assert flaw(text.tensors(), REFERENCE) == "t3.speaker_emb is no field of a voice"
+    assert flaw(speech.tensors(), FIELDS) == "t3.speaker_emb is missing"
+
+
+@given(st.sets(st.sampled_from([*FIELDS, "gen.further", "t3.emotion_adv"])))
+def test_a_form_has_all_of_its_fields_and_no_others(names: set[str]) -> None:
+    assert form_of(names) is next((form for form in (FIELDS, *PARTS) if names == set(form)), None)
+
+
+def test_empty_fields_for_t3_do_not_make_a_voice_for_speech_one_for_texts() -> None:
+    """Which tensors there are does not say of which kind it is: its fields do."""
+    speech = snapshot_of_vc()
+    empty = dict.fromkeys(name.removeprefix("t3.") for name in FIELDS if name.startswith("t3."))
+    made_up = Snapshot({"t3": empty, **speech.parts}, prepare_seconds=1.0)
+    assert made_up.flaw() == "t3.speaker_emb is missing"
+
+
+@pytest.mark.parametrize("name", [name for name, field in REFERENCE.items() if field])
+def test_a_missing_field_of_a_voice_for_speech_is_named(name: str) -> None:
+    assert flaw({**snapshot_of_vc().tensors(), name: None}, REFERENCE) == f"{name} is missing"

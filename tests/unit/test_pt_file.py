@@ -17,7 +17,7 @@ import torch
 from chatterbox_cached.errors import Unidentifiable, VoiceFileError
 from chatterbox_cached.upstream import pt_archive, pt_file
 from chatterbox_cached.voice.snapshot import equal
-from tests.support.small_voices import EXAGGERATION, T3Cond, live, snapshot
+from tests.support.small_voices import EXAGGERATION, T3Cond, live, snapshot, snapshot_of_vc
 
 
 @pytest.fixture
@@ -46,6 +46,14 @@ def test_a_written_file_has_upstreams_structure(path: Path) -> None:
 def test_a_written_file_comes_back_the_same(path: Path) -> None:
     pt_file.write(path, snapshot(), EXAGGERATION)
     assert equal(pt_file.read(path, "cpu"), snapshot())
+
+
+def test_a_voice_for_speech_is_the_part_of_such_a_file_that_its_model_reads(path: Path) -> None:
+    pt_file.write(path, snapshot_of_vc(), EXAGGERATION)
+    written = torch.load(path, weights_only=True)
+    assert written.keys() == {"gen"}
+    assert written["gen"].keys() == content()["gen"].keys()
+    assert equal(pt_file.read(path, "cpu"), snapshot_of_vc())
 
 
 def test_upstreams_own_file_is_read(path: Path) -> None:
@@ -205,6 +213,9 @@ def replaced(part: str, name: str, value: Any) -> Callable[[], Any]:
         lambda: {},
         lambda: torch.ones(3),
         lambda: {"t3": content()["t3"]},
+        lambda: {"t3": None, "gen": content()["gen"]},
+        lambda: {"gen": {**content()["gen"], "speaker_emb": torch.ones(1, 256)}},
+        lambda: {"gen": dict.fromkeys(content()["gen"])},
         lambda: {"t3": content()["t3"], "gen": torch.ones(2)},
         lambda: {"t3": torch.ones(1), "gen": content()["gen"]},
         without("t3", "speaker_emb"),

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import pickle
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -16,18 +17,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatterbox_cached.errors import Unidentifiable
+from chatterbox_cached.errors import EntryError, Unidentifiable
+from chatterbox_cached.upstream.families import FAMILIES, Family
 from chatterbox_cached.upstream.slots import emotion_adv, revive, take
 from chatterbox_cached.voice.snapshot import Snapshot, equal
 from tests.support.comparison import assert_same_conditionals
 from tests.support.small_voices import (
     EXAGGERATION,
     FAMILY,
+    VC,
     Conditionals,
     FakeTTS,
     T3Cond,
     live,
     snapshot,
+    snapshot_of_vc,
     with_field,
 )
 
@@ -48,7 +52,7 @@ def tensors(conditionals: Any) -> dict[str, torch.Tensor]:
 
 def test_what_comes_back_is_what_went_in() -> None:
     original = live()
-    again = revived(take(original, emotion_adv(EXAGGERATION, "cpu"), 1.0))
+    again = revived(take(original, FAMILY, emotion_adv(EXAGGERATION, "cpu"), 1.0))
     assert type(again) is Conditionals
     assert type(again.t3) is T3Cond
     assert_same_conditionals(again, original)
@@ -61,7 +65,7 @@ def test_one_snapshot_serves_every_exaggeration() -> None:
 
 
 def test_the_exaggeration_is_not_in_a_snapshot() -> None:
-    assert equal(snapshot(), take(live(0.1), emotion_adv(0.1, "cpu"), 9.0))
+    assert equal(snapshot(), take(live(0.1), FAMILY, emotion_adv(0.1, "cpu"), 9.0))
 
 
 def test_every_revival_has_containers_and_tensors_of_its_own() -> None:
@@ -123,7 +127,7 @@ def test_a_write_through_a_view_taken_before_another_copys_write_stays_apart() -
 
 def test_a_snapshot_outlives_a_write_to_what_it_was_taken_of() -> None:
     original = live()
-    kept = take(original, emotion_adv(EXAGGERATION, "cpu"), 1.0)
+    kept = take(original, FAMILY, emotion_adv(EXAGGERATION, "cpu"), 1.0)
     for tensor in tensors(original).values():
         tensor.zero_()
     original.gen.clear()
@@ -145,7 +149,7 @@ def test_a_snapshot_holds_no_graph() -> None:
     original, leaf = live(), torch.ones(1, 192, requires_grad=True)
     original.gen["embedding"] = (leaf * 2).exp()
     graph = weakref.ref(leaf)
-    kept = take(original, emotion_adv(EXAGGERATION, "cpu"), 1.0)
+    kept = take(original, FAMILY, emotion_adv(EXAGGERATION, "cpu"), 1.0)
     assert torch.equal(kept.tensors()["gen.embedding"], original.gen["embedding"])
     assert not any(tensor.requires_grad or tensor.grad_fn for tensor in kept.tensors().values())
     del leaf
@@ -158,7 +162,7 @@ def test_a_snapshot_holds_no_graph() -> None:
 
 def test_a_snapshot_taken_in_inference_mode_can_be_used_with_gradients() -> None:
     with torch.inference_mode():
-        kept = take(live(), emotion_adv(EXAGGERATION, "cpu"), 1.0)
+        kept = take(live(), FAMILY, emotion_adv(EXAGGERATION, "cpu"), 1.0)
     embedding = revived(kept).gen["embedding"]
     (embedding * torch.ones(1, 192, requires_grad=True)).sum().backward()
     embedding.add_(1)
@@ -172,7 +176,7 @@ def test_strides_are_kept() -> None:
 def test_only_the_tensors_own_bytes_are_kept() -> None:
     original = live()
     original.gen["embedding"] = torch.randn(1000, 192)[:1]
-    kept = take(original, emotion_adv(EXAGGERATION, "cpu"), 1.0)
+    kept = take(original, FAMILY, emotion_adv(EXAGGERATION, "cpu"), 1.0)
     assert kept.tensors()["gen.embedding"].untyped_storage().nbytes() == 192 * 4
     assert kept.nbytes == sum(tensor.untyped_storage().nbytes() for tensor in kept.tensors().values())
 
@@ -262,7 +266,46 @@ def test_what_would_not_come_back_the_same_is_unidentifiable(odd: Callable[[Any]
     original = live()
     odd(original)
     with pytest.raises(Unidentifiable):
-        take(original, emotion_adv(EXAGGERATION, "cpu"), 1.0)
+        take(original, FAMILY, emotion_adv(EXAGGERATION, "cpu"), 1.0)
+
+
+def test_the_dict_of_a_model_for_speech_comes_back_as_a_new_one_with_tensors_of_its_own() -> None:
+    kept, original = snapshot_of_vc(), live().gen
+    one, two = (revive(kept, object(), VC, emotion_adv(0.0, "cpu")) for _ in range(2))
+    assert type(one) is dict
+    assert list(one) == list(original)
+    one["embedding"].zero_()
+    del one["prompt_token"]
+    for name, value in original.items():
+        assert two[name] is None if value is None else torch.equal(two[name], value)
+    assert two["prompt_feat"].stride() == original["prompt_feat"].stride()
+    assert equal(kept, snapshot_of_vc())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        {},
+        OrderedDict(live().gen),
+        live(),
+        {**live().gen, "speed": 1.5},
+        {**live().gen, "further": torch.ones(1)},
+        {**live().gen, "embedding": torch.ones(1, 191)},
+        {name: value for name, value in live().gen.items() if name != "prompt_feat_len"},
+    ],
+    ids=str,
+)
+def test_what_is_no_dict_such_as_upstreams_is_unidentifiable(odd: Any) -> None:
+    with pytest.raises(Unidentifiable):
+        take(odd, VC, emotion_adv(0.0, "cpu"), 1.0)
+
+
+@pytest.mark.parametrize("family", [FAMILY, *FAMILIES], ids=lambda family: family.name)
+def test_no_model_is_given_a_voice_of_another_kind(family: Family) -> None:
+    of_another_kind = snapshot_of_vc() if family.speaks_texts else snapshot()
+    with pytest.raises(EntryError, match="for other models"):
+        revive(of_another_kind, object(), family, emotion_adv(0.5, "cpu"))
 
 
 def changed(kept: Snapshot, value: torch.Tensor | None) -> Snapshot:
