@@ -30,6 +30,7 @@ class Model(str, Enum):
     english = "english"
     multilingual = "multilingual"
     turbo = "turbo"
+    vc = "vc"
 
 
 ModelOption = Annotated[Model, typer.Option("--model", help="Which model prepares the voices.")]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import chatterbox_cached
 from chatterbox_cached import ConditionalCache
+from chatterbox_cached.upstream.families import Family
 
 TEXTS = ("Good morning, everyone.", "The kettle is on.", "Who left the door open?", "See you on Friday.")
 _SOURCES = {"memory_hits": "memory", "disk_hits": "disk", "misses": "upstream"}
 
 
 class Spoken(NamedTuple):
-    """One text, spoken: its samples, the seconds of both halves of the work, and where the voice came from."""
+    """One text, or clip, spoken: its samples, the seconds of both halves of the work, and where the voice came from."""
 
     samples: Any
     preparing: float
@@ -36,20 +36,19 @@ class Comparison(NamedTuple):
 
     @property
     def same(self) -> list[bool]:
-        """For each text whether its samples are the same with the cache; the last is the one after a new start."""
+        """For each of them whether its samples are the same with the cache; the last is the one after a new start."""
         equal = import_module("torch").equal
         pairs = zip((*self.without, self.without[0]), (*self.cached, self.restarted), strict=True)
         return [equal(one.samples, other.samples) for one, other in pairs]
 
 
-def compare(model: Any, voice: Path, arguments: Mapping[str, Any], say: Callable[..., None]) -> Comparison:
-    """Speak the texts without the cache and with it, which begins with an empty folder.
+def compare(model: Any, family: Family, calls: Sequence[Mapping[str, Any]], say: Callable[..., None]) -> Comparison:
+    """Make these calls of ``generate`` without the cache and with it, which begins with an empty folder.
 
-    ``arguments`` go to generate besides; ``say`` prints what it is at.
+    ``say`` prints what it is at.
     """
-    calls = [{"text": text, "audio_prompt_path": str(voice), **arguments} for text in TEXTS]
-    with _timed_preparations(model) as timed, tempfile.TemporaryDirectory() as folder:
-        say("", "Speaking four texts in this voice, without the cache ...")
+    with _timed_preparations(model, family.prepare) as timed, tempfile.TemporaryDirectory() as folder:
+        say("", f"{'Speaking in' if family.speaks_texts else 'Converting to'} this voice, without the cache ...")
         without = [_speak(model, timed, call) for call in calls]
         say("The same calls after chatterbox_cached.enable() ...")
         try:
@@ -81,21 +80,21 @@ def _speak(model: Any, timed: list[float], call: Mapping[str, Any]) -> Spoken:
 
 
 @contextlib.contextmanager
-def _timed_preparations(model: Any) -> Iterator[list[float]]:
-    """The seconds of each ``prepare_conditionals`` that ``model`` calls on itself, which it does inside generate."""
+def _timed_preparations(model: Any, prepare: str) -> Iterator[list[float]]:
+    """The seconds of each call of ``prepare`` that ``model`` makes on itself, which it does inside generate."""
     seconds: list[float] = []
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         # Found on the class anew each time: with the cache enabled, what is there is the cached method.
-        method = vars(type(model))["prepare_conditionals"].__get__(model, type(model))
+        method = vars(type(model))[prepare].__get__(model, type(model))
         started = time.perf_counter()
         try:
             return method(*args, **kwargs)
         finally:
             seconds.append(time.perf_counter() - started)
 
-    model.prepare_conditionals = timed
+    setattr(model, prepare, timed)
     try:
         yield seconds
     finally:
-        del model.prepare_conditionals
+        delattr(model, prepare)

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..upstream.families import Family, named
 from . import comparison, loading, memory, rehearsal
 from .comparison import Comparison, Spoken
 from .presentation import print_memory, print_table, say
@@ -18,11 +19,15 @@ def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str
     say(f"Reference voice: {reference}" + ("" if voice else " (synthetic; --voice FILE takes a real one)"))
     say("Loading Chatterbox and looking for its published weights ...")
     model, published = loading.load(model_name, device)
-    kept_by_upstream = memory.warm_up_and_weigh(model, reference)
+    family = named(model_name)
+    kept_by_upstream = memory.warm_up_and_weigh(model, family, reference)
     if published and device == "cpu":
         say("On a CPU a generation takes far longer than a preparation: this may take several minutes.")
-    result = comparison.compare(model, reference, {"language_id": "en"} if model_name == "multilingual" else {}, say)
-    print_table(comparison.TEXTS, result, published)
+    calls = _calls(family, out)
+    result = comparison.compare(
+        model, family, [{**call, family.prompt: str(reference)} for call in calls.values()], say
+    )
+    print_table(_given(family), list(calls), result, published)
     kept = memory.per_voice(kept_by_upstream, result.stats)
     print_memory(kept, device)
     say("", "Written:" if published else "Written (noise, see above):")
@@ -34,17 +39,34 @@ def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str
     else:
         say("", "THE SAMPLES DIFFER with the cache: this is a bug in it. Please report it with this output.")
     about = {"model": model_name, "device": device, "voice": str(reference), "published_weights": published}
-    return {**about, **_figures(result), "memory_per_voice": kept, "files": [str(path) for path in written]}
+    figures = _figures(_given(family), list(calls), result)
+    return {**about, **figures, "memory_per_voice": kept, "files": [str(path) for path in written]}
 
 
-def _figures(result: Comparison) -> dict[str, Any]:
+def _given(family: Family) -> str:
+    """What such a model is given to speak, in a word."""
+    return "text" if family.speaks_texts else "clip"
+
+
+def _calls(family: Family, out: Path) -> dict[str, dict[str, Any]]:
+    """The arguments of four calls without the voice, by what the tables call them; clips are made up, in ``out``."""
+    if family.speaks_texts:
+        language = {"language_id": "en"} if family.name == "multilingual" else {}
+        return {text: {"text": text, **language} for text in comparison.TEXTS}
+    clips = [out / f"source-{number}.wav" for number in range(1, len(comparison.TEXTS) + 1)]
+    for seed, clip in enumerate(clips, start=1):
+        rehearsal.reference_clip(clip, seconds=2, seed=seed)
+    return {clip.name: {"audio": str(clip)} for clip in clips}
+
+
+def _figures(given: str, names: list[str], result: Comparison) -> dict[str, Any]:
     """The tables of the comparison, for a program to read."""
-    sides = zip(comparison.TEXTS, result.without, result.cached, result.same, strict=False)
+    sides = zip(names, result.without, result.cached, result.same, strict=False)
     return {
         "same": all(result.same),
-        "texts": [
-            {"text": text, "same": same, "without_cache": _seconds(one), "with_cache": _seconds(other)}
-            for text, one, other, same in sides
+        f"{given}s": [
+            {given: name, "same": same, "without_cache": _seconds(one), "with_cache": _seconds(other)}
+            for name, one, other, same in sides
         ],
         "after_a_new_start": {"same": result.same[-1], **_seconds(result.restarted)},
     }

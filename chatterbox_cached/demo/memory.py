@@ -13,26 +13,29 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..upstream import slots
+from ..upstream.families import Family
 from .presentation import say, time_of
 
 _KEPT = 2  # of upstream's own conditionals, to see what they hold in memory
 
 
-def warm_up_and_weigh(model: Any, voice: Path) -> float | None:
+def warm_up_and_weigh(model: Any, family: Family, voice: Path) -> float | None:
     """Bytes that stay in use for each of upstream's own conditionals that is kept; None where that can't be seen.
 
     The first preparation is not counted in anything: it compiles, loads libraries and fills the allocator's pools.
     """
     started = time.perf_counter()
-    model.prepare_conditionals(voice)
-    kept = [model.conds]
+    prepare = getattr(model, family.prepare)
+    prepare(voice)
+    kept = [slots.held(model, family)]
     say(f"The first preparation, which also warms up and isn't counted: {time_of(time.perf_counter() - started)}.")
     before = _memory_in_use(model.device)
     for _ in range(_KEPT):
-        model.prepare_conditionals(voice)
-        kept.append(model.conds)
+        prepare(voice)
+        kept.append(slots.held(model, family))
     after = _memory_in_use(model.device)
-    model.conds = None
+    slots.hold(model, family, None)
     return None if before is None or after is None else (after - before) / _KEPT
 
 

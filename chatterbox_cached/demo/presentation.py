@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,20 +13,21 @@ _HEAD = "{:<24} {:>17}  {:>17}  {:<8} {}"
 _ROW = "{:<24} {:>8} {:>8}  {:>8} {:>8}  {:<8} {}"
 
 
-def print_table(texts: tuple[str, ...], result: Comparison, published: bool) -> None:
+def print_table(given: str, names: Sequence[str], result: Comparison, published: bool) -> None:
+    """The times of each text or clip, whichever is ``given``, by name."""
     row = _ROW.format
     print("", _HEAD.format("", "without the cache", "with the cache", "voice", "same"), sep="\n")
-    print(row("text", "prepare", "generate", "prepare", "generate", "from", "samples"))
+    print(row(given, "prepare", "generate", "prepare", "generate", "from", "samples"))
     print("-" * 79)
-    for text, one, other, same in zip(texts, result.without, result.cached, result.same, strict=False):
-        print(row(text, *_times(one), *_times(other), other.source, "yes" if same else "NO"))
+    for name, one, other, same in zip(names, result.without, result.cached, result.same, strict=False):
+        print(row(name, *_times(one), *_times(other), other.source, "yes" if same else "NO"))
     print("-" * 79)
     print(row("all four", *_times(*result.without), *_times(*result.cached), "", "").rstrip(), flush=True)
     new, verdict = result.restarted, "the same" if result.same[-1] else "NOT THE SAME"
     say(
         "",
-        f"After a new start (a new cache on the same folder) the first text's voice comes from {new.source}: prepared"
-        f" in {time_of(new.preparing)}, samples {verdict}.",
+        f"After a new start (a new cache on the same folder) the first {given}'s voice comes from {new.source}:"
+        f" prepared in {time_of(new.preparing)}, samples {verdict}.",
     )
     if not published:
         say("The times of 'generate' are of random weights, cut short: not those of Chatterbox.")

@@ -24,7 +24,7 @@ from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from chatterbox_cached.voice.snapshot import equal
 from tests.support.commands import Cli
-from tests.support.small_voices import of_class, snapshot
+from tests.support.small_voices import of_class, snapshot, snapshot_of_vc
 
 Filled = Callable[..., Path]
 
@@ -62,8 +62,9 @@ def filled(tmp_path: Path) -> Filled:
         tier = exchange.open_folder(Settings(cache_dir=tmp_path / folder))
         for seed, (name, maker) in enumerate(voices):
             key = voice_prefix(hashlib.sha256(name.encode()).hexdigest()) + digest_of(maker)
-            origin = of_class(_CLASSES[json.loads(maker)["code"]])
-            tier.put(key, entry_format.encode(key, snapshot(seed=seed, origin=origin), (), maker))
+            class_name = _CLASSES[json.loads(maker)["code"]]
+            make = snapshot_of_vc if class_name.endswith("VC") else snapshot
+            tier.put(key, entry_format.encode(key, make(seed=seed, origin=of_class(class_name)), (), maker))
         tier.close()
         return tmp_path / folder
 
@@ -127,6 +128,25 @@ def test_one_voice_goes_out_in_upstreams_format(cli: Cli, filled: Filled, tmp_pa
     written = torch.load(tmp_path / "anna.pt", weights_only=True)
     assert torch.equal(written["t3"]["emotion_adv"], 0.5 * torch.ones(1, 1, 1))
     assert equal(pt_file.read(tmp_path / "anna.pt", "cpu"), snapshot(seed=1))
+
+
+def test_a_voice_that_speech_is_converted_to_is_listed_and_carried_as_such(
+    cli: Cli, filled: Filled, tmp_path: Path
+) -> None:
+    source = filled("source", ("anna", made_here("vc.ChatterboxVC")))
+    (row,) = json.loads(cli("ls", "--json", "--cache-dir", source).stdout)["voices"]
+    (entry,) = json.loads(cli("show", digest("anna"), "--json", "--cache-dir", source).stdout)["entries"]
+    assert (row["models"], entry["model"], entry["unusable"]) == (["vc"], "vc", None)
+    assert "1 voice for vc" in cli("export", "--all", "-o", "voices.cbv", "--cache-dir", source).stdout
+    rows = json.loads(cli("import", "voices.cbv", "--cache-dir", tmp_path / "target", "--json").stdout)["voices"]
+    assert {each["model"]: bool(each["why_not"]) for each in rows} == {
+        "vc": False, "english": True, "multilingual": True, "turbo": True,
+    }  # fmt: skip
+    cli("export", digest("anna"), "-o", "anna.pt", "--model", "vc", "--cache-dir", source)
+    assert torch.load(tmp_path / "anna.pt", weights_only=True).keys() == {"gen"}
+    assert equal(pt_file.read(tmp_path / "anna.pt", "cpu"), snapshot_of_vc())
+    refused = cli("import", "anna.pt", "--as", digest("anna"), "--model", "english", "--cache-dir", source, code=1)
+    assert "holds a voice of another kind than the english model takes" in " ".join(refused.stderr.split())
 
 
 def test_what_can_not_be_exported_is_said_and_the_rest_is_exported(cli: Cli, filled: Filled) -> None:

@@ -121,16 +121,17 @@ def test_warming_again_counts_no_hits_and_weights_from_a_folder_are_the_same_mod
     assert [(row["hits"], row["saved_seconds"]) for row in rows] == [(0, 0), (0, 0)]
 
 
-def test_the_multilingual_model_warms_for_itself_on_the_device_that_is_named(
-    chatterbox_cli: Cli, cli: Cli, voice: Path, tmp_path: Path
+@pytest.mark.parametrize("model", ["multilingual", "vc"])
+def test_another_model_warms_for_itself_on_the_device_that_is_named(
+    model: str, chatterbox_cli: Cli, cli: Cli, voice: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "voices"
-    what = ("--model", "multilingual", "--device", "cpu", "--cache-dir", folder)
+    what = ("--model", model, "--device", "cpu", "--cache-dir", folder)
     found = json.loads(chatterbox_cli("warm", voice, *what, "--json").stdout)
     assert found["prepared"] == [str(voice)]
-    assert (found["model"], found["device"], found["jobs"], found["not_reached"]) == ("multilingual", "cpu", 1, 0)
+    assert (found["model"], found["device"], found["jobs"], found["not_reached"]) == (model, "cpu", 1, 0)
     (row,) = json.loads(cli("ls", "--json", "--cache-dir", folder).stdout)["voices"]
-    assert row["models"] == ["multilingual"]
+    assert row["models"] == [model]
 
 
 def test_a_voice_goes_out_as_pt_and_comes_in_under_the_same_key(

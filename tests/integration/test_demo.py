@@ -15,6 +15,7 @@ import typer
 from huggingface_hub import constants
 
 import chatterbox_cached
+from chatterbox_cached.cli.models import Model
 from chatterbox_cached.cli.verbs.demo import command
 from chatterbox_cached.demo import comparison, loading
 from chatterbox_cached.upstream import slots
@@ -26,15 +27,17 @@ from tests.support.small_voices import with_field
 
 
 @pytest.fixture
-def run(english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def run(
+    voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[..., int]:
     """The demo in this process, with a model that is there already; gives its exit code."""
-    monkeypatch.setattr(loading, "load", lambda name, device: (english, False))
+    monkeypatch.setattr(loading, "load", lambda name, device: (request.getfixturevalue(name), False))
     monkeypatch.setattr(comparison, "TEXTS", comparison.TEXTS[:2])
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
 
-    def run(reference: Path | None = voice, as_json: bool = False) -> int:
+    def run(reference: Path | None = voice, as_json: bool = False, model: Model = Model.english) -> int:
         try:
-            command(reference, tmp_path / "out", as_json=as_json)
+            command(reference, tmp_path / "out", model=model, as_json=as_json)
         except typer.Exit as ended:
             return ended.exit_code
         return 0
@@ -144,3 +147,22 @@ def test_json_is_what_the_tables_say_and_all_there_is_on_stdout(
     assert 0 < found["memory_per_voice"]["cache_mb"] < 1
     assert all(Path(file).stat().st_size > 1000 for file in found["files"])
     assert "All samples are equal" in shown.err
+
+
+def test_voice_conversion_is_shown_with_clips_that_are_made_up(
+    run: Callable[..., int],
+    vc: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(comparison, "TEXTS", comparison.TEXTS[:1])
+    assert run(model=Model.vc) == 0
+    output = capsys.readouterr().out
+    rows = [line for line in output.splitlines() if line.startswith("source-")]
+    assert [row.split()[-2:] for row in rows] == [["upstream", "yes"]]
+    assert "first clip's voice comes from disk" in " ".join(output.split())
+    assert "All samples are equal" in output
+    assert [row.split()[0] for row in rows] == sorted(path.name for path in (tmp_path / "out").glob("source-*"))
+    assert "set_target_voice" not in vars(vc)
+    assert vc.ref_dict is not None

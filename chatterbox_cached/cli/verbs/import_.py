@@ -20,7 +20,7 @@ from ...identity.origin import model_of, origin_of_imported
 from ...library import exchange
 from ...library.exchange import TakenIn
 from ...settings import Settings, folder_of
-from ...upstream import pt_file
+from ...upstream import pt_file, slots
 from ...upstream.calls import asked_for
 from ...upstream.families import FAMILIES, named
 from ...voice import entry_format
@@ -104,6 +104,8 @@ def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
     snapshot = pt_file.read(file, "cpu")  # before the model is loaded, which takes long
+    if not slots.fits(snapshot, named(which[0].value)):
+        raise ChatterboxCachedError(f"{file} holds a voice of another kind than the {which[0].value} model takes.")
     tier = exchange.open_to_write(settings, moved_aside)
     try:
         voice = _digest_of(audio)
