@@ -331,6 +331,29 @@ def test_what_one_class_has_prepared_serves_another(
         assert (counts(again), again.get_cache_stats()["seams"]) == ((0, 1, 0, 0), {seam: 1})
 
 
+@pytest.mark.parametrize("first", ["english", "vc"])
+def test_the_reference_of_a_voice_serves_speech_and_conversion(
+    first: str, english: Any, vc: Any, voice: Path, tmp_path: Path
+) -> None:
+    prepare = {"english": lambda: english.prepare_conditionals(voice), "vc": lambda: vc.set_target_voice(voice)}
+    vc.set_target_voice(voice)
+    english.prepare_conditionals(voice)
+    upstreams = {"english": english.conds, "vc": vc.ref_dict}
+    encoded: list[int] = []
+    with (
+        chatterbox_cached.enabled(tmp_path / "voices") as cache,
+        at_each_call(type(english.s3gen.speaker_encoder).inference, lambda: encoded.append(1)),
+    ):
+        for name in (first, *(each for each in prepare if each != first)):
+            prepare[name]()
+    assert encoded == [1]
+    assert_same_conditionals(english.conds, upstreams["english"])
+    assert_same(vc.ref_dict, {name: t if t is None else t.detach() for name, t in upstreams["vc"].items()})
+    # For conversion the reference is all that there is; speech needs two parts more.
+    expected = ((1, 0, 1, 0), {"encoders": 1}) if first == "english" else ((0, 0, 2, 0), {})
+    assert (counts(cache), cache.get_cache_stats()["seams"]) == expected
+
+
 def test_what_is_asked_to_be_prepared_anew_is_made_by_the_encoders(
     english: Any, voice: Path, cache: ConditionalCache
 ) -> None:
