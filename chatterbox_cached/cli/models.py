@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ChatterboxCachedError, in_short
-from ..upstream.families import named
+from ..upstream.families import Family, named
 
 
 class ModelError(ChatterboxCachedError):
@@ -30,7 +31,18 @@ class Model(str, Enum):
     english = "english"
     multilingual = "multilingual"
     turbo = "turbo"
+    nano = "nano"
     vc = "vc"
+
+    @property
+    def family(self) -> Family:
+        """Its class. Nano is a smaller Turbo, by an argument of its class's."""
+        return named("turbo" if self is Model.nano else self.value)
+
+    @property
+    def arguments(self) -> dict[str, bool]:
+        """What ``from_pretrained`` and ``from_local`` are given to load this one."""
+        return {"nano": True} if self is Model.nano else {}
 
 
 ModelOption = Annotated[Model, typer.Option("--model", help="Which model prepares the voices.")]
@@ -52,12 +64,20 @@ def load(model: Model, device: str | None, checkpoint: Path | None = None) -> An
     """
     from ..identity.compatibility import devices
 
-    family = named(model.value)
+    family, arguments = model.family, model.arguments
     try:
         with heeding_ctrl_c():
             kind = getattr(import_module(family.module), family.class_name)
+            if not arguments.keys() <= inspect.signature(kind.from_pretrained).parameters.keys():
+                raise ModelError(
+                    f"This Chatterbox has no {model.value} model: it came after 0.1.7. Install a newer one."
+                )
             chosen = device or devices()[0]
-            return kind.from_pretrained(chosen) if checkpoint is None else kind.from_local(checkpoint, chosen)
+            if checkpoint is None:
+                return kind.from_pretrained(chosen, **arguments)
+            return kind.from_local(checkpoint, chosen, **arguments)
+    except ModelError:
+        raise
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's
         raise ModelError(
             f"The {model.value} model can't be loaded ({in_short(error)}). {_advice(error, checkpoint)}"

@@ -106,7 +106,7 @@ def _found(
             except EntryError as error:
                 refused[key] = str(error)
                 continue
-            if model is None or model_of(voice.origin) == model.value:
+            if model is None or model_of(voice.origin) == model.family.name:
                 found[key] = voice._replace(payload=b"")
         if not any(key in found for key in keys):
             by, option = (f" by {model.value}", f" --model {model.value}") if model else ("", "")

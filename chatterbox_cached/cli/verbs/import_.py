@@ -22,7 +22,7 @@ from ...library.exchange import TakenIn
 from ...settings import Settings, folder_of
 from ...upstream import pt_file, slots
 from ...upstream.calls import asked_for
-from ...upstream.families import FAMILIES, named
+from ...upstream.families import FAMILIES
 from ...voice import entry_format
 from ...voice.bundle import VoiceEntry
 from ...voice.key_format import is_sha256, key_of
@@ -73,7 +73,7 @@ def command(
         taken = exchange.take_in(file, tier, settings)
     finally:
         tier.close()
-    makers = {} if model is None else {model.value: _maker(model, device, checkpoint)[0].made_by}
+    makers = {} if model is None else {model.family.name: _maker(model, device, checkpoint)[0].made_by}
     _report(settings, taken, makers, as_json)
 
 
@@ -86,7 +86,7 @@ def _refuse_other_files(file: Path) -> None:
 def _maker(model: Model, device: str | None, checkpoint: Path | None) -> tuple[Maker, str]:
     """What decides all that this model makes, and what is told of its entries."""
     with quietly():
-        loaded, family = load(model, device, checkpoint), named(model.value)
+        loaded, family = load(model, device, checkpoint), model.family
         return Identity().maker(asked_for(loaded, family, "", 0.5)), origin_of_imported(loaded, family)
 
 
@@ -104,7 +104,7 @@ def _voice_file(
     settings: Settings, file: Path, audio: str, which: tuple[Model, str | None, Path | None], as_json: bool
 ) -> None:
     snapshot = pt_file.read(file, "cpu")  # before the model is loaded, which takes long
-    if not slots.fits(snapshot, named(which[0].value)):
+    if not slots.fits(snapshot, which[0].family):
         raise ChatterboxCachedError(f"{file} holds a voice of another kind than the {which[0].value} model takes.")
     tier = exchange.open_to_write(settings, moved_aside)
     try:
