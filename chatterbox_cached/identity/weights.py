@@ -43,7 +43,6 @@ class Fingerprint(Looked):
         self._attributes = Attributes(modules)
         watched = (*family.encoders, family.caster)
         self._encoders = Encoders(model, watched)
-        self._references = [self._reference(part_at(model, path)) for path in watched]
         self._reached = (
             attrgetter(*watched) if all(watched) else lambda model: [part_at(model, path) for path in watched]
         )
@@ -59,6 +58,8 @@ class Fingerprint(Looked):
         self.makers: dict[tuple[object, ...], Any] = {}
         self.codes: dict[int, tuple[Any, Any]] = {}
         super().__init__()
+        # Last: what failed on the way is let go of as well, and has nothing to let go of itself.
+        self._references = [self._reference(part_at(model, path)) for path in watched]
 
     @property
     def is_read_each_time(self) -> bool:
