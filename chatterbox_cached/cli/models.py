@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ChatterboxCachedError, in_short
-from ..upstream.families import Family, named
+from ..upstream.families import Family, variant
 
 
 class ModelError(ChatterboxCachedError):
@@ -36,13 +36,8 @@ class Model(str, Enum):
 
     @property
     def family(self) -> Family:
-        """Its class. Nano is a smaller Turbo, by an argument of its class's."""
-        return named("turbo" if self is Model.nano else self.value)
-
-    @property
-    def arguments(self) -> dict[str, bool]:
-        """What ``from_pretrained`` and ``from_local`` are given to load this one."""
-        return {"nano": True} if self is Model.nano else {}
+        """Its class."""
+        return variant(self.value).family
 
 
 ModelOption = Annotated[Model, typer.Option("--model", help="Which model prepares the voices.")]
@@ -64,7 +59,7 @@ def load(model: Model, device: str | None, checkpoint: Path | None = None) -> An
     """
     from ..identity.compatibility import devices
 
-    family, arguments = model.family, model.arguments
+    family, arguments = variant(model.value)
     try:
         with heeding_ctrl_c():
             kind = getattr(import_module(family.module), family.class_name)

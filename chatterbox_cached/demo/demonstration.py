@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..upstream.families import Family, named
+from ..upstream.families import Family, variant
 from . import comparison, loading, memory, rehearsal
 from .comparison import Comparison, Spoken
 from .presentation import print_memory, print_table, say
@@ -19,7 +19,7 @@ def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str
     say(f"Reference voice: {reference}" + ("" if voice else " (synthetic; --voice FILE takes a real one)"))
     say("Loading Chatterbox and looking for its published weights ...")
     model, published = loading.load(model_name, device)
-    family = named(model_name)
+    family = variant(model_name).family
     kept_by_upstream = memory.warm_up_and_weigh(model, family, reference)
     if published and device == "cpu":
         say("On a CPU a generation takes far longer than a preparation: this may take several minutes.")

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..upstream import slots
-from ..upstream.families import named
+from ..upstream.families import variant
 from . import rehearsal
 from .rehearsal import Parts, build_parts, reference_clip
 from .tokenizers import KINDS, Kind, snapshot
@@ -40,7 +40,7 @@ def _write_weights(snapshot: Path, kind: Kind, model: Any) -> None:
             continue
         state = getattr(model, name).state_dict()
         if name == "t3" and kind.config == "turbo":  # which upstream lets go of after it has loaded it
-            tokens = import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS["GPT2_medium"]["vocab_size"]
+            tokens = import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS[kind.backbone]["vocab_size"]
             state["tfmr.wte.weight"] = import_module("torch").zeros(tokens, model.t3.dim)
         if file.endswith(".pt"):
             import_module("torch").save(state, snapshot / file)
@@ -49,7 +49,7 @@ def _write_weights(snapshot: Path, kind: Kind, model: Any) -> None:
 
 
 def _write_builtin_voice(snapshot: Path, model: Any, name: str) -> None:
-    torch, family, file = import_module("torch"), named(name), snapshot / "conds.pt"
+    torch, family, file = import_module("torch"), variant(name).family, snapshot / "conds.pt"
     with TemporaryDirectory() as folder, torch.no_grad():
         getattr(model, family.prepare)(reference_clip(Path(folder) / "voice.wav", seed=1))
     made = slots.held(model, family)

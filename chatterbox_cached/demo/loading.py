@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from ..errors import in_short
-from ..upstream.families import Family, named
+from ..upstream.families import Variant, variant
 from . import rehearsal
 from .presentation import say
 
@@ -19,9 +19,8 @@ HUB_SECONDS = 10.0  # the longest that the hub may take to answer; a download ma
 
 def load(name: str, device: str) -> tuple[Any, bool]:
     """The model with its published weights and True or, where they can't be had, one with random weights and False."""
-    family = named(name)
     try:
-        return _published(family, device), True
+        return _published(variant(name), device), True
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's
         why = textwrap.shorten(in_short(error), 120, placeholder=" ...")
         say(
@@ -38,12 +37,13 @@ def load(name: str, device: str) -> tuple[Any, bool]:
     return model, False
 
 
-def _published(family: Family, device: str) -> Any:
+def _published(variant: Variant, device: str) -> Any:
     """What the class's own ``from_pretrained`` gives.
 
     The hub's client retries for minutes when there is no network, so the hub is asked for a sign of life first. Without
     one, only what was downloaded before is looked at. Raises what the hub's client raises.
     """
+    family, arguments = variant
     module, hub, constants = map(import_module, (family.module, "huggingface_hub", "huggingface_hub.constants"))
     silence: Exception | None = None
     try:
@@ -53,6 +53,6 @@ def _published(family: Family, device: str) -> Any:
     offline = mock.patch.object(constants, "HF_HUB_OFFLINE", True) if silence else contextlib.nullcontext()
     try:
         with offline:
-            return getattr(module, family.class_name).from_pretrained(device)
+            return getattr(module, family.class_name).from_pretrained(device, **arguments)
     except OSError as error:
         raise silence or error from error

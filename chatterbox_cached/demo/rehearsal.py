@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from ..errors import ChatterboxCachedError
 from .shortening import DIFFUSION_STEPS, capped, fold_aligned_layers
 from .tokenizers import KINDS, TURBO_TOKENS, Kind, tokenizer
 
@@ -64,6 +65,16 @@ def turbo(
     return _model("turbo", layers, max_new_tokens, seed, device, parts)
 
 
+def nano(
+    *, layers: int = 2, max_new_tokens: int = 12, seed: int = 0, device: str = "cpu", parts: Parts | None = None
+) -> Any:
+    """The same class with the smaller T3 of Nano, known to Chatterbox after 0.1.7; arguments as those of ``turbo``.
+
+    Raises ChatterboxCachedError where it does not know it.
+    """
+    return _model("nano", layers, max_new_tokens, seed, device, parts)
+
+
 def vc(*, seed: int = 0, device: str = "cpu", parts: Parts | None = None) -> Any:
     """A ``ChatterboxVC``; the arguments are those of ``english``. It has no T3, and says all that it is given."""
     return _put_together(KINDS["vc"], (parts or build_parts(seed=seed, device=device)).s3gen, device)
@@ -96,8 +107,8 @@ def _model(name: str, layers: int, max_new_tokens: int, seed: int, device: str, 
     kind = KINDS[name]
     parts = parts or build_parts(seed=seed, device=device)
     with _seeded(seed):
-        t3 = (_turbo_t3 if name == "turbo" else _t3)(kind, layers).to(device).eval()
-        if name == "turbo":
+        t3 = (_turbo_t3 if kind.config == "turbo" else _t3)(kind, layers).to(device).eval()
+        if kind.config == "turbo":
             parts = _with_meanflow(parts, device)
             _cap(t3, "inference_turbo", "max_gen_len", max_new_tokens)
         else:
@@ -114,7 +125,7 @@ def _put_together(kind: Kind, *parts: Any) -> Any:
 
 def _t3(kind: Kind, layers: int) -> Any:
     module = import_module("chatterbox.models.t3.t3")
-    with mock.patch.dict(module.LLAMA_CONFIGS["Llama_520M"], num_hidden_layers=layers):
+    with mock.patch.dict(module.LLAMA_CONFIGS[kind.backbone], num_hidden_layers=layers):
         t3 = module.T3(getattr(module.T3Config, kind.config)())
     _make_it_listen(t3)
     fold_aligned_layers()
@@ -125,9 +136,11 @@ def _turbo_t3(kind: Kind, layers: int) -> Any:
     """As ``ChatterboxTurboTTS.from_local`` makes it."""
     module = import_module("chatterbox.models.t3.t3")
     config = module.T3Config(text_tokens_dict_size=TURBO_TOKENS)
-    config.llama_config_name, config.speech_tokens_dict_size, config.speech_cond_prompt_len = "GPT2_medium", 6563, 375
+    config.llama_config_name, config.speech_tokens_dict_size, config.speech_cond_prompt_len = kind.backbone, 6563, 375
     config.input_pos_emb, config.use_perceiver_resampler, config.emotion_adv = None, False, False
-    with mock.patch.dict(module.LLAMA_CONFIGS["GPT2_medium"], n_layer=layers):
+    if kind.backbone not in module.LLAMA_CONFIGS:
+        raise ChatterboxCachedError("This Chatterbox has no Nano; it came after 0.1.7. Install a newer one.")
+    with mock.patch.dict(module.LLAMA_CONFIGS[kind.backbone], n_layer=layers):
         t3 = module.T3(config)
     del t3.tfmr.wte
     with import_module("torch").no_grad():

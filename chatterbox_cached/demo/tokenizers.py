@@ -19,7 +19,7 @@ class Kind(NamedTuple):
     """What tells one Chatterbox class from another: names of classes, of a T3Config and of files on the hub.
 
     A class without T3 has neither config nor tokenizer. ``weights`` are the files of its ``parts``. ``repository`` is
-    where the files are on the hub, after ``ResembleAI/``.
+    where the files are on the hub, after ``ResembleAI/``; ``backbone`` is what its T3 is made of.
     """
 
     module: str
@@ -29,6 +29,7 @@ class Kind(NamedTuple):
     tokenizer_file: str
     weights: tuple[str, ...]
     repository: str = "chatterbox"
+    backbone: str = "Llama_520M"
     parts: tuple[str, ...] = ("t3", "ve", "s3gen")
 
 
@@ -43,7 +44,11 @@ KINDS = {
     ),
     "turbo": Kind(
         "chatterbox.tts_turbo", "ChatterboxTurboTTS", "turbo", "AutoTokenizer", "tokenizer.json",
-        ("t3_turbo_v1.safetensors", "ve.safetensors", "s3gen_meanflow.safetensors"), "chatterbox-turbo",
+        ("t3_turbo_v1.safetensors", "ve.safetensors", "s3gen_meanflow.safetensors"), "chatterbox-turbo", "GPT2_medium",
+    ),
+    "nano": Kind(
+        "chatterbox.tts_turbo", "ChatterboxTurboTTS", "turbo", "AutoTokenizer", "tokenizer.json",
+        ("t3_nano_v1.safetensors", "ve.safetensors", "s3gen_meanflow.safetensors"), "chatterbox-nano", "GPT2_small",
     ),
     "vc": Kind("chatterbox.vc", "ChatterboxVC", "", "", "", ("s3gen.safetensors",), parts=("s3gen",)),
 }  # fmt: skip

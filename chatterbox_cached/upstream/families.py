@@ -6,7 +6,7 @@ imported here, and forks and copies under any module's name are found too. What 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,6 +83,18 @@ FAMILIES: tuple[Family, ...] = (
 def named(name: str) -> Family:
     """The family called ``name``."""
     return next(family for family in FAMILIES if family.name == name)
+
+
+class Variant(NamedTuple):
+    """A model that a family's class loads: ``arguments`` are what ``from_pretrained`` and ``from_local`` are given."""
+
+    family: Family
+    arguments: Mapping[str, bool]
+
+
+def variant(name: str) -> Variant:
+    """The model called ``name``: a family's usual one, or ``nano``, which came after 0.1.7 and is a smaller Turbo."""
+    return Variant(named("turbo"), {"nano": True}) if name == "nano" else Variant(named(name), {})
 
 
 def name_of(class_name: str) -> str:
