@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz bench bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz bench bench-gpu bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -66,6 +66,9 @@ faults: .venv/.ready ## break everything there is to break, and count what was t
 
 bench: .venv/.bench ## measure everything, about 20 minutes; ARGS="memory_hit disk_hit" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: .venv/.ready ## measure on one NVIDIA GPU in six minutes; ARGS="--device cpu --small" only shows that it runs
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 bench-quick: .venv/.ready ## measure the hits in three minutes and compare with benchmarks/reference.json
 	$(BIN)/python -m benchmarks --quick $(ARGS)

@@ -21,8 +21,15 @@ def describe() -> dict[str, object]:
         "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in _DISTRIBUTIONS},
+        "versions": {name: _version(name) for name in _DISTRIBUTIONS},
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # a package can be run from its folder
+        return "not installed"
 
 
 def _line(path: str, name: str) -> str | None:

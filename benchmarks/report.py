@@ -28,12 +28,15 @@ and the 90th percentile.
 
 
 def write(result: dict[str, Any], out: Path, docs: Path | None) -> None:
-    """Write the page and the plots to ``out``, and the page to ``docs``."""
+    """Write the page and the plots to ``out``, and the page to ``docs``, whose section on a GPU stays."""
+    from .gpu import section
+
     out.mkdir(parents=True, exist_ok=True)
     text = page(result)
     (out / "benchmarks.md").write_text(text)
     if docs is not None:
-        docs.write_text(text)
+        before = docs.read_text() if docs.exists() else ""
+        docs.write_text(section.with_section(text, section.section_of(before)))
     from . import plots
 
     for plot in plots.draw(result["parts"], out):
@@ -84,11 +87,12 @@ def _part(name: str, part: dict[str, Any]) -> str:
         columns = {unit: columns}
     rows = dict.fromkeys(row for column in columns.values() for row in column)
     lines = [f"### {name} ({unit})", "", "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {row} | " + " | ".join(_cell(column.get(row)) for column in columns.values()) + " |" for row in rows]
+    lines += [f"| {row} | " + " | ".join(cell(column.get(row)) for column in columns.values()) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _cell(figure: Any) -> str:
+def cell(figure: Any) -> str:
+    """A figure, or a value without a spread, as it stands in a table."""
     if figure is None:
         return ""
     if isinstance(figure, dict):

@@ -24,10 +24,10 @@ def _room(stage: Stage, kind: Any, count: int) -> dict[str, float]:
     with way.on():
         for seed in range(_WARM_UP):
             way.prepare(str(stage.clip("room", 1000 + seed)))
-        before = _resident()
+        before = resident()
         for seed in range(count):
             way.prepare(str(stage.clip("room", 2000 + seed)))
-        kept = _resident() - before
+        kept = resident() - before
     sizes = [file.stat().st_size for file in Path(way.folder).rglob("*") if file.suffix in (".val", ".pt")]
     figures = {"memory": kept / count / 1e6, "voices": count}
     if sizes:
@@ -36,7 +36,7 @@ def _room(stage: Stage, kind: Any, count: int) -> dict[str, float]:
     return figures
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes of this process in memory, after everything that can be given back was (Linux with glibc)."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
