@@ -30,7 +30,7 @@ _SUBJECTS = {
     "in_two_processes": ("Upstream's preparation again, in another process", "The same weights and voices, the same"
                          " bits?"),
     "samples": ("A seeded call", "The same samples as upstream alone has said before, bit for bit?"),
-    "autocast": ("Under autocast to bfloat16", "Both the preparation and the call."),
+    "autocast": ("Under autocast", "What upstream alone does, and whether hits are equal."),
     "whole_model": ("Models cast to bfloat16", "What upstream alone does."),
     "checks": ("Promises", "Of an English model, each with a cache of its own."),
 }  # fmt: skip

@@ -124,8 +124,11 @@ def _digest(model: Any, family: Family | Encoding) -> str:
     import xxhash
 
     whole = xxhash.xxh3_128(f"{next(part_at(model, family.caster).parameters()).dtype}\n".encode())
-    for path in family.encoders:
-        whole.update(f"{path} {_digest_of_encoder(part_at(model, path))}\n".encode())
+    devices = {path: next(part_at(model, path).parameters()).device.type for path in family.encoders}
+    for path, device in devices.items():
+        # The device is a part of the key by itself, but for encoders that are on different ones.
+        apart = f" on {device}" if len({*devices.values()}) > 1 else ""
+        whole.update(f"{path} {_digest_of_encoder(part_at(model, path))}{apart}\n".encode())
     return whole.hexdigest()
 
 

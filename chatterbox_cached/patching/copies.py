@@ -19,6 +19,12 @@ MODULE, CLASS = "s3tokenizer.model_v2", "S3TokenizerV2"
 VOICE_ENCODER = "embeds_from_wavs"
 
 
+def tokenizers() -> list[type]:
+    """The classes directly below ``S3TokenizerV2``, of which each copy has one."""
+    base: Any = getattr(sys.modules.get(MODULE), CLASS, None)
+    return [] if base is None else base.__subclasses__()
+
+
 class _Watch:
     """PyTorch's hook on what becomes a part of a module; ``begin`` and ``end`` may be called any number of times."""
 

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -17,13 +17,15 @@ from ..concurrency.forks import ForkSafeLock
 from ..log import logger
 from ..notices import without_us
 from ..upstream.calls import unproxied
-from ..upstream.encodings import ENCODINGS, Encoding, is_encoding
-from ..upstream.families import FAMILIES, Family, generates, is_of
-from . import interception
+from ..upstream.encodings import Encoding, is_encoding
+from ..upstream.families import FAMILIES, Family, generates
+from . import classes, interception
 from .in_use import in_use, is_in_use
 
 # The wrappers that are on a class now, by class and method. A module that is imported anew has other classes.
 _wrappers: dict[tuple[type, str], MethodWrapper] = {}
+# All that were made of classes that are there, since what was read of a class is believed while it has the very same.
+_made: dict[tuple[type, str], MethodWrapper] = {}
 _lock = ForkSafeLock()  # nothing is imported under it
 
 
@@ -39,31 +41,19 @@ def wrap(module: ModuleType) -> None:
 
 
 def wrap_copies() -> None:
-    """The same for the classes of all copies of Chatterbox in this process, whatever their modules are called."""
-    found: list[tuple[type, Family]] = []
-    for kind in object.__subclasses__():
-        with contextlib.suppress(Exception):  # a program's class may answer such questions in any way
-            found += [(kind, family) for family in FAMILIES if is_of(kind, family)]
-    for kind, family in found:
+    """The same for the classes of all copies of Chatterbox in this process, whatever their modules are called, and for
+    all encoders.
+    """
+    found = classes.find()
+    for kind, family in found.families:
         _wrap(kind, family)
-    wrap_encoders()
-
-
-def wrap_encoders() -> None:
-    """The same for the classes of encoders, whatever they are called."""
-    for kind in _classes_below(sys.modules["torch"].nn.Module):
-        for encoding in ENCODINGS:
-            if encoding.is_at(kind) and _wrap_methods(kind, encoding, [(encoding.method, interception.encode)]):
-                _say(kind, [encoding.method], None if _has_families(kind) else ENCODERS)
-
-
-def _classes_below(kind: type) -> Iterator[type]:
-    seen, found = {kind}, [kind]
-    while found:
-        new: set[type] = set(found.pop().__subclasses__()) - seen
-        yield from new
-        seen |= new
-        found += new
+    for kind, encoding in found.encoders:
+        if _wrap_methods(kind, encoding, [(encoding.method, interception.encode)]):
+            _say(kind, [encoding.method], None if _has_families(kind) else ENCODERS)
+    there = {kind for kind, _ in (*found.families, *found.encoders)}
+    with _lock:
+        for owner, name in [each for each in _made if each[0] not in there and each not in _wrappers]:
+            del _made[owner, name]
 
 
 def _has_families(encoder: type) -> bool:
@@ -89,9 +79,20 @@ def _wrap_methods(owner: type, family: Family | Encoding, methods: list[tuple[st
     with _lock:
         missing = [each for each in methods if is_in_use() and not _is_wrapped(owner, each[0])]
         for name, through in missing:
-            call = _wrapped_call(family, vars(owner)[name], through)
-            _wrappers[owner, name] = wrapt.wrap_object(owner, name, MethodWrapper, (call,))
+            _wrappers[owner, name] = wrapt.wrap_object(owner, name, _wrapper(owner, name, family, through))
     return [name for name, _ in missing]
+
+
+def _wrapper(owner: type, name: str, family: Family | Encoding, through: Callable[..., Any]) -> Any:
+    """Makes the wrapper of what it is given; it is the same as before, where it was around the same function."""
+
+    def make(function: Any) -> MethodWrapper:
+        known = _made.get((owner, name))
+        if known is None or known.__wrapped__ is not function:
+            known = _made[owner, name] = MethodWrapper(function, _wrapped_call(family, vars(owner)[name], through))
+        return known
+
+    return make
 
 
 def _methods(owner: type, family: Family) -> list[tuple[str, Callable[..., Any]]]:

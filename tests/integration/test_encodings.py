@@ -18,10 +18,11 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import CacheWarning, ConditionalCache
+from chatterbox_cached import CachedTTS, CacheWarning, ConditionalCache
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.identity import key
 from chatterbox_cached.identity.code.history import History
+from chatterbox_cached.identity.code.running import RunningCode
 from tests.support.beside import at_each_call
 from tests.support.comparison import assert_same_conditionals
 
@@ -363,6 +364,33 @@ def test_what_is_asked_to_be_prepared_anew_is_made_by_the_encoders(
         cache.get_or_prepare(english, voice, force_refresh=True)
     assert encoded == [1]
     assert counts(cache) == (0, 0, 2, 0)
+
+
+def test_what_was_read_of_the_code_is_believed_after_the_cache_was_off(
+    english: Any, voice: Path, tmp_path: Path
+) -> None:
+    """Our wrappers come and go, around the encoders too, and a program may do that for each request."""
+    explored: list[int] = []
+    cache = ConditionalCache(tmp_path / "voices")
+    with at_each_call(RunningCode.__init__, lambda: explored.append(1)):
+        for number in range(3):
+            with chatterbox_cached.enabled(cache=cache):
+                english.prepare_conditionals(voice)
+            if number == 0:
+                explored.clear()
+    assert explored == []
+    assert counts(cache) == (2, 0, 1, 0)
+
+
+def test_a_drop_in_before_enable_leaves_what_is_kept_for_other_processes(
+    english: Any, voice: Path, other_voice: Path, tmp_path: Path
+) -> None:
+    cache = ConditionalCache(tmp_path / "voices")
+    CachedTTS(english, cache).prepare_conditionals(voice)
+    with chatterbox_cached.enabled(cache=cache):
+        english.prepare_conditionals(other_voice)
+    stats = cache.get_cache_stats()
+    assert (stats["disk_cached_items"], stats["not_stored"]) == (2, {})
 
 
 def test_a_comparison_with_upstream_has_the_encoders_run(english: Any, voice: Path, cache: ConditionalCache) -> None:
