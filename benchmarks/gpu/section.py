@@ -30,7 +30,7 @@ _SUBJECTS = {
     "in_two_processes": ("Upstream's preparation again, in another process", "The same weights and voices, the same"
                          " bits?"),
     "samples": ("A seeded call", "The same samples as upstream alone has said before, bit for bit?"),
-    "autocast": ("Under autocast to bfloat16", "Both the preparation and the call."),
+    "autocast": ("Under autocast", "What upstream alone does, and whether hits are equal."),
     "whole_model": ("Models cast to bfloat16", "What upstream alone does."),
     "checks": ("Promises", "Of an English model, each with a cache of its own."),
 }  # fmt: skip
@@ -64,7 +64,7 @@ def _introduction(result: dict[str, Any]) -> str:
     return f"""\
 One run of `{result["command"]}` ({result["date"]}, {result["seconds"]:.0f} s), in full and as it came out.
 
-{sizes}Device: {gpu["name"]}{gpu["memory"]}. {machine["cores"]} cores ({machine["processor"]}), memory
+{sizes}{gpu["name"]}{gpu["memory"]}. {machine["cores"]} cores ({machine["processor"]}), memory
 {machine["memory"]}, {machine["system"]}; Python {machine["python"]}. {versions}.
 
 The weights were random, T3 had its full size, S3Gen took all of its diffusion steps, and nothing was watermarked. How

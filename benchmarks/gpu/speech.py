@@ -72,12 +72,20 @@ def _same_in_bfloat16(stand: Stand, model: Any, way: ways.Enabled) -> bool | str
 
 
 def autocast(stand: Stand, model: Any) -> Figures:
-    """What works under autocast to bfloat16, and whether a hit there is what upstream makes there."""
+    """What works under autocast, and whether a hit there is what upstream makes there."""
+    return {
+        f"{half}: {row}": found
+        for half in stand.sizes.autocast
+        for row, found in _under_autocast(stand, model, half).items()
+    }
+
+
+def _under_autocast(stand: Stand, model: Any, half: str) -> Figures:
     torch = import_module("torch")
     clip = stand.clip()
 
     def cast() -> Any:
-        return torch.autocast(torch.device(stand.device).type, torch.bfloat16)
+        return torch.autocast(torch.device(stand.device).type, getattr(torch, half))
 
     figures: Figures = {
         "a preparation": works(_under(cast, lambda: prepare(model, clip))),
