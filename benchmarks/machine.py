@@ -7,9 +7,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-_DISTRIBUTIONS = (
-    "chatterbox-cached", "chatterbox-tts", "torch", "librosa", "wrapt", "diskcache", "safetensors", "xxhash",
-)  # fmt: skip
+import chatterbox_cached
+
+_DISTRIBUTIONS = ("chatterbox-tts", "torch", "librosa", "wrapt", "diskcache", "safetensors", "xxhash")
 
 
 def describe() -> dict[str, object]:
@@ -21,15 +21,11 @@ def describe() -> dict[str, object]:
         "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _DISTRIBUTIONS},
+        "versions": {
+            "chatterbox-cached": chatterbox_cached.__version__,  # which may run from its folder
+            **{name: metadata.version(name) for name in _DISTRIBUTIONS},
+        },
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # a package can be run from its folder
-        return "not installed"
 
 
 def _line(path: str, name: str) -> str | None:

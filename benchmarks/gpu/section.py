@@ -64,7 +64,7 @@ def _introduction(result: dict[str, Any]) -> str:
     return f"""\
 One run of `{result["command"]}` ({result["date"]}, {result["seconds"]:.0f} s), in full and as it came out.
 
-{sizes}Device: {gpu["name"]}{gpu["memory"]}. {machine["cores"]} cores ({machine["processor"]}), memory
+{sizes}{gpu["name"]}{gpu["memory"]}. {machine["cores"]} cores ({machine["processor"]}), memory
 {machine["memory"]}, {machine["system"]}; Python {machine["python"]}. {versions}.
 
 The weights were random, T3 had its full size, S3Gen took all of its diffusion steps, and nothing was watermarked. How

@@ -75,7 +75,7 @@ def autocast(stand: Stand, model: Any) -> Figures:
     """What works under autocast, and whether a hit there is what upstream makes there."""
     return {
         f"{half}: {row}": found
-        for half in ("bfloat16", "float16")
+        for half in stand.sizes.autocast
         for row, found in _under_autocast(stand, model, half).items()
     }
 

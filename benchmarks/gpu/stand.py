@@ -25,6 +25,7 @@ class Sizes:
     """``layers``: of T3, by kind. ``tokens``: how long the generations are, and how often each is timed.
 
     ``whole_diffusion``: whether S3Gen takes all of its steps. ``voices``: of a server. ``clip``: in seconds.
+    ``autocast``: to which dtypes; on a CPU float16 takes very long.
     """
 
     layers: dict[str, int]
@@ -33,10 +34,13 @@ class Sizes:
     voices: int
     clip: float
     whole_diffusion: bool
+    autocast: tuple[str, ...]
 
 
-FULL = Sizes({"english": 30, "multilingual": 30, "turbo": 24}, {25: 3, 100: 2, 400: 1}, 9, 6, 10, True)
-SMALL = Sizes(dict.fromkeys(KINDS, 1), {2: 1, 3: 1}, 1, 1, 5.2, False)  # Turbo wants more than 5 s
+FULL = Sizes(
+    {"english": 30, "multilingual": 30, "turbo": 24}, {25: 3, 100: 2, 400: 1}, 9, 6, 10, True, ("bfloat16", "float16")
+)
+SMALL = Sizes(dict.fromkeys(KINDS, 1), {2: 1, 3: 1}, 1, 1, 5.2, False, ("bfloat16",))  # Turbo wants more than 5 s
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is measured of each kind of model, in this order, and how long it may take on a GPU that is not the quickest."""
+"""What is measured of each kind of model, in this order, and how many seconds are to be left for it."""
 
 SUBJECTS = {
     "in_two_processes": 10,
@@ -8,7 +8,7 @@ SUBJECTS = {
     "memory": 5,
     "fingerprint": 8,
     "repeatable": 5,
-    "autocast": 10,
+    "autocast": 20,
     "in_bfloat16": 40,
     "whole_model": 15,
     "checks": 15,  # of one model, when all else was measured
