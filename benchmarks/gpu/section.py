@@ -29,8 +29,9 @@ _SUBJECTS = {
     "repeatable": ("Upstream's preparation again, in one process", "The same bits?"),
     "in_two_processes": ("Upstream's preparation again, in another process", "The same weights and voices, the same"
                          " bits?"),
-    "samples": ("A seeded call", "The same samples as upstream alone has said before, bit for bit? On a GPU upstream alone"
-                " may differ from itself in the last bits of a generation; its preparations are compared above."),
+    "samples": ("A seeded call", "The same samples as upstream alone has said before, bit for bit? On a GPU"
+                " upstream alone may differ from itself in the last bits of a generation; its preparations are compared"
+                " above."),
     "autocast": ("Under autocast", "What upstream alone does, and whether hits are equal."),
     "whole_model": ("Models cast to bfloat16", "What upstream alone does."),
     "checks": ("Promises", "Of an English model, each with a cache of its own."),
