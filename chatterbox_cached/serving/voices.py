@@ -25,7 +25,7 @@ from ..upstream import guard, slots
 from ..upstream.calls import Preparation, Prepared, asked_for, unproxied
 from ..upstream.context import disabled, doing, done_now, goes_round, is_doing
 from ..upstream.families import FAMILIES, family_of, overrides
-from ..upstream.run import AUDIO_CHANGED, run, without_graph
+from ..upstream.run import run, without_graph
 from ..verification import Verifier
 from ..voice.snapshot import Snapshot
 from .around import Around
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 
 DEBUG = 10  # logging's own number, looked at on every hit
+# Why a voice is not kept, this time and the next.
+_LASTING = (
+    "unexpected conditionals", "conditionals on several devices", "the preparation left the conditionals as they were",
+)  # fmt: skip
 _ASKED_FOR = ("switched off", "disabled")
 
 
@@ -280,9 +284,9 @@ class Serving:
         return Prepared(around.tier or "upstream", done.returned)
 
     def _not_kept(self, call: Preparation, around: Around, doubt: Unidentifiable) -> None:
-        """What its encoders made is kept all the same, unless it may be of other audio."""
+        """What its encoders made is kept, where it would be so the next time as well."""
         self.log.debug("%s: not kept: %s", call.audio, doubt.reason)
-        if doubt.reason != AUDIO_CHANGED:
+        if doubt.reason in _LASTING:
             around.keep_all()
         if around.tier is None:
             self.bypasses.count_not_stored(doubt)

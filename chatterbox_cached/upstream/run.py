@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 
-AUDIO_CHANGED = "audio changed during the preparation"
-
-
 class Run(NamedTuple):
     """A preparation that upstream has made for ``call``: what its method returned, and how long it took.
 
@@ -47,7 +44,7 @@ class Run(NamedTuple):
         if not self.undisturbed():  # another generate() may have put the speaker of its own voice there
             raise Unidentifiable("another call was on the model")
         if not audio_unchanged():
-            raise Unidentifiable(AUDIO_CHANGED)
+            raise Unidentifiable("audio changed during the preparation")
         return snapshot
 
 
