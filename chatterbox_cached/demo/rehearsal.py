@@ -126,7 +126,7 @@ def _put_together(kind: Kind, *parts: Any) -> Any:
 def _t3(kind: Kind, layers: int) -> Any:
     module = import_module("chatterbox.models.t3.t3")
     with mock.patch.dict(module.LLAMA_CONFIGS[kind.backbone], num_hidden_layers=layers):
-        t3 = module.T3(getattr(module.T3Config, kind.config)())
+        t3 = module.T3(getattr(module.T3Config, kind.config, module.T3Config)())  # up to 0.1.2 there is one only
     _make_it_listen(t3)
     fold_aligned_layers()
     return t3

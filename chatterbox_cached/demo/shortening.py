@@ -65,16 +65,21 @@ def capped(argument: str, ceiling: int, method: Callable[..., Any], *args: Any, 
 
 @functools.cache
 def fold_aligned_layers() -> None:
-    """Let the multilingual model's alignment analyzer, which watches layers 9, 12 and 13, watch a short T3.
+    """Let the alignment analyzer, which watches layers such as 9, 12 and 13, watch a short T3.
 
     It takes the layer modulo their number. That changes nothing for a T3 of full size, so it can stay for good, and
-    no two threads can undo it under each other.
+    no two threads can undo it under each other. After 0.1.7 Chatterbox has no analyzer.
     """
-    module = import_module("chatterbox.models.t3.inference.alignment_stream_analyzer")
+    try:
+        module = import_module("chatterbox.models.t3.inference.alignment_stream_analyzer")
+    except ModuleNotFoundError:
+        return
     watch = module.AlignmentStreamAnalyzer._add_attention_spy
 
-    def watch_folded(self: Any, tfmr: Any, buffer: int, layer: int, head: int) -> None:
-        watch(self, tfmr, buffer, layer % len(tfmr.layers), head)
+    def watch_folded(self: Any, tfmr: Any, *place: int) -> None:
+        folded = list(place)
+        folded[len(place) // 2] %= len(tfmr.layers)  # a buffer, the layer and a head; up to 0.1.2 the layer alone
+        watch(self, tfmr, *folded)
 
     module.AlignmentStreamAnalyzer._add_attention_spy = watch_folded
 

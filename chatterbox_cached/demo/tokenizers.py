@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,11 +63,11 @@ def tokenizer(kind: Kind) -> Any:
             return import_module("transformers").AutoTokenizer.from_pretrained(snapshot(Path(folder), kind))
     module = import_module("chatterbox.models.tokenizers.tokenizer")
     constants = import_module("huggingface_hub.constants")
-    with (
-        TemporaryDirectory() as folder,
-        mock.patch.object(constants, "HF_HUB_OFFLINE", True),
-        mock.patch.object(module.ChineseCangjieConverter, "_init_segmenter", no_segmenter),
-    ):
+    with TemporaryDirectory() as folder, contextlib.ExitStack() as patches:
+        if kind.config == "multilingual":
+            patches.enter_context(mock.patch.object(constants, "HF_HUB_OFFLINE", True))
+            converter = module.ChineseCangjieConverter
+            patches.enter_context(mock.patch.object(converter, "_init_segmenter", no_segmenter))
         return getattr(module, kind.tokenizer)(str(snapshot(Path(folder), kind) / kind.tokenizer_file))
 
 
@@ -77,7 +79,7 @@ def snapshot(cache: Path, kind: Kind) -> Path:
     if kind.tokenizer == "AutoTokenizer":
         _write_text_tokenizer(snapshot / kind.tokenizer_file)
         return snapshot
-    _write_tokenizer(snapshot / kind.tokenizer_file)
+    _write_tokenizer(snapshot / kind.tokenizer_file, _languages() if kind.config == "multilingual" else ())
     # from_pretrained asks for this table in the snapshot, MTLTokenizer in a second hub cache inside the snapshot.
     for folder in (snapshot, _empty_snapshot(snapshot, kind.repository)):
         (folder / _CANGJIE).write_text(json.dumps(["一\tm", "人\to", "口\tr"]), encoding="utf-8")
@@ -93,10 +95,13 @@ def _empty_snapshot(cache: Path, repository_name: str) -> Path:
     return snapshot
 
 
-def _write_tokenizer(path: Path) -> None:
+def _languages() -> Iterable[str]:
+    return dict(import_module("chatterbox.mtl_tts").SUPPORTED_LANGUAGES)
+
+
+def _write_tokenizer(path: Path, languages: Iterable[str]) -> None:
     """One token for every ASCII character and for every language; anything else is [UNK]."""
     tokenizers = import_module("tokenizers")
-    languages = import_module("chatterbox.mtl_tts").SUPPORTED_LANGUAGES
     # The numbers of [START] and [STOP] are T3Config's.
     special = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 255}
     special |= {f"[{language}]": number for number, language in enumerate(languages, start=256)}

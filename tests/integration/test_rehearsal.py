@@ -6,12 +6,13 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from chatterbox_cached.demo import rehearsal
+from chatterbox_cached.demo import rehearsal, shortening
 from tests.support import short_models
 from tests.support.comparison import assert_same_conditionals
 from tests.support.preloaded import Preloaded
@@ -87,6 +88,32 @@ def test_the_same_seed_builds_the_same_model_and_leaves_torchs_generator_alone(
 def test_the_config_of_t3_is_put_back(english: Any) -> None:
     configs = import_module("chatterbox.models.t3.llama_configs").LLAMA_CONFIGS
     assert configs["Llama_520M"]["num_hidden_layers"] == 30
+
+
+def test_a_chatterbox_without_what_came_later_or_went_again_is_rehearsed_too(
+    parts: rehearsal.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to 0.1.2 there is one configuration, and no Multilingual; after 0.1.7 nothing watches the alignment."""
+    monkeypatch.delattr("chatterbox.models.t3.modules.t3_config.T3Config.english_only")
+    monkeypatch.delattr("chatterbox.models.tokenizers.tokenizer.ChineseCangjieConverter")
+    monkeypatch.setitem(sys.modules, "chatterbox.mtl_tts", None)
+    monkeypatch.setitem(sys.modules, "chatterbox.models.t3.inference.alignment_stream_analyzer", None)
+    shortening.fold_aligned_layers.cache_clear()
+    try:
+        assert short_models.english(parts).tokenizer.encode("a") == [ord("a")]
+    finally:
+        shortening.fold_aligned_layers.cache_clear()
+
+
+@pytest.mark.parametrize("place", [(9,), (0, 9, 2)])
+def test_a_short_t3_is_watched_in_one_of_its_layers(place: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 0.1.2 it is given the layer alone, later also a buffer and a head."""
+    watched = []
+    analyzer = import_module("chatterbox.models.t3.inference.alignment_stream_analyzer").AlignmentStreamAnalyzer
+    monkeypatch.setattr(analyzer, "_add_attention_spy", lambda _self, _t3, *place: watched.append(place))
+    shortening.fold_aligned_layers.__wrapped__()
+    analyzer._add_attention_spy(None, SimpleNamespace(layers=[None, None]), *place)
+    assert watched == [tuple(1 if each == 9 else each for each in place)]
 
 
 def test_a_reference_clip_repeats(tmp_path: Path, voice: Path) -> None:
