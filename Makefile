@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz bench bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz matrix bench bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -63,6 +63,11 @@ fuzz: .venv/.ready ## many made-up entries, headers and calls; FUZZ_SECONDS=60 F
 
 faults: .venv/.ready ## break everything there is to break, and count what was tried
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/contract tests/unit/test_entry_format.py $(ARGS)
+
+# What is laid out stays in build/matrix. Where GitHub is out of reach, MAIN_FROM="git+file:///a/clone" has newest main.
+PYTHONS ?=
+matrix: .venv/.ready $(PYTHONS:%=build/matrix/python-%/.ready) ## run every published Chatterbox with the cache; PYTHONS="3.10 3.13" runs the newest there, too
+	$(BIN)/python -m tests.matrix --uv $(UV) $(PYTHONS:%=--python build/matrix/python-%/bin/python) $(ARGS)
 
 bench: .venv/.bench ## measure everything, about 20 minutes; ARGS="memory_hit disk_hit" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -118,6 +123,12 @@ $(UV):
 	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv-docs
 	echo torch | $(UV) pip install --quiet --python $(DOCS_PYTHON) --constraints constraints.txt \
 	  --excludes - --editable ".[docs]"
+	@touch $@
+
+build/matrix/python-%/.ready: pyproject.toml constraints.txt | $(UV)
+	$(UV) venv --quiet --clear --python "$$($(UV) python find --system $*)" build/matrix/python-$*
+	$(UV) pip install --quiet --compile-bytecode --python build/matrix/python-$*/bin/python \
+	  --constraints constraints.txt --editable ".[chatterbox,dev]"
 	@touch $@
 
 .venv-bare/.ready: pyproject.toml constraints.txt | $(UV)
