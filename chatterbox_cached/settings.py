@@ -5,6 +5,7 @@ A keyword wins over the environment, the environment over the default.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import addresses
 from .errors import NotCachedError, SettingsError
 from .notices import tell
 
@@ -21,7 +23,9 @@ MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SHORTEST_KEY = 16
-_SECRET = frozenset({"signing_key"})
+_SECRET = frozenset({"signing_key", "shared"})
+SHARED_MODES = ("read-write", "read")
+_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
@@ -37,7 +41,10 @@ class Settings(NamedTuple):
     a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on
     disk with and all to verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to
     1) that upstream prepares again to compare. ``exact``: "model" uses every entry of the same model, "setup" only
-    those that were made on a set-up like this one, for the last bits too.
+    those that were made on a set-up like this one, for the last bits too. ``shared``: stores that machines share,
+    nearest first, such as "valkey://host:6379/0" or "s3://bucket/prefix"; a text may hold several with spaces between.
+    ``shared_mode``: "read" stores nothing there. ``namespace``: which voices of these stores are meant; nothing of one
+    is seen in another. ``connect_seconds`` and ``operation_seconds`` bound each wait for such a store.
     """
 
     cache_dir: Path | None = None
@@ -53,9 +60,15 @@ class Settings(NamedTuple):
     signing_key: tuple[bytes, ...] = ()
     verify: float = 0.0
     exact: str = "model"
+    shared: tuple[str, ...] = ()
+    shared_mode: str = "read-write"
+    namespace: str = "default"
+    connect_seconds: float = 0.2
+    operation_seconds: float = 1.0
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET)
+        values = {**self._asdict(), "shared": tuple(addresses.parsed(address).label for address in self.shared)}
+        shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if name != "signing_key")
         return f"Settings({shown})"
 
 
@@ -104,16 +117,13 @@ def _flag(value: object) -> bool:
     raise ValueError("True or False (in the environment 1 or 0)")
 
 
-def _action(value: object) -> str:
-    if value not in MISMATCH_ACTIONS:
-        raise ValueError("one of " + ", ".join(repr(action) for action in MISMATCH_ACTIONS))
-    return str(value)
+def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError("one of " + ", ".join(map(repr, words)))
+        return str(value)
 
-
-def _exact(value: object) -> str:
-    if value not in EXACT_TO:
-        raise ValueError("one of " + ", ".join(repr(each) for each in EXACT_TO))
-    return str(value)
+    return read
 
 
 def _folder(value: object) -> Path | None:
@@ -159,20 +169,42 @@ def _keys(value: object) -> tuple[bytes, ...]:
     return good
 
 
+def _addresses(value: object) -> tuple[str, ...]:
+    given = [] if value is None else value.split() if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
+        raise ValueError(f"an address such as {addresses.FORMS}, or a list of these")
+    for each in given:
+        module, extra = addresses.EXTRAS[addresses.parsed(each).kind]
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"left out, or installed for: pip install 'chatterbox-cached[{extra}]'")
+    return tuple(dict.fromkeys(each.strip() for each in given))
+
+
+def _namespace(value: object) -> str:
+    if not isinstance(value, str) or not _NAMESPACE.fullmatch(value) or set(value) == {"."}:
+        raise ValueError("1 to 64 letters, digits, dots, dashes and underscores")
+    return value
+
+
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "cache_dir": _folder,
     "auto_save": _flag,
     "memory_entries": _whole,
     "memory_bytes": _whole,
     "size_limit": _whole,
-    "on_mismatch": _action,
+    "on_mismatch": _one_of(MISMATCH_ACTIONS),
     "take_turns": _flag,
     "wait_seconds": _seconds,
     "trust_cache_dir": _flag,
     "read_only_dirs": _folders,
     "signing_key": _keys,
     "verify": _share,
-    "exact": _exact,
+    "exact": _one_of(EXACT_TO),
+    "shared": _addresses,
+    "shared_mode": _one_of(SHARED_MODES),
+    "namespace": _namespace,
+    "connect_seconds": _seconds,
+    "operation_seconds": _seconds,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
