@@ -21,6 +21,7 @@ from chatterbox_cached.upstream.slots import hold
 from tests.support import run_wide, short_models, tally
 from tests.support.commands import REPOSITORY, SHORTENED
 from tests.support.preloaded import CHATTERBOX, LIBRARIES, Preloaded
+from tests.support.servers import Seaweed, Valkey, running
 
 # Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
 # anything with threads is loaded, and passed on to the processes that tests start. It is the only such setting, so that
@@ -117,6 +118,25 @@ def preloaded_chatterbox() -> Iterator[Preloaded]:
     process = Preloaded(*LIBRARIES, *CHATTERBOX)
     yield process
     process.close()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    with running(Valkey) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Seaweed]:
+    with running(Seaweed) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Seaweed:
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    return seaweed
 
 
 @pytest.fixture(autouse=True)

@@ -135,7 +135,14 @@ class Seaweed(Server):
             str(Path(sys.executable).parent / "weed"), "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={master}", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=5",
             "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.port}", "-s3.config=s3.json",
+            "-s3.port.iceberg=0", "-s3.port.lance=0", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         ]  # fmt: skip
+
+    def end(self) -> None:
+        super().end()
+        for port in (self.port, *self._others):
+            for socket_file in Path("/tmp").glob(f"seaweedfs-*-{port + 10_000}.sock"):
+                socket_file.unlink(missing_ok=True)
 
     def answers(self) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -147,7 +154,7 @@ class Seaweed(Server):
             if "Already" not in str(error):
                 return False
         try:
-            client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
+            client.put_object(Bucket=BUCKET, Key="ready", Body=bytes(100_000))  # empty, it would need no volume
             client.delete_object(Bucket=BUCKET, Key="ready")
         except (BotoCoreError, ClientError):
             return False
