@@ -273,6 +273,7 @@ def closed_to_us(folder: Path, kind: str, url: str, env: dict[str, str]) -> Any:
     return len(ours), "hush" not in "".join(ours), worker.stats()["misses"]
 
 
+NO_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
 CLOSED: dict[str, tuple[str, dict[str, str]]] = {
     "a user who is not known": ("valkey://someone:hush@127.0.0.1:{valkey}/0", {}),
     "a database that is not there": ("valkey://127.0.0.1:{valkey}/99", {}),
@@ -281,7 +282,7 @@ CLOSED: dict[str, tuple[str, dict[str, str]]] = {
     "a name that is not there": ("valkey://nowhere.invalid:6379/0", {}),
     "an option that is not known": ("valkey://127.0.0.1:{valkey}/0?colour=red", {}),
     "another secret": (f"s3://{BUCKET}/closed", {"AWS_SECRET_ACCESS_KEY": "hush"}),
-    "no credentials": (f"s3://{BUCKET}/closed", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}),
+    "no credentials": (f"s3://{BUCKET}/closed", NO_CREDENTIALS),
     "a bucket that is not there": ("s3://nobodys-bucket/closed", {}),
 }  # fmt: skip
 
