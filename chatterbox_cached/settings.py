@@ -8,20 +8,21 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import NotCachedError, SettingsError
 from .notices import tell
+from .voice import signing
 
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_SHORTEST_KEY = 16
-_SECRET = frozenset({"signing_key"})
+# Not shown, nor is what may have been mistaken for the one beside it.
+_SECRET = frozenset({"signing_key", "verify_keys"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
@@ -34,8 +35,10 @@ class Settings(NamedTuple):
     wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
     another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that other
     users can write to. ``read_only_dirs``: filled folders that are looked at after ``cache_dir`` and never written to;
-    a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on
-    disk with and all to verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to
+    a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes or Ed25519 private keys,
+    the first to sign entries with and all to check them; a text may hold several with commas between. ``verify_keys``:
+    Ed25519 public keys to check entries with as well. ``signed``: whether stores that machines share are to be used
+    with such keys only. ``verify``: the share of hits (0 to
     1) that upstream prepares again to compare. ``exact``: "model" uses every entry of the same model, "setup" only
     those that were made on a set-up like this one, for the last bits too.
     """
@@ -51,8 +54,25 @@ class Settings(NamedTuple):
     trust_cache_dir: bool = False
     read_only_dirs: tuple[Path, ...] = ()
     signing_key: tuple[bytes, ...] = ()
+    verify_keys: tuple[bytes, ...] = ()
+    signed: bool = True
     verify: float = 0.0
     exact: str = "model"
+
+    @property
+    def keyring(self) -> signing.Keyring:
+        """The keys that entries are signed and checked with."""
+        return signing.keyring(self.signing_key, self.verify_keys)
+
+    @property
+    def stores(self) -> bool:
+        """Whether newly made voices go to disk."""
+        return self.auto_save and not self.only_checks
+
+    @property
+    def only_checks(self) -> bool:
+        """Whether entries are checked and none can be signed: those made here would not be believed."""
+        return bool(self.verify_keys) and not self.signing_key
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET)
@@ -148,17 +168,6 @@ def _folders(value: object) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folder for folder in found if folder is not None))
 
 
-def _keys(value: object) -> tuple[bytes, ...]:
-    if value is None:
-        return ()
-    given = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
-    keys = [key.strip().encode() if isinstance(key, str) else key for key in given]
-    good = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= _SHORTEST_KEY)
-    if not keys or len(good) < len(keys):  # an empty list is more likely a mistake than a wish to have no key
-        raise ValueError(f"a text or bytes of at least {_SHORTEST_KEY} bytes, or a list of these")
-    return good
-
-
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "cache_dir": _folder,
     "auto_save": _flag,
@@ -170,7 +179,9 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "wait_seconds": _seconds,
     "trust_cache_dir": _flag,
     "read_only_dirs": _folders,
-    "signing_key": _keys,
+    "signing_key": signing.secrets,
+    "verify_keys": signing.public_keys,
+    "signed": _flag,
     "verify": _share,
     "exact": _exact,
 }
@@ -186,6 +197,8 @@ def variable_of(name: str) -> str:
 def _read(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
+    except SettingsError as lacking:
+        raise SettingsError(f"{source}: {lacking}") from lacking
     except ValueError as needs:
         shown = "not shown here" if name in _SECRET else repr(str(value) if isinstance(value, Path) else value)
         raise SettingsError(f"{source} is {shown}, but must be {needs}.") from None
@@ -206,7 +219,23 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
             values[name] = _read(name, keywords[name], name)
         elif _VARIABLES[name] in os.environ:
             values[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
-    return Settings(**values)
+    settings = Settings(**values)
+    if set(settings.signing_key) & set(settings.verify_keys):
+        raise SettingsError(
+            "signing_key and verify_keys hold the same key, but of a pair one is private and the other is public."
+            " 'chatterbox-cached keys' says which is which."
+        )
+    return settings
+
+
+def want_signatures(settings: Settings, shared: Sequence[str]) -> None:
+    """Raises SettingsError where stores that machines share are to be used unsigned, and nobody has said so."""
+    if shared and settings.signed and not (settings.signing_key or settings.verify_keys):
+        raise SettingsError(
+            f"Whoever can write to {shared[0]} could give every machine a voice of their choice. Give a signing_key, or"
+            " verify_keys where entries are only read ('chatterbox-cached keys' makes a pair). Say signed=False, or"
+            f" {_VARIABLES['signed']}=0, to trust everything that is there."
+        )
 
 
 def _user_folder() -> str | None:

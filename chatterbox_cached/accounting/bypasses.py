@@ -31,6 +31,7 @@ _ADVICE: Mapping[str, str] = {
     "the preparation left the conditionals as they were": "Let it set them anew.",
 }
 _HERE_ONLY = "kept in this process only"
+_UNSIGNED = "no key to sign with"
 
 
 class Bypasses:
@@ -60,6 +61,16 @@ class Bypasses:
             f"What the preparation runs can't be told for certain ({uncertain}), so its voices are kept in the memory"
             " of this process only and prepared anew in the next. To keep them on disk too, put the change onto the"
             " class or module before the first voice is prepared, as a function that depends on plain values alone.",
+        )
+
+    def count_unsigned(self) -> None:
+        """What a preparation made is kept by this process only, because it could not be signed."""
+        self._stats.not_stored(_UNSIGNED)
+        self._failures.warn_once(
+            _UNSIGNED,
+            "With verify_keys and no signing_key, entries can be checked here but not signed, so what is prepared here"
+            " is kept in the memory of this process only and prepared anew in the next. Prepare voices where the"
+            " signing_key is, as with: chatterbox-cached warm",
         )
 
     def _tell(self, doubt: Unidentifiable) -> None:

@@ -143,12 +143,7 @@ class Encodings:
         return result
 
     def _keep(self, call: EncodingCall, key: Key, snapshot: Snapshot) -> None:
-        cache, device = self._cache, self._kept_on(call)
-        key = cache.finder.place(key, device)
-        durable = cache.settings.auto_save and not key.uncertain
-        cache.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-        if key.uncertain and cache.settings.cache_dir and cache.settings.auto_save:
-            cache.bypasses.count_kept_here_only(key.uncertain)
+        self._cache.finder.keep(key, self._kept_on(call), snapshot)
 
     def _count(self, part: Part, key: Key) -> None:
         if (around := around_now()) is not None:

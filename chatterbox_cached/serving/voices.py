@@ -60,7 +60,7 @@ class Serving:
         self.bypasses = Bypasses(self.stats, self.failures)
         self.ledger = Ledger(settings, self.stats, self.failures)
         self.store = VoiceStore(settings, self.failures.report)
-        self.finder = Finder(self.store, exact=settings.exact == "setup")
+        self.finder = Finder(self.store, settings, self.bypasses)
         self.flights = flights_of(settings)
         self.verifier = Verifier(settings, self.store, self.stats, self.failures)
         self.log = logger()
@@ -272,11 +272,7 @@ class Serving:
             seconds = done.seconds + around.seconds_of_served
             snapshot = done.snapshot(emotion, audio.unchanged, seconds, origin_of(call.model, call.family))
             snapshot = replace(snapshot, origin=with_parts(snapshot.origin, around.links(snapshot)))
-            durable, device = self.settings.auto_save and not key.uncertain, call.model.device
-            key = self.finder.place(key, device)
-            self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-            if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
-                self.bypasses.count_kept_here_only(key.uncertain)
+            self.finder.keep(key, call.model.device, snapshot)
         except Unidentifiable as doubt:
             self._not_kept(call, around, doubt)
         except Exception as error:

@@ -20,7 +20,7 @@ STANDS_ON = {
     "identity.code": ["upstream"],
     "upstream": ["voice", "notices", "concurrency"],
     "voice": ["errors"],
-    "settings": ["notices"],
+    "settings": ["notices", "voice"],
     "notices": ["errors", "log"],
     "errors": [],
     "log": [],
