@@ -6,24 +6,23 @@ A keyword wins over the environment, the environment over the default.
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import values
 from .errors import NotCachedError, SettingsError
 from .notices import tell
-from .voice import signing
+
+if TYPE_CHECKING:
+    from .voice.signing import Keyring
 
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 # Not shown, nor is what may have been mistaken for the one beside it.
 _SECRET = frozenset({"signing_key", "verify_keys"})
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
 class Settings(NamedTuple):
@@ -60,8 +59,10 @@ class Settings(NamedTuple):
     exact: str = "model"
 
     @property
-    def keyring(self) -> signing.Keyring:
+    def keyring(self) -> Keyring:
         """The keys that entries are signed and checked with."""
+        from .voice import signing
+
         return signing.keyring(self.signing_key, self.verify_keys)
 
     @property
@@ -79,111 +80,22 @@ class Settings(NamedTuple):
         return f"Settings({shown})"
 
 
-def _whole(value: object) -> int:
-    """A size in bytes or a count: 500, "500", "500MB", "1.5 GiB"."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    else:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip()) if isinstance(value, str) else None
-        if match is None or match[2].upper() not in _UNITS:
-            raise ValueError("a whole number, or a size such as '500MB'")
-        number = int(float(match[1]) * _UNITS[match[2].upper()]) if len(match[1]) < 20 else -1
-    if not 0 <= number < 2**63:
-        raise ValueError("zero or more, and no more than a disk can hold")
-    return number
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("a number of seconds")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError("a number of seconds") from None
-    if not 0 <= number < float("inf"):
-        raise ValueError("zero or more seconds")
-    return number
-
-
-def _share(value: object) -> float:
-    try:
-        share = _seconds(value)
-    except ValueError:
-        share = -1.0
-    if not (share == 0 or 1e-9 <= share <= 1):
-        raise ValueError("a share from 0 to 1, such as 0.01 for every hundredth hit")
-    return share
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = value.strip().lower() if isinstance(value, str) else None
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise ValueError("True or False (in the environment 1 or 0)")
-
-
-def _action(value: object) -> str:
-    if value not in MISMATCH_ACTIONS:
-        raise ValueError("one of " + ", ".join(repr(action) for action in MISMATCH_ACTIONS))
-    return str(value)
-
-
-def _exact(value: object) -> str:
-    if value not in EXACT_TO:
-        raise ValueError("one of " + ", ".join(repr(each) for each in EXACT_TO))
-    return str(value)
-
-
-def _folder(value: object) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise ValueError("a folder, or None")
-    path = Path(os.path.abspath(os.path.expandvars(os.path.expanduser(os.fsdecode(value)))))
-    try:
-        other = not stat.S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        other = False
-    except OSError as error:
-        raise ValueError(f"a folder, and that path is none ({error.strerror})") from None
-    if other:
-        raise ValueError("a folder, and there is something else at that path")
-    return path
-
-
-def _folders(value: object) -> tuple[Path, ...]:
-    if value is None:
-        return ()
-    given = (
-        value.split(os.pathsep) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
-    )
-    try:
-        found = [_folder(each) for each in given if each or not isinstance(value, str)]  # an empty text names none
-    except ValueError as needs:
-        raise ValueError(f"a list of folders, or their names with {os.pathsep!r} between, each {needs}") from None
-    if None in found:
-        raise ValueError("a list of folders, and None is none")
-    return tuple(dict.fromkeys(folder for folder in found if folder is not None))
-
-
 _READERS: Mapping[str, Callable[[object], Any]] = {
-    "cache_dir": _folder,
-    "auto_save": _flag,
-    "memory_entries": _whole,
-    "memory_bytes": _whole,
-    "size_limit": _whole,
-    "on_mismatch": _action,
-    "take_turns": _flag,
-    "wait_seconds": _seconds,
-    "trust_cache_dir": _flag,
-    "read_only_dirs": _folders,
-    "signing_key": signing.secrets,
-    "verify_keys": signing.public_keys,
-    "signed": _flag,
-    "verify": _share,
-    "exact": _exact,
+    "cache_dir": values.folder,
+    "auto_save": values.flag,
+    "memory_entries": values.whole,
+    "memory_bytes": values.whole,
+    "size_limit": values.whole,
+    "on_mismatch": values.one_of(MISMATCH_ACTIONS),
+    "take_turns": values.flag,
+    "wait_seconds": values.seconds,
+    "trust_cache_dir": values.flag,
+    "read_only_dirs": values.folders,
+    "signing_key": values.secrets,
+    "verify_keys": values.public_keys,
+    "signed": values.flag,
+    "verify": values.share,
+    "exact": values.one_of(EXACT_TO),
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
@@ -213,13 +125,13 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
     for name in keywords:
         if name not in known:
             raise SettingsError(f"There is no setting {name!r}. The settings are: {', '.join(known)}.")
-    values = {}
+    given = {}
     for name in known:
         if name in keywords:
-            values[name] = _read(name, keywords[name], name)
+            given[name] = _read(name, keywords[name], name)
         elif _VARIABLES[name] in os.environ:
-            values[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
-    settings = Settings(**values)
+            given[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
+    settings = Settings(**given)
     if set(settings.signing_key) & set(settings.verify_keys):
         raise SettingsError(
             "signing_key and verify_keys hold the same key, but of a pair one is private and the other is public."
@@ -249,7 +161,7 @@ def _user_folder() -> str | None:
     if os.path.expanduser(folder).startswith("~"):
         return _no_folder("this user has no home folder, and so no cache folder")
     try:
-        _folder(folder)
+        values.folder(folder)
     except ValueError as needs:  # such as another user's home, which HOME may still name after a change of user
         return _no_folder(f"the user's cache folder {folder!r} must be {needs}")
     return folder
@@ -290,6 +202,6 @@ def switched_on() -> bool:
 
 def _flag_of_environment(name: str) -> bool:
     try:
-        return _flag(os.environ.get(name, ""))
+        return values.flag(os.environ.get(name, ""))
     except ValueError as needs:
         raise SettingsError(f"The environment variable {name} is {os.environ[name]!r}, but must be {needs}.") from None
