@@ -126,15 +126,35 @@ class ConditionalCache:
         return self.serving.store.clear_disk()
 
     def clear_all(self) -> int:
-        """Drop everything; says how many entries, each once for every tier that had it."""
+        """Drop everything on this machine; says how many entries, each once for every tier that had it."""
         return self.clear_memory() + self.clear_disk()
 
+    def clear_shared(self) -> int:
+        """Drop every voice of this namespace from the stores that machines share; says how many entries.
+
+        What machines have in memory and on their disks stays, and so does what was forgotten for all of them.
+        Raises SharedStoreError where a store can't be reached.
+        """
+        return self.serving.store.shared.clear()
+
     def forget(self, audio_path: Any) -> int:
-        """Drop everything that was ever made of the voice in ``audio_path``, in all tiers; says how many entries."""
+        """Drop everything that was ever made of the voice in ``audio_path``, in all tiers; says how many entries.
+
+        With a store that machines share, no machine may keep the voice from then on, until ``lift``: those that have
+        it drop it within seconds. Raises SharedStoreError where the store can't be reached; it is then forgotten on
+        this machine only.
+        """
         voice = self.serving.name_of(audio_path)
         brought = self.serving.brought.pop(voice, None)
         self.serving.ledger.forget(voice)
         return self.serving.store.forget(voice) + (brought is not None)
+
+    def lift(self, audio_path: Any) -> bool:
+        """Let machines keep the voice in ``audio_path`` again after ``forget``; says whether they might not.
+
+        Raises SharedStoreError where a store can't be reached.
+        """
+        return self.serving.store.shared.lift(self.serving.name_of(audio_path))
 
     def check(self, fix: bool = True) -> CheckReport:
         """Look through what is on disk, as after a crash or an outage, and drop what is damaged or left over.
@@ -150,7 +170,8 @@ class ConditionalCache:
         return {**kept, **self.serving.stats.snapshot()}
 
     def close(self) -> None:
-        """Let go of files and connections; the next call opens them again."""
+        """Put what still waits into the shared stores, and let go of files and connections; the next call opens them
+        again."""
         self.serving.ledger.flush()
         self.serving.store.lower.close()
 

@@ -19,6 +19,10 @@ class NotCachedError(ChatterboxCachedError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class SharedStoreError(ChatterboxCachedError, OSError):
+    """Asked to do something in a store that machines share, and it could not be done there."""
+
+
 class VoiceFileError(ChatterboxCachedError, ValueError):
     """A ``.pt`` file holds no conditionals in upstream's format."""
 

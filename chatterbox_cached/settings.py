@@ -6,11 +6,11 @@ A keyword wins over the environment, the environment over the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import values
+from . import addresses, values
 from .errors import NotCachedError, SettingsError
 from .notices import tell
 
@@ -21,8 +21,10 @@ PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
+SHARED_MODES = ("read-write", "read")
 # Not shown, nor is what may have been mistaken for the one beside it.
-_SECRET = frozenset({"signing_key", "verify_keys"})
+_KEYS = frozenset({"signing_key", "verify_keys"})
+_SECRET = _KEYS | {"shared"}
 
 
 class Settings(NamedTuple):
@@ -39,7 +41,10 @@ class Settings(NamedTuple):
     Ed25519 public keys to check entries with as well. ``signed``: whether stores that machines share are to be used
     with such keys only. ``verify``: the share of hits (0 to
     1) that upstream prepares again to compare. ``exact``: "model" uses every entry of the same model, "setup" only
-    those that were made on a set-up like this one, for the last bits too.
+    those that were made on a set-up like this one, for the last bits too. ``shared``: stores that machines share,
+    nearest first, such as "valkey://host:6379/0" or "s3://bucket/prefix"; a text may hold several with spaces between.
+    ``shared_mode``: "read" stores nothing there. ``namespace``: which voices of these stores are meant; nothing of one
+    is seen in another. ``connect_seconds`` and ``operation_seconds`` bound each wait for such a store.
     """
 
     cache_dir: Path | None = None
@@ -57,6 +62,11 @@ class Settings(NamedTuple):
     signed: bool = True
     verify: float = 0.0
     exact: str = "model"
+    shared: tuple[str, ...] = ()
+    shared_mode: str = "read-write"
+    namespace: str = "default"
+    connect_seconds: float = 0.2
+    operation_seconds: float = 1.0
 
     @property
     def keyring(self) -> Keyring:
@@ -76,7 +86,8 @@ class Settings(NamedTuple):
         return bool(self.verify_keys) and not self.signing_key
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET)
+        said = {**self._asdict(), "shared": tuple(addresses.parsed(address).label for address in self.shared)}
+        shown = ", ".join(f"{name}={value!r}" for name, value in said.items() if name not in _KEYS)
         return f"Settings({shown})"
 
 
@@ -96,6 +107,11 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "signed": values.flag,
     "verify": values.share,
     "exact": values.one_of(EXACT_TO),
+    "shared": values.stores,
+    "shared_mode": values.one_of(SHARED_MODES),
+    "namespace": values.namespace,
+    "connect_seconds": values.seconds,
+    "operation_seconds": values.seconds,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
@@ -140,11 +156,12 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
     return settings
 
 
-def want_signatures(settings: Settings, shared: Sequence[str]) -> None:
+def want_signatures(settings: Settings) -> None:
     """Raises SettingsError where stores that machines share are to be used unsigned, and nobody has said so."""
-    if shared and settings.signed and not (settings.signing_key or settings.verify_keys):
+    if settings.shared and settings.signed and not (settings.signing_key or settings.verify_keys):
+        store = addresses.parsed(settings.shared[0]).label
         raise SettingsError(
-            f"Whoever can write to {shared[0]} could give every machine a voice of their choice. Give a signing_key, or"
+            f"Whoever can write to {store} could give every machine a voice of their choice. Give a signing_key, or"
             " verify_keys where entries are only read ('chatterbox-cached keys' makes a pair). Say signed=False, or"
             f" {_VARIABLES['signed']}=0, to trust everything that is there."
         )

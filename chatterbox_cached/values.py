@@ -6,12 +6,16 @@ it must be: "a number of seconds".
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from . import addresses
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
@@ -121,3 +125,22 @@ def public_keys(value: object) -> tuple[bytes, ...]:
     from .voice import signing
 
     return signing.public_keys(value)
+
+
+def stores(value: object) -> tuple[str, ...]:
+    """The addresses of stores that machines share, each once; in a text with spaces between."""
+    given = [] if value is None else value.split() if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
+        raise ValueError(f"an address such as {addresses.FORMS}, or a list of these")
+    for each in given:
+        module, extra = addresses.EXTRAS[addresses.parsed(each).kind]
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"left out, or installed for: pip install 'chatterbox-cached[{extra}]'")
+    return tuple(dict.fromkeys(each.strip() for each in given))
+
+
+def namespace(value: object) -> str:
+    """A name that can be a part of any key."""
+    if not isinstance(value, str) or not _NAMESPACE.fullmatch(value) or set(value) == {"."}:
+        raise ValueError("1 to 64 letters, digits, dots, dashes and underscores")
+    return value

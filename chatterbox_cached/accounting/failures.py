@@ -28,10 +28,12 @@ class Failures:
         if isinstance(error, ReadOnlyFolder):
             self.warn_once(f"read-only {error}", f"{error}.")
             return
+        where = place.partition(" ")[0]
+        check = f"the store {where}" if "://" in where else f"the cache folder {self._folder}"
         self.warn_once(
-            place.partition(" ")[0],  # a disk that fails is told of once, whatever was wanted of it
+            where,  # a disk that fails is told of once, whatever was wanted of it
             f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"
-            f" cache can't give, upstream prepares. Check the cache folder {self._folder}; every failure is counted in"
+            f" cache can't give, upstream prepares. Check {check}; every failure is counted in"
             " get_cache_stats()['errors'], and others of this kind are not warned of again.",
         )
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +118,17 @@ class Ledger(RenewedAfterFork):
 
     def forget(self, digest: str) -> None:
         """Drop the voice's row, and what is noted of it."""
+        self.forget_all([digest])
+
+    def forget_all(self, digests: Collection[str]) -> None:
+        """Drop the rows of these voices, and what is noted of them."""
 
         def drop() -> None:
-            self._voices.pop(digest, None)
-            self._measured.discard(digest)
+            for digest in digests:
+                self._voices.pop(digest, None)
+                self._measured.discard(digest)
 
-        self._drop(drop, lambda root: account.forget(root, [digest], trusted=self._trusted))
+        self._drop(drop, lambda root: account.forget(root, digests, trusted=self._trusted))
 
     def clear(self) -> None:
         """Drop all voices' rows, and what is noted of them."""

@@ -83,6 +83,7 @@ class Stats(RenewedAfterFork):
         return {
             "memory_hits": counts["hits", "memory"],
             "disk_hits": counts["hits", "disk"],
+            "shared_hits": sum(number for (kind, tier), number in counts.items() if kind == "hits" and "://" in tier),
             "seams": _by_name(counts, "seams"),
             **{kind: _by_name(counts, kind) for kind in CLASSES.values()},
             "misses": counts["misses", ""],

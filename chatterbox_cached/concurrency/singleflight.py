@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .forks import RenewedAfterFork
@@ -25,6 +26,7 @@ class SingleFlight(RenewedAfterFork):
 
     ``usable`` says whether lock files may be written there now, and must not raise: unlike Path.is_dir, which does
     before Python 3.14 where the folder can't be looked at. ``mode_in`` says what rights they get there.
+    ``among_machines`` is entered last, with the key and until when to wait.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class SingleFlight(RenewedAfterFork):
         wait_seconds: float,
         usable: Callable[[Path], bool] = os.path.isdir,
         mode_in: Callable[[Path], int] = lambda _: 0o600,
+        among_machines: Callable[[str, float], AbstractContextManager[None]] = lambda *_: contextlib.nullcontext(),
     ) -> None:
         self._folder, self._wait_seconds, self._usable, self._mode_in = folder, wait_seconds, usable, mode_in
+        self._among_machines = among_machines
         super().__init__()
 
     def renew_locks(self) -> None:
@@ -42,8 +46,11 @@ class SingleFlight(RenewedAfterFork):
         self._flights: dict[str, _Flight] = {}
 
     @contextlib.contextmanager
-    def flight(self, key: str) -> Iterator[None]:
-        """Be the only one at ``key``, or go ahead anyway once the wait has been too long."""
+    def flight(self, key: str, *, everywhere: bool = True) -> Iterator[None]:
+        """Be the only one at ``key``, or go ahead anyway once the wait has been too long.
+
+        ``everywhere``: among all machines, and not only on this one.
+        """
         deadline = time.monotonic() + self._wait_seconds
         flight = None
         try:
@@ -52,7 +59,8 @@ class SingleFlight(RenewedAfterFork):
                 flight.people += 1
             try:
                 flight.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-                with self._among_processes(key, deadline):
+                machines = self._among_machines(key, deadline) if everywhere else contextlib.nullcontext()
+                with self._among_processes(key, deadline), machines:
                     yield
             finally:
                 try:  # noqa: SIM105 - see forks.holding

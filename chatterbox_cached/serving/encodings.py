@@ -83,7 +83,7 @@ class Encodings:
             return self._found_or_made(find, call, key, started)
         if not key.uncertain and (part := self._found(store.from_lower_tiers, call, key, started)) is not None:
             return self._given(part, call, key)
-        with self._cache.flights.flight(key.text):
+        with self._cache.flights.flight(key.text, everywhere=self._cache.settings.stores and not key.uncertain):
             return self._found_or_made(find, call, key, started)
 
     def _found_or_made(self, find: Find, call: EncodingCall, key: Key, started: float) -> Any:

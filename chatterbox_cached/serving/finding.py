@@ -52,7 +52,7 @@ class Finder:
         settings, key = self._settings, self._place(key, device)
         durable = settings.stores and not key.uncertain
         self._store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-        if settings.cache_dir is None or not settings.auto_save:
+        if not (settings.cache_dir or settings.shared) or not settings.auto_save:
             return
         if key.uncertain:
             self._bypasses.count_kept_here_only(key.uncertain)

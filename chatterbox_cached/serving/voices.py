@@ -60,8 +60,9 @@ class Serving:
         self.bypasses = Bypasses(self.stats, self.failures)
         self.ledger = Ledger(settings, self.stats, self.failures)
         self.store = VoiceStore(settings, self.failures.report)
+        self.store.on_forgotten = self.ledger.forget_all
         self.finder = Finder(self.store, settings, self.bypasses)
-        self.flights = flights_of(settings)
+        self.flights = flights_of(settings, self.store)
         self.verifier = Verifier(settings, self.store, self.stats, self.failures)
         self.log = logger()
         self.log.info("Voices are kept in memory%s.", f" and in {settings.cache_dir}" if settings.cache_dir else "")
@@ -132,7 +133,8 @@ class Serving:
             return prepared
         if self.settings.auto_save and not key.uncertain:
             self.store.lower.open()  # the first of several processes makes the folder that they meet in
-        with self.flights.flight(key.text):
+        shared = self.settings.stores and not key.uncertain
+        with self.flights.flight(key.text, everywhere=shared):
             # The caller that was in flight before may have prepared it.
             if not refresh and (prepared := self._found(find, call, key, emotion, started)) is not None:
                 return prepared
@@ -211,7 +213,8 @@ class Serving:
                 self.brought.pop(self.name_of(call.audio), None)
             elif (
                 self.brought
-                and (brought := self.brought.get(self.name_of(call.audio))) is not None
+                and (brought := self.brought.get(voice := self.name_of(call.audio))) is not None
+                and not self.store.shared.may_not_keep(voice)
                 and slots.fits(brought, call.family)
             ):
                 return self.identity.of_what_was_brought_in(call), emotion, brought.to(call.model.device)

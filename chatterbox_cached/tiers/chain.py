@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ..concurrency.breaker import Clock
-from .base import Tier
-from .guarded import Failed, GuardedTier
+from .guarded import GuardedTier
 
 
 class TierChain:
-    """Byte tiers, nearest first. One that fails is left out of that call; ``failed`` is told where and why."""
+    """Byte tiers, nearest first. One that fails is left out of that call."""
 
-    def __init__(self, tiers: Sequence[Tier[bytes]], failed: Failed, clock: Clock = time.monotonic) -> None:
-        self.tiers = tuple(GuardedTier(tier, failed, clock) for tier in tiers)
+    def __init__(self, tiers: Sequence[GuardedTier]) -> None:
+        self.tiers = tuple(tiers)
 
     def open(self) -> None:
         """Get every tier ready."""
         for tier in self.tiers:
             tier.open()
 
-    def get(self, key: str) -> tuple[str, bytes] | None:
-        """Name of the tier that has an entry, and the entry."""
-        for depth, tier in enumerate(self.tiers):
+    def found(self, key: str) -> Iterator[tuple[GuardedTier, bytes]]:
+        """Each tier that has an entry, with the entry, nearest first."""
+        for tier in self.tiers:
             if (value := tier.get(key)) is not None:
-                for nearer in self.tiers[:depth]:
-                    if nearer.name != tier.name:  # one folder on disk is as near as another
-                        nearer.put(key, value)
-                return tier.name, value
-        return None
+                yield tier, value
+
+    def keep_nearer(self, than: GuardedTier, key: str, value: bytes) -> None:
+        """Keep the entry in every tier that is nearer than the one it was found in."""
+        for nearer in self.tiers[: self.tiers.index(than)]:
+            if nearer.name != than.name:  # one folder on disk is as near as another
+                nearer.put(key, value)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep the entry in every tier."""

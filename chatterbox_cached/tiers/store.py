@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EntryError, SignatureError
+from ..errors import EntryError, SignatureError, Unidentifiable
 from ..settings import Settings
 from ..voice import entry_format
-from ..voice.key_format import is_of_another_schema, voice_prefix
+from ..voice.key_format import is_of_another_schema, parsed, voice_prefix
 from ..voice.snapshot import Snapshot
+from .base import Tier
 from .chain import TierChain
 from .disk.either import FolderTier
 from .disk.frozen import FrozenFolder
 from .disk.repair import CheckReport
 from .disk.stored import Stored
+from .fleet import Fleet
 from .guarded import Failed, GuardedTier
 from .memory import MemoryTier
 
@@ -49,11 +51,17 @@ class VoiceStore:
             for root in settings.read_only_dirs
             if root != settings.cache_dir
         ]
-        first = [] if self._disk is None else [self._disk]
-        self.lower = TierChain([*first, *self.read_only], failed)
+        folders: list[Tier[bytes]] = [*([] if self._disk is None else [self._disk]), *self.read_only]
+        self._folders = [GuardedTier(folder, failed) for folder in folders]
+        self.shared = Fleet(settings, failed, self._drop_forgotten)
+        self.lower = TierChain([*self._folders, *self.shared.tiers])
+        # Told of the voices that no machine may keep, when it is seen that there are more of them.
+        self.on_forgotten: Callable[[frozenset[str]], None] = lambda _: None
 
     def from_memory(self, key: str, device: str | torch.device) -> Snapshot | None:
         """The snapshot from memory, its tensors on ``device``."""
+        if self.shared and self.has_forgotten(key):
+            return None
         return self.memory.get(_in_memory(key, device))
 
     def find_in_memory(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
@@ -74,20 +82,24 @@ class VoiceStore:
 
     def peek_lower_tiers(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """``from_lower_tiers``, but memory stays as it is."""
-        found = self.lower.get(key)
-        if found is None:
+        if self.shared and self.has_forgotten(key):
             return None
-        try:
-            return found[0], self._decoded(key, found[1]).to(device)
-        except EntryError as error:
-            of_signature = isinstance(error, SignatureError)
-            self._failed("signature" if of_signature else "entry", error)
-            if not (of_signature and self._only_checks):  # it could put nothing in its place
-                self.lower.delete(key)
-            return None
-        except Exception as error:  # no memory left on the device, for one
-            self._failed("device", error)
-            return None
+        for tier, entry in self.lower.found(key):
+            try:
+                snapshot = self._decoded(key, entry)
+            except EntryError as error:
+                of_signature = isinstance(error, SignatureError)
+                self._failed("signature" if of_signature else "entry", error)
+                if not (of_signature and self._only_checks):  # it could put nothing in its place
+                    tier.delete(key)
+                continue
+            self.lower.keep_nearer(tier, key, entry)
+            try:
+                return tier.name, snapshot.to(device)
+            except Exception as error:  # no memory left on the device, for one
+                self._failed("device", error)
+                return None
+        return None
 
     def _decoded(self, key: str, entry: bytes) -> Snapshot:
         snapshot = entry_format.decode(key, entry, self._keys)
@@ -103,7 +115,12 @@ class VoiceStore:
     def keep(
         self, key: str, device: str | torch.device, snapshot: Snapshot, *, durable: bool, made_by: str = ""
     ) -> None:
-        """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key)."""
+        """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key).
+
+        Raises Unidentifiable for a voice that no machine may keep.
+        """
+        if self.shared and self.has_forgotten(key):
+            raise Unidentifiable("voice was forgotten")
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
             self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
@@ -128,6 +145,7 @@ class VoiceStore:
             "disk_cache_size_mb": nbytes / 1e6,
             "cache_dir": None if self._root is None else str(self._root),
             "read_only_cached_items": sum(map(len, self._guarded(self.read_only))),
+            "shared": self.shared.figures(),
             "read_only_dirs": [str(folder.root) for folder in self.read_only],
         }
 
@@ -175,11 +193,25 @@ class VoiceStore:
             tier.try_again()
         return report
 
+    def has_forgotten(self, key: str) -> bool:
+        """Whether what is under ``key`` is of a voice that no machine may keep."""
+        parts = parsed(key)
+        return parts is not None and self.shared.may_not_keep(parts.audio)
+
+    def _drop_forgotten(self, voices: frozenset[str]) -> None:
+        """Drop from this machine what no machine may keep."""
+        on_disk = [key for tier in self._folders for key in tier.keys()]  # noqa: SIM118
+        in_memory = [key.partition("@")[0] for key in self.memory.keys()]  # noqa: SIM118
+        here = {parts.audio for key in [*on_disk, *in_memory] if (parts := parsed(key)) is not None}
+        for audio in voices & here:
+            self._forget_here(audio)
+        self.on_forgotten(voices)
+
     def _disk_tiers(self) -> list[GuardedTier]:
         return self._guarded([self._disk])
 
     def _guarded(self, folders: Sequence[object]) -> list[GuardedTier]:
-        return [tier for tier in self.lower.tiers if any(tier.tier is folder for folder in folders)]
+        return [tier for tier in self._folders if any(tier.tier is folder for folder in folders)]
 
     def made_by(self, audio: str) -> list[str]:
         """What made the entries below memory that there are of this voice, as they say (see identity.Key)."""
@@ -190,9 +222,17 @@ class VoiceStore:
         return said
 
     def forget(self, audio: str) -> int:
-        """Drop everything that was made of the voice with this digest of its audio; says how many entries it was."""
+        """Drop everything that was made of the voice with this digest of its audio; says how many entries it was.
+
+        With stores that machines share, no machine may keep it from now on. Raises SharedStoreError where one of them
+        could not be told.
+        """
+        here = self._forget_here(audio)
+        return max(here, self.shared.forget(audio))
+
+    def _forget_here(self, audio: str) -> int:
         prefix = voice_prefix(audio)
-        return max(self.memory.delete_voice(prefix), self.lower.delete_voice(prefix))
+        return max(self.memory.delete_voice(prefix), sum([tier.delete_voice(prefix) for tier in self._folders]))
 
 
 def _in_memory(key: str, device: str | torch.device) -> str:

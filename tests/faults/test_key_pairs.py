@@ -23,6 +23,7 @@ from tests.support.breakages import entry_file, rewritten
 from tests.support.commands import REPOSITORY
 from tests.support.comparison import assert_same_conditionals
 from tests.support.pairs import OTHER_PAIR, PAIR
+from tests.support.servers import Valkey, running
 from tests.support.small_voices import KEY, snapshot
 
 SECRET = "a secret that machines share"
@@ -89,6 +90,29 @@ def test_keys_are_changed_without_losing_a_voice(english: Any, voice: Path, tmp_
 def test_secrets_are_left_for_a_pair_without_losing_a_voice(english: Any, voice: Path, tmp_path: Path) -> None:
     assert served(english, voice, tmp_path, signing_key=SECRET)[0] == "upstream"
     assert served(english, voice, tmp_path, signing_key=[PAIR.private, SECRET])[0] == "disk"
+
+
+def test_machines_that_share_a_store_believe_the_signer_and_no_other_machine(
+    english: Any, voice: Path, other_voice: Path, tmp_path: Path
+) -> None:
+    def machine(name: str, audio: Path, **keys: Any) -> dict[str, Any]:
+        """What a new machine did that was asked for this voice."""
+        return served(english, audio, tmp_path / name, shared=store.url, **keys)[1]
+
+    with running(Valkey) as store:
+        assert machine("signer", voice, **SIGNER)["misses"] == 1
+        assert machine("reader", voice, **READER)["misses"] == 0
+        kept = [entry_file(tmp_path / name).read_bytes() for name in ("signer", "reader")]
+        assert kept[0] == kept[1]
+        with pytest.warns(CacheWarning, match="verify_keys and no signing_key"):
+            assert machine("reader", other_voice, **READER)["not_stored"] == {"no key to sign with": 1}
+        assert machine("signer", other_voice, **SIGNER)["misses"] == 1  # so the reader had put nothing there
+        with pytest.warns(CacheWarning, match="signed with another key"):
+            assert machine("taken over", voice, signing_key=OTHER_PAIR.private)["misses"] == 1
+        with pytest.warns(CacheWarning, match="signed with another key"):
+            refused = machine("another reader", voice, **READER)
+        assert (refused["misses"], set(refused["errors"])) == (1, {"signature"})
+        assert machine("its like", voice, signing_key=OTHER_PAIR.private)["misses"] == 0  # it was left where it was
 
 
 # What somebody can try who has all that a reader has: its keys, and entries that the signer has made.
@@ -198,6 +222,7 @@ def test_without_cryptography_secrets_work_and_keys_of_a_pair_say_what_to_instal
 from chatterbox_cached.errors import SettingsError
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.voice.entry_format import decode, encode
+from tests.support.servers import Valkey, running
 from tests.support.small_voices import KEY, snapshot
 keys = resolve({"signing_key": "a secret that machines share"}).keyring
 decode(KEY, encode(KEY, snapshot(), keys), keys)

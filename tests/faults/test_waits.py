@@ -16,6 +16,7 @@ from chatterbox_cached.tiers.chain import TierChain
 from chatterbox_cached.tiers.disk import tier as disk_tier
 from chatterbox_cached.tiers.disk.folder import entries_of
 from chatterbox_cached.tiers.disk.tier import DiskTier
+from tests.support.chains import chain_of, first
 from tests.support.locks import keeps_locking, locked_database, locked_file
 
 KEY, OTHER = "v3/voice/rest", "v3/other/rest"
@@ -84,9 +85,9 @@ def database(tier: Counted, tmp_path: Path) -> Path:
 
 
 def a_miss(chain: TierChain, key: str = OTHER) -> None:
-    chain.get(key)
+    first(chain, key)
     chain.open()
-    chain.get(key)
+    first(chain, key)
     chain.put(key, b"new")
 
 
@@ -111,7 +112,7 @@ def test_a_locked_index_costs_one_wait_and_then_nothing(
 ) -> None:
     told: list[str] = []
     clock = Clock()
-    chain = TierChain([tier], lambda place, error: told.append(f"{place}: {error}"), clock)
+    chain = chain_of([tier], lambda place, error: told.append(f"{place}: {error}"), clock)
     if opened:
         assert tier.get(KEY) == b"value"
         if readers_too:  # nobody can be kept out while somebody else is in
@@ -130,17 +131,17 @@ def test_a_locked_index_costs_one_wait_and_then_nothing(
         assert len(told) == 1
     clock.now += FIRST_PAUSE_SECONDS
     a_miss(chain)
-    assert chain.get(OTHER) == ("disk", b"new")
-    assert chain.get(KEY) == ("disk", b"value")
+    assert first(chain, OTHER) == ("disk", b"new")
+    assert first(chain, KEY) == ("disk", b"value")
     assert len(told) == 1
 
 
 def test_what_is_open_can_be_read_while_others_keep_writers_out(tier: Counted, database: Path) -> None:
-    chain = TierChain([tier], lambda place, error: None, Clock())
-    assert chain.get(KEY) == ("disk", b"value")
+    chain = chain_of([tier], lambda place, error: None, Clock())
+    assert first(chain, KEY) == ("disk", b"value")
     with locked_database(database, readers_too=False):
         a_miss(chain)
-        assert [chain.get(KEY) for _ in range(5)] == [("disk", b"value")] * 5
+        assert [first(chain, KEY) for _ in range(5)] == [("disk", b"value")] * 5
 
 
 def test_a_second_thread_waits_once_and_not_twice(tier: Counted, bounds: Bounds, database: Path) -> None:
@@ -156,7 +157,7 @@ def test_a_second_thread_waits_once_and_not_twice(tier: Counted, bounds: Bounds,
 def test_threads_that_open_a_folder_that_another_process_keeps_locked_do_not_wait_in_turn(
     tier: Counted, bounds: Bounds, database: Path, threads: int
 ) -> None:
-    chain = TierChain([tier], lambda place, error: None, Clock())
+    chain = chain_of([tier], lambda place, error: None, Clock())
     together = threading.Barrier(threads)
 
     def use(_: int) -> float:
@@ -169,7 +170,7 @@ def test_threads_that_open_a_folder_that_another_process_keeps_locked_do_not_wai
         a_miss(chain)
         assert tier.calls == asked
     chain.tiers[0].try_again()
-    assert chain.get(KEY) == ("disk", b"value")
+    assert first(chain, KEY) == ("disk", b"value")
 
 
 def test_the_error_says_what_sqlite_said(tier: Counted, database: Path) -> None:
@@ -184,7 +185,7 @@ def test_a_malformed_index_that_others_keep_locking_costs_no_more_than_the_worst
 ) -> None:
     """First nobody may replace it, for almost as long as may be waited, and then nobody may use the new one."""
     told: list[str] = []
-    chain = TierChain([tier], lambda place, error: told.append(f"{place}: {error}"), Clock())
+    chain = chain_of([tier], lambda place, error: told.append(f"{place}: {error}"), Clock())
     if opened:
         assert tier.get(KEY) == b"value"
     for part in database.parent.glob("cache.db*"):
@@ -200,4 +201,4 @@ def test_a_malformed_index_that_others_keep_locking_costs_no_more_than_the_worst
         assert tier.calls == asked or not told  # where it came before who locks, nothing has failed
     chain.tiers[0].try_again()
     a_miss(chain)
-    assert chain.get(OTHER) == ("disk", b"new"), told
+    assert first(chain, OTHER) == ("disk", b"new"), told

@@ -6,8 +6,8 @@ import pytest
 
 from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from chatterbox_cached.errors import EntryError
-from chatterbox_cached.tiers.chain import TierChain
 from chatterbox_cached.tiers.guarded import GuardedTier
+from tests.support.chains import chain_of, first
 
 KEY = "v3/voice/rest"
 
@@ -215,8 +215,8 @@ def test_after_a_repair_it_is_tried_at_once(guarded: GuardedTier, tier: Scripted
 
 def test_one_broken_tier_does_not_keep_the_others_from_working(told: list[str], clock: Clock) -> None:
     near, far = Scripted(), Scripted()
-    chain = TierChain([near, far], lambda place, error: told.append(place), clock)
+    chain = chain_of([near, far], lambda place, error: told.append(place), clock)
     near.broken["all"] = OSError("gone")
     far.values[KEY] = b"value"
-    assert [chain.get(KEY) for _ in range(3)] == [("scripted", b"value")] * 3
+    assert [first(chain, KEY) for _ in range(3)] == [("scripted", b"value")] * 3
     assert (near.calls, far.calls) == (["get"], ["get"] * 3)

@@ -10,6 +10,7 @@ from typing import Any
 import platformdirs
 import pytest
 
+from chatterbox_cached import addresses
 from chatterbox_cached.errors import CacheWarning, SettingsError
 from chatterbox_cached.settings import Settings, resolve, switched_off, want_signatures, with_user_folder
 from tests.support.forks import become_nobody, in_a_fork
@@ -36,6 +37,17 @@ EVERY = [
     ),
     ("verify", "CHATTERBOX_CACHED_VERIFY", "0.5", 1, 1.0),
     ("exact", "CHATTERBOX_CACHED_EXACT", "setup", "model", "model"),
+    (
+        "shared",
+        "CHATTERBOX_CACHED_SHARED",
+        "valkey://one:1/0 s3://two/three",
+        "redis://user:password@one",
+        ("redis://user:password@one",),
+    ),
+    ("shared_mode", "CHATTERBOX_CACHED_SHARED_MODE", "read", "read-write", "read-write"),
+    ("namespace", "CHATTERBOX_CACHED_NAMESPACE", "team-a", "team-b", "team-b"),
+    ("connect_seconds", "CHATTERBOX_CACHED_CONNECT_SECONDS", "0.5", 2, 2.0),
+    ("operation_seconds", "CHATTERBOX_CACHED_OPERATION_SECONDS", "0.5", 2, 2.0),
     ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
     (
         "verify_keys",
@@ -109,6 +121,25 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("exact", "machine"),
         ("exact", None),
         ("exact", True),
+        ("shared", 5),
+        ("shared", ["valkey://host", None]),
+        ("shared", "host:6379"),
+        ("shared", "http://host"),
+        ("shared", "valkey://"),
+        ("shared", "valkey://host:0x10"),
+        ("shared", "valkey://host:70000"),
+        ("shared", "valkey://host/first"),
+        ("shared", "unix://"),
+        ("shared", "s3://"),
+        ("shared", "s3://key:secret@bucket"),
+        ("shared_mode", "write"),
+        ("namespace", ""),
+        ("namespace", "a/b"),
+        ("namespace", ".."),
+        ("namespace", "a" * 65),
+        ("namespace", None),
+        ("connect_seconds", -1),
+        ("operation_seconds", "long"),
         ("auto_save", "perhaps"),
         ("take_turns", 2),
         ("wait_seconds", -0.1),
@@ -345,8 +376,43 @@ def test_the_same_key_can_not_be_the_private_and_the_public_one() -> None:
     "keywords", [{"signing_key": NEW}, {"signing_key": PAIR.private}, {"verify_keys": PAIR.public}, {"signed": False}]
 )
 def test_a_store_that_machines_share_wants_signatures_or_a_word(keywords: dict[str, Any]) -> None:
-    stores = ("valkey://host:6379/0",)
-    want_signatures(resolve(keywords), stores)
-    want_signatures(resolve({}), ())
-    with pytest.raises(SettingsError, match=r"valkey://host.*signing_key.*verify_keys.*signed=False"):
-        want_signatures(resolve({}), stores)
+    store = {"shared": "redis://someone:hush@host"}
+    want_signatures(resolve({**store, **keywords}))
+    want_signatures(resolve({}))
+    with pytest.raises(SettingsError, match=r"valkey://host.*signing_key.*verify_keys.*signed=False") as refused:
+        want_signatures(resolve(store))
+    assert "hush" not in str(refused.value)
+
+
+def test_the_password_of_a_store_is_not_shown() -> None:
+    settings = resolve({"shared": ["valkey://someone:hush@host:1/2", "unix://:hush@/run/a.sock?db=1"]})
+    assert "hush" not in repr(settings)
+    assert "valkey://host:1/2" in repr(settings)
+    with pytest.raises(SettingsError) as raised:
+        resolve({"shared": "valkey://someone:hush@host:port/2"})
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "label", "url"),
+    [
+        ("valkey://host", "valkey://host:6379/0", "redis://host"),
+        ("redis://u:p@host:7/3", "valkey://host:7/3", "redis://u:p@host:7/3"),
+        ("valkeys://host", "valkey://host:6379/0", "rediss://host"),
+        ("rediss://[::1]:7", "valkey://[::1]:7/0", "rediss://[::1]:7"),
+        ("unix:///run/a.sock?db=2", "unix:///run/a.sock", "unix:///run/a.sock?db=2"),
+        ("s3://bucket/a/b/", "s3://bucket/a/b", ""),
+        ("s3://bucket", "s3://bucket", ""),
+    ],
+)
+def test_an_address_says_where_a_store_is(address: str, label: str, url: str) -> None:
+    found = addresses.parsed(address)
+    assert (found.label, found.url) == (label, url)
+
+
+def test_a_store_whose_client_is_not_installed_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'chatterbox-cached\[valkey\]'"):
+        resolve({"shared": "valkey://host"})
+    with pytest.raises(SettingsError, match=r"pip install 'chatterbox-cached\[s3\]'"):
+        resolve({"shared": "s3://bucket"})

@@ -13,6 +13,7 @@ from chatterbox_cached.accounting.stats import ENCODERS, Count, Stats, listen
 NOTHING = {
     "memory_hits": 0,
     "disk_hits": 0,
+    "shared_hits": 0,
     "seams": {},
     "classes": {},
     "encoder_classes": {},

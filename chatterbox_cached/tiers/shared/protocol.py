@@ -1,0 +1,74 @@
+"""What a store that machines share can do, besides what every tier can."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+MOST_BYTES = 16 * 2**20  # a voice is 167 KB: whatever is much larger is none, and is not read
+
+
+class Forgotten(NamedTuple):
+    """The voices that no machine may keep, by the SHA-256 of their audio; ``state`` tells one such set from another."""
+
+    state: str
+    voices: frozenset[str]
+
+
+class SharedTier(Protocol):
+    """A Tier (see tiers.base) with one namespace of a store on other machines; safe from any thread, and in a forked
+    child, where connections are made anew.
+
+    Any method may raise whatever its client raises; none takes longer than the two timeouts together.
+    """
+
+    name: str
+
+    def open(self) -> None: ...
+
+    def get(self, key: str) -> bytes | None:
+        """Raises EntryError, and reads nothing, where the value is larger than any voice."""
+        ...
+
+    def contains(self, key: str) -> bool:
+        """Whether there is a value under ``key``; it is not read."""
+        ...
+
+    def put(self, key: str, value: bytes) -> None: ...
+
+    def delete(self, key: str) -> bool: ...
+
+    def delete_voice(self, prefix: str) -> int: ...
+
+    def clear(self) -> int: ...
+
+    def keys(self, prefix: str = "") -> list[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def nbytes(self) -> int: ...
+
+    def close(self) -> None: ...
+
+    def forgotten(self, known: str) -> Forgotten | None:
+        """The voices that no machine may keep; None where the set is still that of the state ``known``."""
+        ...
+
+    def forget(self, voice: str) -> None:
+        """No machine may keep this voice from now on."""
+        ...
+
+    def lift(self, voice: str) -> bool:
+        """Machines may keep this voice again; says whether they might not."""
+        ...
+
+    def acquire(self, name: str, token: str, seconds: float) -> bool:
+        """Take the lease ``name`` for so many seconds, unless another token has it."""
+        ...
+
+    def renew(self, name: str, token: str, seconds: float) -> bool:
+        """Have it for so many seconds from now on; says whether the token still had it."""
+        ...
+
+    def release(self, name: str, token: str) -> None:
+        """Let go of it, if the token still has it."""
+        ...

@@ -1,0 +1,206 @@
+"""A store in Valkey, Redis, or what speaks as they do.
+
+    <root>:v<schema>/<audio>   hash     what was made of one voice, by the digest of what made it; it expires
+    <root>:voices              zset     the hashes, by when they were last put to: a tenant may not list all keys
+    <root>:forgotten           hash     the voices that no machine may keep, with when they were forgotten
+    <root>:forgotten:state     number   counts up with each change of those
+    <root>:lease:<name>        string   the token of who has it; it expires
+
+``<root>`` is ``chatterbox-cached:<namespace>``. What was made of one voice is one hash, so it is dropped, and evicted,
+at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...addresses import Address
+from ...concurrency.forks import RenewedAfterFork
+from ...errors import EntryError
+from .deadline import within
+from .protocol import MOST_BYTES, Forgotten
+
+if TYPE_CHECKING:
+    import redis
+
+_Result = TypeVar("_Result")
+_BATCH = 200
+# Voices expire, so that a server which evicts only what expires (volatile-lru) never evicts anything else of ours.
+_LIFE_SECONDS = 365 * 24 * 3600
+_RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class ValkeyTier(RenewedAfterFork):
+    """See SharedTier. Timeouts are in seconds: to connect, and for the answer to one operation."""
+
+    def __init__(self, address: Address, namespace: str, connect_seconds: float, operation_seconds: float) -> None:
+        self.name, self._url = address.label, address.url
+        self._root = f"chatterbox-cached:{namespace}"
+        self._connect_seconds, self._operation_seconds = connect_seconds, operation_seconds
+        super().__init__()
+
+    def renew_locks(self) -> None:
+        self._made: redis.Redis | None = None
+
+    def open(self) -> None:
+        """Nothing to get ready: connections are made by the first operation."""
+
+    def get(self, key: str) -> bytes | None:
+        voice, maker = self._place(key)
+        size, there = self._at_once(lambda pipe: (pipe.hstrlen(voice, maker), pipe.hexists(voice, maker)))
+        if size > MOST_BYTES:
+            raise EntryError(f"entry is larger than any voice, {size} bytes")
+        return self._do(lambda client: client.hget(voice, maker)) if there else None
+
+    def contains(self, key: str) -> bool:
+        voice, maker = self._place(key)
+        return bool(self._do(lambda client: client.hexists(voice, maker)))
+
+    def put(self, key: str, value: bytes) -> None:
+        voice, maker = self._place(key)
+        self._at_once(
+            lambda pipe: (
+                pipe.hset(voice, maker, value),
+                pipe.expire(voice, _LIFE_SECONDS),
+                pipe.zadd(self._voices, {voice: time.time()}),
+            )
+        )
+
+    def delete(self, key: str) -> bool:
+        voice, maker = self._place(key)
+        return bool(self._do(lambda client: client.hdel(voice, maker)))
+
+    def delete_voice(self, prefix: str) -> int:
+        return self._drop([self._hash_of(prefix)])
+
+    def clear(self) -> int:
+        return sum(self._drop(batch) for batch in _batches(self._all_voices()))
+
+    def keys(self, prefix: str = "") -> list[str]:
+        names = [self._hash_of(prefix)] if prefix.count("/") > 1 else self._all_voices()
+        found = []
+        for batch in _batches(names):
+            makers = self._each(batch, lambda pipe, name: pipe.hkeys(name))
+            found += [
+                f"{self._voice_of(name)}/{maker.decode()}"
+                for name, its in zip(batch, makers, strict=True)
+                for maker in its
+            ]
+        return [key for key in found if key.startswith(prefix)]
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def nbytes(self) -> int:
+        sizes = (
+            self._each(batch, lambda pipe, key: pipe.hstrlen(*self._place(key))) for batch in _batches(self.keys())
+        )
+        return sum(map(sum, sizes))
+
+    def close(self) -> None:
+        client, self._made = self._made, None
+        if client is not None:
+            client.close()
+
+    def forgotten(self, known: str) -> Forgotten | None:
+        state = (self._do(lambda client: client.get(f"{self._root}:forgotten:state")) or b"").decode()
+        if state == known:
+            return None
+        voices = self._do(lambda client: client.hkeys(f"{self._root}:forgotten"))
+        return Forgotten(state, frozenset(voice.decode() for voice in voices))
+
+    def forget(self, voice: str) -> None:
+        self._at_once(
+            lambda pipe: (
+                pipe.hset(f"{self._root}:forgotten", voice, int(time.time())),
+                pipe.incr(f"{self._root}:forgotten:state"),
+            )
+        )
+
+    def lift(self, voice: str) -> bool:
+        lifted, _ = self._at_once(
+            lambda pipe: (pipe.hdel(f"{self._root}:forgotten", voice), pipe.incr(f"{self._root}:forgotten:state"))
+        )
+        return bool(lifted)
+
+    def acquire(self, name: str, token: str, seconds: float) -> bool:
+        lease, milliseconds = self._lease(name), round(1000 * seconds)
+        return bool(self._do(lambda client: client.set(lease, token, nx=True, px=milliseconds)))
+
+    def renew(self, name: str, token: str, seconds: float) -> bool:
+        lease, milliseconds = self._lease(name), round(1000 * seconds)
+        return bool(self._do(lambda client: client.eval(_RENEW, 1, lease, token, milliseconds)))
+
+    def release(self, name: str, token: str) -> None:
+        lease = self._lease(name)
+        self._do(lambda client: client.eval(_RELEASE, 1, lease, token))
+
+    @property
+    def _voices(self) -> str:
+        return f"{self._root}:voices"
+
+    def _lease(self, name: str) -> str:
+        return f"{self._root}:lease:{name}"
+
+    def _place(self, key: str) -> tuple[str, str]:
+        voice, _, maker = key.rpartition("/")
+        return f"{self._root}:{voice}", maker
+
+    def _hash_of(self, prefix: str) -> str:
+        return self._place(prefix)[0]
+
+    def _voice_of(self, name: str) -> str:
+        return name[len(self._root) + 1 :]
+
+    def _all_voices(self) -> list[str]:
+        return [name.decode() for name in self._do(lambda client: client.zrange(self._voices, 0, -1))]
+
+    def _drop(self, voices: list[str]) -> int:
+        def drop(pipe: Any) -> None:
+            for name in voices:
+                pipe.hlen(name)
+            pipe.unlink(*voices)
+            pipe.zrem(self._voices, *voices)
+
+        return sum(self._at_once(drop)[: len(voices)])
+
+    def _each(self, names: list[str], command: Callable[[Any, str], object]) -> list[Any]:
+        return self._at_once(lambda pipe: [command(pipe, name) for name in names])
+
+    def _at_once(self, commands: Callable[[Any], object]) -> list[Any]:
+        """The results of several commands, sent together and run with no other between."""
+
+        def run(client: redis.Redis) -> list[Any]:
+            with client.pipeline(transaction=True) as pipe:
+                commands(pipe)
+                return list(pipe.execute())
+
+        return self._do(run)
+
+    def _do(self, operation: Callable[[Any], _Result]) -> _Result:
+        client = self._made or self._make()
+        return within(self._connect_seconds + self._operation_seconds, lambda: operation(client))
+
+    def _make(self) -> redis.Redis:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        # Once more where the server has closed a connection meanwhile; after a timeout it would be a second timeout.
+        retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))
+        client = redis.Redis.from_url(
+            self._url,
+            socket_connect_timeout=self._connect_seconds,
+            socket_timeout=self._operation_seconds,
+            retry=retry,
+        )
+        self._made = client
+        return client
+
+
+def _batches(names: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(names), _BATCH):
+        yield names[start : start + _BATCH]

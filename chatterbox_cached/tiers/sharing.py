@@ -1,0 +1,164 @@
+"""A shared store as a tier: guarded as the others are, written to behind the caller's back, heeding what is forgotten.
+
+Nothing is dropped from it but by hand. An entry that this machine can't use may be what others can: it is signed with
+a key that is not known here, for one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..concurrency.breaker import Clock
+from ..concurrency.one_by_one import one_by_one
+from ..voice.key_format import parsed, prefix_of
+from .guarded import Failed, GuardedTier
+from .shared.protocol import Forgotten, SharedTier
+from .writer import Write, Writer
+
+FORGOTTEN_SECONDS = 5.0  # how long what was last seen of the forgotten voices is believed
+LEASE_SECONDS = 10.0  # what it costs others when the holder of a lease dies
+_FIRST_LOOK, _LONGEST_LOOK = 0.05, 0.5
+
+
+class SharingTier(GuardedTier):
+    """``writes``: whether new voices are put there. ``forgot`` is told of voices that no machine may keep, when it is
+    seen that there are more of them."""
+
+    def __init__(
+        self,
+        tier: SharedTier,
+        failed: Failed,
+        *,
+        writes: bool,
+        forgot: Callable[[frozenset[str]], None] = lambda _: None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        super().__init__(tier, failed, clock)
+        self.shared, self.writes, self._forgot, self._clock = tier, writes, forgot, clock
+        self._forgotten, self._looked = Forgotten("", frozenset()), float("-inf")
+        self.writer = Writer(self._say_dropped, self.try_again)
+
+    @property
+    def mode(self) -> str:
+        """As the setting ``shared_mode``."""
+        return "read-write" if self.writes else "read"
+
+    def open(self) -> None:
+        """Nothing to get ready: what is waited for is another machine."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Have it put, soon."""
+        if self.writes:
+            self.writer.submit(Write(lambda: self._put(key, value), len(value), prefix_of(key)))
+
+    def _put(self, key: str, value: bytes) -> bool:
+        """Says whether it is there now, or may not be."""
+
+        def put() -> bool:
+            if not self._is_forgotten_now(key):
+                self.tier.put(key, value)
+                # Another machine may have forgotten it meanwhile, and dropped what was there before.
+                if self._is_forgotten_now(key):
+                    self.tier.delete_voice(prefix_of(key))
+            return True
+
+        return self._write("put", put, False)
+
+    def _is_forgotten_now(self, key: str) -> bool:
+        self.look_at_forgotten()
+        parts = parsed(key)
+        return parts is not None and parts.audio in self._forgotten.voices
+
+    def delete(self, key: str) -> bool:
+        """Nothing is dropped for what this machine thinks of it."""
+        return False
+
+    def delete_voice(self, prefix: str) -> int:
+        """Drop all entries of a voice, and what of it waits to be put. Raises where that fails."""
+        self.writer.drop_voice(prefix)
+        return self.tier.delete_voice(prefix)
+
+    def close(self) -> None:
+        """Write what waits, and let go of connections."""
+        self.writer.flush()
+        super().close()
+
+    def has_forgotten(self, voice: str) -> bool:
+        """Whether no machine may keep this voice, as was known some seconds ago at the latest."""
+        if self._clock() - self._looked >= FORGOTTEN_SECONDS:
+            self.look_at_forgotten()
+        return voice in self._forgotten.voices
+
+    def look_at_forgotten(self) -> None:
+        """See now which voices no machine may keep."""
+        one_by_one.give_way()
+        self._looked = self._clock()  # before, so that one thread looks
+        nothing: Forgotten | None = None
+        now = self._read("forgotten", lambda: self.shared.forgotten(self._forgotten.state), nothing)
+        if now is None:
+            return
+        if self._forgotten.state and not now.state:
+            return  # the store was emptied, which lifts nothing
+        more, self._forgotten = now.voices - self._forgotten.voices, now
+        if more:
+            self._forgot(more)
+
+    def forget(self, voice: str) -> None:
+        """No machine may keep this voice from now on. Raises where that fails."""
+        self.shared.forget(voice)
+        self.look_at_forgotten()
+
+    def lift(self, voice: str) -> bool:
+        """Machines may keep it again; says whether they might not. Raises where that fails."""
+        lifted = self.shared.lift(voice)
+        self.look_at_forgotten()
+        return lifted
+
+    @contextmanager
+    def lease(self, key: str, deadline: float) -> Iterator[None]:
+        """Be the only one of all machines at ``key``, until what was put meanwhile is there; or go ahead anyway, where
+        the wait was too long, the store can't be reached, or another machine has put the entry.
+        """
+        token, name = uuid.uuid4().hex, key.replace("/", "-")
+        if not self.writes or not self._acquired(key, name, token, deadline):
+            yield
+            return
+        ended = threading.Event()
+        threading.Thread(target=self._keep_renewing, args=(name, token, ended), daemon=True).start()
+        try:
+            yield
+        finally:
+            # After what was put before it, which the next one waits for.
+            self.writer.submit(Write(lambda: self._released(name, token, ended), 0))
+
+    def _acquired(self, key: str, name: str, token: str, deadline: float) -> bool:
+        look = _FIRST_LOOK
+        while True:
+            held = self._read("lease", lambda: self.shared.acquire(name, token, LEASE_SECONDS), None)
+            if held is None:
+                return False
+            if held or self._read("lease", lambda: self.shared.contains(key), True):
+                return bool(held)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            # Not all at once, where many wait for one.
+            time.sleep(min(left, look * (0.5 + int(token[:4], 16) / 0xFFFF)))
+            look = min(1.5 * look, _LONGEST_LOOK)
+
+    def _keep_renewing(self, name: str, token: str, ended: threading.Event) -> None:
+        while not ended.wait(LEASE_SECONDS / 3):
+            if not self._read("lease", lambda: self.shared.renew(name, token, LEASE_SECONDS), False):
+                return
+
+    def _released(self, name: str, token: str, ended: threading.Event) -> bool:
+        ended.set()
+        self._read("lease", lambda: self.shared.release(name, token), None)
+        return True
+
+    def _say_dropped(self, count: int) -> None:
+        self._failed(f"{self.name} put", OSError(f"{count} entries were not written: too many waited, or too long"))

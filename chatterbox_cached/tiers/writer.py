@@ -1,0 +1,107 @@
+"""Writes behind the caller's back: in order, in one thread, and none is lost in silence."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..concurrency.forks import RenewedAfterFork
+
+MOST_WAITING = 512
+MOST_BYTES = 64 * 2**20
+LOOK_SECONDS = 0.25
+
+
+class Write(NamedTuple):
+    """Something to be done. ``attempt`` says whether it is done with, or is to be tried again."""
+
+    attempt: Callable[[], bool]
+    nbytes: int
+    voice: str = ""
+
+
+class Writer(RenewedAfterFork):
+    """A bounded queue, and the thread that works it off. What finds no room, or no end, is told to ``dropped``.
+
+    ``by_hand``: called before the last attempts, those of ``flush``. A forked child begins with an empty queue: what
+    waits is the parent's to write.
+    """
+
+    def __init__(self, dropped: Callable[[int], None], by_hand: Callable[[], None] = lambda: None) -> None:
+        self._dropped, self._by_hand = dropped, by_hand
+        self.dropped = 0
+        super().__init__()
+        weak = weakref.ref(self)
+        atexit.register(lambda: (writer := weak()) and writer.flush())
+
+    def renew_locks(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[Write] = deque()
+        self._bytes = 0
+        self._thread: threading.Thread | None = None
+        self._working = self._failed_last = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._working
+
+    def submit(self, write: Write) -> None:
+        """Have it done later."""
+        with self._changed:
+            full = len(self._waiting) >= MOST_WAITING or self._bytes + write.nbytes > MOST_BYTES
+            if not full:
+                self._waiting.append(write)
+                self._bytes += write.nbytes
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._work, name="chatterbox-cached-writer", daemon=True)
+                    self._thread.start()
+                self._changed.notify_all()
+        if full:
+            self._drop(1)
+
+    def drop_voice(self, voice: str) -> None:
+        """Write nothing of this voice that still waits."""
+        with self._changed:
+            self._keep_waiting([write for write in self._waiting if write.voice != voice or not voice])
+
+    def flush(self, seconds: float = 10.0) -> bool:
+        """Wait until all is written, one attempt fails, or so long; says whether it is. The rest is dropped."""
+        if not len(self):
+            return True
+        self._by_hand()
+        with self._changed:
+            self._failed_last = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not len(self) or self._failed_last, seconds)
+            left = len(self._waiting)
+            self._keep_waiting([])
+        if left:
+            self._drop(left)
+        return not left
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                write = self._waiting[0]
+                self._working = True
+            done = write.attempt()
+            with self._changed:
+                if done and self._waiting and self._waiting[0] is write:
+                    self._waiting.popleft()
+                    self._bytes -= write.nbytes
+                self._working, self._failed_last = False, not done
+                self._changed.notify_all()
+                if not done:
+                    self._changed.wait(LOOK_SECONDS)
+
+    def _keep_waiting(self, writes: list[Write]) -> None:
+        self._waiting = deque(writes)
+        self._bytes = sum(write.nbytes for write in writes)
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self._dropped(count)
