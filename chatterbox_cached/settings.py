@@ -5,28 +5,26 @@ A keyword wins over the environment, the environment over the default.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import addresses
+from . import addresses, values
 from .errors import NotCachedError, SettingsError
 from .notices import tell
+
+if TYPE_CHECKING:
+    from .voice.signing import Keyring
 
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_SHORTEST_KEY = 16
-_SECRET = frozenset({"signing_key", "shared"})
 SHARED_MODES = ("read-write", "read")
-_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
+# Not shown, nor is what may have been mistaken for the one beside it.
+_KEYS = frozenset({"signing_key", "verify_keys"})
+_SECRET = _KEYS | {"shared"}
 
 
 class Settings(NamedTuple):
@@ -38,8 +36,10 @@ class Settings(NamedTuple):
     wait for each other, since upstream is not thread-safe. ``wait_seconds``: the longest that one caller waits for
     another's preparation of the same voice before it helps itself. ``trust_cache_dir``: use a folder that other
     users can write to. ``read_only_dirs``: filled folders that are looked at after ``cache_dir`` and never written to;
-    a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes, the first to sign entries on
-    disk with and all to verify them; a text may hold several with commas between. ``verify``: the share of hits (0 to
+    a text may name several as PATH does. ``signing_key``: secrets of at least 16 bytes or Ed25519 private keys,
+    the first to sign entries with and all to check them; a text may hold several with commas between. ``verify_keys``:
+    Ed25519 public keys to check entries with as well. ``signed``: whether stores that machines share are to be used
+    with such keys only. ``verify``: the share of hits (0 to
     1) that upstream prepares again to compare. ``exact``: "model" uses every entry of the same model, "setup" only
     those that were made on a set-up like this one, for the last bits too. ``shared``: stores that machines share,
     nearest first, such as "valkey://host:6379/0" or "s3://bucket/prefix"; a text may hold several with spaces between.
@@ -58,6 +58,8 @@ class Settings(NamedTuple):
     trust_cache_dir: bool = False
     read_only_dirs: tuple[Path, ...] = ()
     signing_key: tuple[bytes, ...] = ()
+    verify_keys: tuple[bytes, ...] = ()
+    signed: bool = True
     verify: float = 0.0
     exact: str = "model"
     shared: tuple[str, ...] = ()
@@ -66,145 +68,50 @@ class Settings(NamedTuple):
     connect_seconds: float = 0.2
     operation_seconds: float = 1.0
 
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that entries are signed and checked with."""
+        from .voice import signing
+
+        return signing.keyring(self.signing_key, self.verify_keys)
+
+    @property
+    def stores(self) -> bool:
+        """Whether newly made voices go to disk."""
+        return self.auto_save and not self.only_checks
+
+    @property
+    def only_checks(self) -> bool:
+        """Whether entries are checked and none can be signed: those made here would not be believed."""
+        return bool(self.verify_keys) and not self.signing_key
+
     def __repr__(self) -> str:
-        values = {**self._asdict(), "shared": tuple(addresses.parsed(address).label for address in self.shared)}
-        shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if name != "signing_key")
+        said = {**self._asdict(), "shared": tuple(addresses.parsed(address).label for address in self.shared)}
+        shown = ", ".join(f"{name}={value!r}" for name, value in said.items() if name not in _KEYS)
         return f"Settings({shown})"
 
 
-def _whole(value: object) -> int:
-    """A size in bytes or a count: 500, "500", "500MB", "1.5 GiB"."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    else:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip()) if isinstance(value, str) else None
-        if match is None or match[2].upper() not in _UNITS:
-            raise ValueError("a whole number, or a size such as '500MB'")
-        number = int(float(match[1]) * _UNITS[match[2].upper()]) if len(match[1]) < 20 else -1
-    if not 0 <= number < 2**63:
-        raise ValueError("zero or more, and no more than a disk can hold")
-    return number
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("a number of seconds")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError("a number of seconds") from None
-    if not 0 <= number < float("inf"):
-        raise ValueError("zero or more seconds")
-    return number
-
-
-def _share(value: object) -> float:
-    try:
-        share = _seconds(value)
-    except ValueError:
-        share = -1.0
-    if not (share == 0 or 1e-9 <= share <= 1):
-        raise ValueError("a share from 0 to 1, such as 0.01 for every hundredth hit")
-    return share
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = value.strip().lower() if isinstance(value, str) else None
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise ValueError("True or False (in the environment 1 or 0)")
-
-
-def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if value not in words:
-            raise ValueError("one of " + ", ".join(map(repr, words)))
-        return str(value)
-
-    return read
-
-
-def _folder(value: object) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise ValueError("a folder, or None")
-    path = Path(os.path.abspath(os.path.expandvars(os.path.expanduser(os.fsdecode(value)))))
-    try:
-        other = not stat.S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        other = False
-    except OSError as error:
-        raise ValueError(f"a folder, and that path is none ({error.strerror})") from None
-    if other:
-        raise ValueError("a folder, and there is something else at that path")
-    return path
-
-
-def _folders(value: object) -> tuple[Path, ...]:
-    if value is None:
-        return ()
-    given = (
-        value.split(os.pathsep) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
-    )
-    try:
-        found = [_folder(each) for each in given if each or not isinstance(value, str)]  # an empty text names none
-    except ValueError as needs:
-        raise ValueError(f"a list of folders, or their names with {os.pathsep!r} between, each {needs}") from None
-    if None in found:
-        raise ValueError("a list of folders, and None is none")
-    return tuple(dict.fromkeys(folder for folder in found if folder is not None))
-
-
-def _keys(value: object) -> tuple[bytes, ...]:
-    if value is None:
-        return ()
-    given = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
-    keys = [key.strip().encode() if isinstance(key, str) else key for key in given]
-    good = tuple(key for key in keys if isinstance(key, bytes) and len(key) >= _SHORTEST_KEY)
-    if not keys or len(good) < len(keys):  # an empty list is more likely a mistake than a wish to have no key
-        raise ValueError(f"a text or bytes of at least {_SHORTEST_KEY} bytes, or a list of these")
-    return good
-
-
-def _addresses(value: object) -> tuple[str, ...]:
-    given = [] if value is None else value.split() if isinstance(value, str) else value
-    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
-        raise ValueError(f"an address such as {addresses.FORMS}, or a list of these")
-    for each in given:
-        module, extra = addresses.EXTRAS[addresses.parsed(each).kind]
-        if importlib.util.find_spec(module) is None:
-            raise ValueError(f"left out, or installed for: pip install 'chatterbox-cached[{extra}]'")
-    return tuple(dict.fromkeys(each.strip() for each in given))
-
-
-def _namespace(value: object) -> str:
-    if not isinstance(value, str) or not _NAMESPACE.fullmatch(value) or set(value) == {"."}:
-        raise ValueError("1 to 64 letters, digits, dots, dashes and underscores")
-    return value
-
-
 _READERS: Mapping[str, Callable[[object], Any]] = {
-    "cache_dir": _folder,
-    "auto_save": _flag,
-    "memory_entries": _whole,
-    "memory_bytes": _whole,
-    "size_limit": _whole,
-    "on_mismatch": _one_of(MISMATCH_ACTIONS),
-    "take_turns": _flag,
-    "wait_seconds": _seconds,
-    "trust_cache_dir": _flag,
-    "read_only_dirs": _folders,
-    "signing_key": _keys,
-    "verify": _share,
-    "exact": _one_of(EXACT_TO),
-    "shared": _addresses,
-    "shared_mode": _one_of(SHARED_MODES),
-    "namespace": _namespace,
-    "connect_seconds": _seconds,
-    "operation_seconds": _seconds,
+    "cache_dir": values.folder,
+    "auto_save": values.flag,
+    "memory_entries": values.whole,
+    "memory_bytes": values.whole,
+    "size_limit": values.whole,
+    "on_mismatch": values.one_of(MISMATCH_ACTIONS),
+    "take_turns": values.flag,
+    "wait_seconds": values.seconds,
+    "trust_cache_dir": values.flag,
+    "read_only_dirs": values.folders,
+    "signing_key": values.secrets,
+    "verify_keys": values.public_keys,
+    "signed": values.flag,
+    "verify": values.share,
+    "exact": values.one_of(EXACT_TO),
+    "shared": values.stores,
+    "shared_mode": values.one_of(SHARED_MODES),
+    "namespace": values.namespace,
+    "connect_seconds": values.seconds,
+    "operation_seconds": values.seconds,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}
@@ -218,6 +125,8 @@ def variable_of(name: str) -> str:
 def _read(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
+    except SettingsError as lacking:
+        raise SettingsError(f"{source}: {lacking}") from lacking
     except ValueError as needs:
         shown = "not shown here" if name in _SECRET else repr(str(value) if isinstance(value, Path) else value)
         raise SettingsError(f"{source} is {shown}, but must be {needs}.") from None
@@ -232,13 +141,30 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
     for name in keywords:
         if name not in known:
             raise SettingsError(f"There is no setting {name!r}. The settings are: {', '.join(known)}.")
-    values = {}
+    given = {}
     for name in known:
         if name in keywords:
-            values[name] = _read(name, keywords[name], name)
+            given[name] = _read(name, keywords[name], name)
         elif _VARIABLES[name] in os.environ:
-            values[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
-    return Settings(**values)
+            given[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
+    settings = Settings(**given)
+    if set(settings.signing_key) & set(settings.verify_keys):
+        raise SettingsError(
+            "signing_key and verify_keys hold the same key, but of a pair one is private and the other is public."
+            " 'chatterbox-cached keys' says which is which."
+        )
+    return settings
+
+
+def want_signatures(settings: Settings) -> None:
+    """Raises SettingsError where stores that machines share are to be used unsigned, and nobody has said so."""
+    if settings.shared and settings.signed and not (settings.signing_key or settings.verify_keys):
+        store = addresses.parsed(settings.shared[0]).label
+        raise SettingsError(
+            f"Whoever can write to {store} could give every machine a voice of their choice. Give a signing_key, or"
+            " verify_keys where entries are only read ('chatterbox-cached keys' makes a pair). Say signed=False, or"
+            f" {_VARIABLES['signed']}=0, to trust everything that is there."
+        )
 
 
 def _user_folder() -> str | None:
@@ -252,7 +178,7 @@ def _user_folder() -> str | None:
     if os.path.expanduser(folder).startswith("~"):
         return _no_folder("this user has no home folder, and so no cache folder")
     try:
-        _folder(folder)
+        values.folder(folder)
     except ValueError as needs:  # such as another user's home, which HOME may still name after a change of user
         return _no_folder(f"the user's cache folder {folder!r} must be {needs}")
     return folder
@@ -293,6 +219,6 @@ def switched_on() -> bool:
 
 def _flag_of_environment(name: str) -> bool:
     try:
-        return _flag(os.environ.get(name, ""))
+        return values.flag(os.environ.get(name, ""))
     except ValueError as needs:
         raise SettingsError(f"The environment variable {name} is {os.environ[name]!r}, but must be {needs}.") from None

@@ -61,7 +61,7 @@ class Verifier:
         self._every = round(1 / settings.verify) if settings.verify else 0
         self._process, self._hits = 0, itertools.count()
         self._store, self._stats, self._failures = store, stats, failures
-        self._durable = settings.auto_save
+        self._durable = settings.stores
 
     def due(self) -> bool:
         """Whether the hit that calls this is one of those to be compared."""

@@ -32,6 +32,7 @@ _ADVICE: Mapping[str, str] = {
     "voice was forgotten": "It was forgotten on all machines; lift() with its recording has it kept again.",
 }
 _HERE_ONLY = "kept in this process only"
+_UNSIGNED = "no key to sign with"
 
 
 class Bypasses:
@@ -61,6 +62,16 @@ class Bypasses:
             f"What the preparation runs can't be told for certain ({uncertain}), so its voices are kept in the memory"
             " of this process only and prepared anew in the next. To keep them on disk too, put the change onto the"
             " class or module before the first voice is prepared, as a function that depends on plain values alone.",
+        )
+
+    def count_unsigned(self) -> None:
+        """What a preparation made is kept by this process only, because it could not be signed."""
+        self._stats.not_stored(_UNSIGNED)
+        self._failures.warn_once(
+            _UNSIGNED,
+            "With verify_keys and no signing_key, entries can be checked here but not signed, so what is prepared here"
+            " is kept in the memory of this process only and prepared anew in the next. Prepare voices where the"
+            " signing_key is, as with: chatterbox-cached warm",
         )
 
     def _tell(self, doubt: Unidentifiable) -> None:

@@ -49,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "path": Verb("path", "Print the cache folder."),
     "export": Verb("export", "Write voices to a bundle (voices.cbv), or one to a voice.pt."),
     "import": Verb("import_", "Keep the voices of a bundle, or of a voice.pt."),
+    "keys": Verb("keys", "Make a pair of keys to sign and to check entries."),
     "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
     "demo": Verb("demo", "Hear and time the cache."),
 }

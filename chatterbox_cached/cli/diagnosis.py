@@ -28,6 +28,7 @@ from ..tiers.disk.tier import DiskTier
 from ..tiers.memory import MemoryTier
 from ..upstream import packages
 from ..upstream.families import FAMILIES
+from ..voice.signing import NAMES
 from .figures import counted
 
 _NEEDED = ("torch", "wrapt", "diskcache", "safetensors", "xxhash")
@@ -50,6 +51,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _software()
     yield from _chatterbox()
     yield from _environment()
+    yield from _signatures(settings)
     yield from _folder(settings)
     yield _tried("memory round trip", MemoryTier[bytes](1, 2 * _A_VOICE, size_of=len))
     if settings.cache_dir is not None and not folder.is_read_only(settings.cache_dir):
@@ -121,6 +123,19 @@ def _environment() -> Iterator[Finding]:
     shown = [f"{name}={'(not shown)' if 'KEY' in name else os.environ[name]}" for name in names]
     off = f"Unset {PREFIX}DISABLE: with it every call goes to upstream." if switched_off() else ""
     yield Finding("environment", ", ".join(shown) or f"no {PREFIX}* set", off)
+
+
+def _signatures(settings: Settings) -> Iterator[Finding]:
+    keys = settings.keyring
+    if not keys.trusted:
+        return
+    many = counted(len(keys.trusted), "key is", "keys are")
+    new = (
+        "only checked; new voices are kept in memory only"
+        if keys.signer is None
+        else f"signed with {NAMES[keys.scheme]}"
+    )
+    yield Finding("signatures", f"entries are {new}; {many} believed")
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:

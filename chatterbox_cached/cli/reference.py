@@ -24,6 +24,7 @@ _INTRODUCTION = """\
 | `chatterbox-cached check` | Look through the folder, and repair it |
 | `chatterbox-cached export --all -o voices.cbv` | To another machine, without the audio |
 | `chatterbox-cached import voices.cbv` | Says for which models each voice is a hit |
+| `chatterbox-cached keys --to private.env` | A pair of keys: one signs entries, the other only checks them |
 | `chatterbox-cached doctor` | "ready", or what to do |
 
 For `run`, see [Programs as they are](running.md); for `export` and `import`, [Voice bundles](voice-bundles.md).

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..errors import BundleError, EntryError, ReadOnlyFolder
+from ..errors import BundleError, ChatterboxCachedError, EntryError, ReadOnlyFolder
 from ..settings import Settings, folder_of
 from ..tiers.disk.either import FolderTier
 from ..voice import bundle, entry_format
 from ..voice.bundle import VoiceEntry
+from ..voice.signing import Keyring
 
 
 class Entries(Protocol):
@@ -35,7 +36,12 @@ def open_folder(settings: Settings, was_set_aside: Callable[[Exception], None] =
 
 
 def open_to_write(settings: Settings, was_set_aside: Callable[[Exception], None] = lambda _: None) -> FolderTier:
-    """As ``open_folder``. Raises ReadOnlyFolder where nothing can be kept."""
+    """As ``open_folder``. Raises ReadOnlyFolder, or ChatterboxCachedError, where nothing can be kept."""
+    if settings.only_checks:
+        raise ChatterboxCachedError(
+            "With verify_keys and no signing_key entries can be checked here but not signed, so nothing can be kept"
+            " that would be believed. Do this on a machine that has the signing_key."
+        )
     tier = open_folder(settings, was_set_aside)
     if tier.read_only:
         raise ReadOnlyFolder(
@@ -44,20 +50,20 @@ def open_to_write(settings: Settings, was_set_aside: Callable[[Exception], None]
     return tier
 
 
-def read_entry(tier: Entries, key: str, signing_keys: Sequence[bytes]) -> VoiceEntry:
+def read_entry(tier: Entries, key: str, keys: Keyring) -> VoiceEntry:
     """The entry under ``key``, checked. Raises EntryError where it is not, or no longer, one of ours."""
-    header, payload = entry_format.opened(key, tier.entry(key), signing_keys)
+    header, payload = entry_format.opened(key, tier.entry(key), keys)
     voice = VoiceEntry(header, bytes(payload))
     bundle.check_entry(voice)
     return voice
 
 
-def store_entry(tier: FolderTier, voice: VoiceEntry, signing_keys: Sequence[bytes]) -> bool:
+def store_entry(tier: FolderTier, voice: VoiceEntry, keys: Keyring) -> bool:
     """Store a voice, signed with one's own key; False where the same one is there already, which is left alone."""
     with contextlib.suppress(EntryError):
-        read_entry(tier, voice.header.key, signing_keys)
+        read_entry(tier, voice.header.key, keys)
         return False
-    tier.put(voice.header.key, entry_format.seal(voice.header, voice.payload, signing_keys))
+    tier.put(voice.header.key, entry_format.seal(voice.header, voice.payload, keys))
     return True
 
 
@@ -87,6 +93,6 @@ def take_in(path: Path, tier: FolderTier, settings: Settings) -> TakenIn:
             f"{path} holds {size} bytes, and the cache folder may have {settings.size_limit}. Set a larger"
             " CHATTERBOX_CACHED_SIZE_LIMIT."
         )
-    before = tier.keys()
-    new = sum(store_entry(tier, voice, settings.signing_key) for voice in bundle.read(path))
+    before, keys = tier.keys(), settings.keyring
+    new = sum(store_entry(tier, voice, keys) for voice in bundle.read(path))
     return TakenIn(voices, new, len(set(before) - set(tier.keys())))

@@ -83,7 +83,7 @@ class Encodings:
             return self._found_or_made(find, call, key, started)
         if not key.uncertain and (part := self._found(store.from_lower_tiers, call, key, started)) is not None:
             return self._given(part, call, key)
-        with self._cache.flights.flight(key.text, everywhere=self._cache.settings.auto_save and not key.uncertain):
+        with self._cache.flights.flight(key.text, everywhere=self._cache.settings.stores and not key.uncertain):
             return self._found_or_made(find, call, key, started)
 
     def _found_or_made(self, find: Find, call: EncodingCall, key: Key, started: float) -> Any:
@@ -143,12 +143,7 @@ class Encodings:
         return result
 
     def _keep(self, call: EncodingCall, key: Key, snapshot: Snapshot) -> None:
-        cache, device = self._cache, self._kept_on(call)
-        key = cache.finder.place(key, device)
-        durable = cache.settings.auto_save and not key.uncertain
-        cache.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-        if key.uncertain and cache.settings.cache_dir and cache.settings.auto_save:
-            cache.bypasses.count_kept_here_only(key.uncertain)
+        self._cache.finder.keep(key, self._kept_on(call), snapshot)
 
     def _count(self, part: Part, key: Key) -> None:
         if (around := around_now()) is not None:

@@ -1,12 +1,14 @@
-"""Where to look for what was made, and where to keep it, when only what this very set-up made may be used."""
+"""Where to look for what was made, and where to keep it: under which key, and whether on disk."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from ..accounting.bypasses import Bypasses
 from ..identity.key import Key, on_setup
 from ..identity.origin import is_from, is_whole, part_told, setup_of
+from ..settings import Settings
 from ..tiers.store import Find, VoiceStore
 from ..upstream.encodings import part_of
 from ..voice.snapshot import Snapshot
@@ -17,8 +19,9 @@ Found = tuple[str, Snapshot]  # the name of the tier that had it
 class Finder:
     """Of one cache. ``exact``: whether only this set-up's own entries are used (see identity.origin.setup_of)."""
 
-    def __init__(self, store: VoiceStore, *, exact: bool) -> None:
-        self._store, self.exact = store, exact
+    def __init__(self, store: VoiceStore, settings: Settings, bypasses: Bypasses) -> None:
+        self._store, self._settings, self._bypasses = store, settings, bypasses
+        self.exact = settings.exact == "setup"
 
     def look(self, find: Find, key: Key, device: Any) -> tuple[Key, Found | None]:
         """What ``find`` finds that may be used, and under which key: this set-up's own, where another's is under it."""
@@ -44,7 +47,19 @@ class Finder:
         kept = (snapshot for _, snapshot in self._store.of_audio(audio))
         return next((each for each in kept if "gen" in each.parts and is_whole(each.origin)), None)
 
-    def place(self, key: Key, device: Any) -> Key:
+    def keep(self, key: Key, device: Any, snapshot: Snapshot) -> None:
+        """Keep what was made here. Where it can't be on disk, although that was wanted, it is counted and told of."""
+        settings, key = self._settings, self._place(key, device)
+        durable = settings.stores and not key.uncertain
+        self._store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
+        if not (settings.cache_dir or settings.shared) or not settings.auto_save:
+            return
+        if key.uncertain:
+            self._bypasses.count_kept_here_only(key.uncertain)
+        elif settings.only_checks:
+            self._bypasses.count_unsigned()
+
+    def _place(self, key: Key, device: Any) -> Key:
         """Where to keep what was made here: nothing of another set-up goes for it, or two would replace each other."""
         if self.exact and (there := self._store.find(key.text, device)) is not None:
             here = setup_of(device)

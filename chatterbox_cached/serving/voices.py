@@ -61,7 +61,7 @@ class Serving:
         self.ledger = Ledger(settings, self.stats, self.failures)
         self.store = VoiceStore(settings, self.failures.report)
         self.store.on_forgotten = self.ledger.forget_all
-        self.finder = Finder(self.store, exact=settings.exact == "setup")
+        self.finder = Finder(self.store, settings, self.bypasses)
         self.flights = flights_of(settings, self.store)
         self.verifier = Verifier(settings, self.store, self.stats, self.failures)
         self.log = logger()
@@ -133,7 +133,7 @@ class Serving:
             return prepared
         if self.settings.auto_save and not key.uncertain:
             self.store.lower.open()  # the first of several processes makes the folder that they meet in
-        shared = self.settings.auto_save and not key.uncertain
+        shared = self.settings.stores and not key.uncertain
         with self.flights.flight(key.text, everywhere=shared):
             # The caller that was in flight before may have prepared it.
             if not refresh and (prepared := self._found(find, call, key, emotion, started)) is not None:
@@ -275,11 +275,7 @@ class Serving:
             seconds = done.seconds + around.seconds_of_served
             snapshot = done.snapshot(emotion, audio.unchanged, seconds, origin_of(call.model, call.family))
             snapshot = replace(snapshot, origin=with_parts(snapshot.origin, around.links(snapshot)))
-            durable, device = self.settings.auto_save and not key.uncertain, call.model.device
-            key = self.finder.place(key, device)
-            self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-            if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
-                self.bypasses.count_kept_here_only(key.uncertain)
+            self.finder.keep(key, call.model.device, snapshot)
         except Unidentifiable as doubt:
             self._not_kept(call, around, doubt)
         except Exception as error:

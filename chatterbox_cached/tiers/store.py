@@ -32,7 +32,8 @@ class VoiceStore:
     """Where the snapshots of one cache are kept. ``failed`` is told of what went wrong; nothing here raises for it."""
 
     def __init__(self, settings: Settings, failed: Failed) -> None:
-        self._failed, self._signing_keys = failed, settings.signing_key
+        self._failed, self._keys = failed, settings.keyring
+        self._only_checks = settings.only_checks
         self._root = settings.cache_dir
         self.memory: MemoryTier[Snapshot] = MemoryTier(
             settings.memory_entries, settings.memory_bytes, size_of=lambda snapshot: snapshot.nbytes
@@ -87,8 +88,10 @@ class VoiceStore:
             try:
                 snapshot = self._decoded(key, entry)
             except EntryError as error:
-                self._failed("signature" if isinstance(error, SignatureError) else "entry", error)
-                tier.delete(key)
+                of_signature = isinstance(error, SignatureError)
+                self._failed("signature" if of_signature else "entry", error)
+                if not (of_signature and self._only_checks):  # it could put nothing in its place
+                    tier.delete(key)
                 continue
             self.lower.keep_nearer(tier, key, entry)
             try:
@@ -99,7 +102,7 @@ class VoiceStore:
         return None
 
     def _decoded(self, key: str, entry: bytes) -> Snapshot:
-        snapshot = entry_format.decode(key, entry, self._signing_keys)
+        snapshot = entry_format.decode(key, entry, self._keys)
         if (said := snapshot.flaw()) is not None:
             raise EntryError(f"entry is no voice: {said}")
         return snapshot
@@ -120,7 +123,7 @@ class VoiceStore:
             raise Unidentifiable("voice was forgotten")
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
-            self.lower.put(key, entry_format.encode(key, snapshot, self._signing_keys, made_by))
+            self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
 
     def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
         """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""
@@ -175,7 +178,7 @@ class VoiceStore:
 
     def header(self, key: str) -> entry_format.Header:
         """What the entry on disk under ``key`` says of itself. Raises EntryError where a hit would not use it."""
-        return entry_format.header_of(key, self.entry(key), self._signing_keys)
+        return entry_format.header_of(key, self.entry(key), self._keys)
 
     def check(self, fix: bool) -> CheckReport:
         """Look through the cache folder and, with ``fix``, repair it; a pause of the tier's ends."""

@@ -20,7 +20,7 @@ from . import entry_format, key_format, plain_zip
 from .key_format import SCHEMA, KeyParts, digest_of, is_sha256
 
 FORMAT = "voices of chatterbox-cached"
-VERSION = 2
+VERSION = 3
 MOST_VOICES = 10_000
 MOST_OF_MANIFEST = 2**23
 _MANIFEST = "manifest.json"

@@ -4,30 +4,31 @@
     schema      u16       a reader knows its own schema only
     header      u32       length of the header
     payload     u64       length of the payload
-    signature   32 bytes  HMAC-SHA256 of the four above, header and payload; zeros where there was no key to sign with
+    scheme      u8        how it is signed: 0 not at all, 1 HMAC-SHA256, 2 Ed25519
+    signature   64 bytes  of the five above, header and payload; zeros after an HMAC, and where there is none
     digest      32 bytes  SHA-256 of everything else
     header      JSON      key, made_by, origin, prepare_seconds, which fields there are, their strides
     payload     safetensors
 
 All integers are little-endian. safetensors checks structure, not content, so the digest is what makes a damaged entry
 count as absent; the key inside says whose entry it is, wherever the bytes were found. Only the signature says that
-it was made by a holder of a signing key, and only a reader with signing keys of its own asks for it.
+it was made by a holder of a signing key (see signing), and only a reader with keys of its own asks for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EntryError, SignatureError
 from .fields import axes_in_memory, form_of, in_memory_order
 from .key_format import SCHEMA
+from .signing import NO_KEYS, SIGNATURE_SIZE, UNSIGNED, Keyring
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -36,11 +37,9 @@ if TYPE_CHECKING:
 MAGIC = b"CBXVOICE"
 # A voice is 167 KB. Whatever is much larger is not one, and no memory is given to it.
 MOST_BYTES = 16 * 2**20
-_LENGTHS = struct.Struct("<8sHIQ")
-_DIGEST_SIZE = 32
-_UNSIGNED = bytes(_DIGEST_SIZE)
-_DIGEST = _LENGTHS.size + _DIGEST_SIZE
-_START = _DIGEST + _DIGEST_SIZE
+_LENGTHS = struct.Struct("<8sHIQB")
+_DIGEST = _LENGTHS.size + SIGNATURE_SIZE
+_START = _DIGEST + hashlib.sha256().digest_size
 _MOST_OF_HEADER = 2**16  # some 2 kB are usual; nested lists take 25 times their text in memory
 MOST_BEFORE_PAYLOAD = _START + _MOST_OF_HEADER
 
@@ -58,8 +57,8 @@ class Header:
     strides: dict[str, list[int]]
 
 
-def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), made_by: str = "") -> bytes:
-    """The entry for ``snapshot`` under ``key``, signed with the first of the keys if there is one.
+def encode(key: str, snapshot: Snapshot, keys: Keyring = NO_KEYS, made_by: str = "") -> bytes:
+    """The entry for ``snapshot`` under ``key``, signed if there is a key to sign with.
 
     Raises EntryError when ``made_by`` is longer than any header may be.
     """
@@ -70,38 +69,38 @@ def encode(key: str, snapshot: Snapshot, signing_keys: Sequence[bytes] = (), mad
     # Copies, since to read the kept ones as safetensors does is taken for a write and ends their sharing.
     as_stored = {name: in_memory_order(tensor).clone().contiguous() for name, tensor in tensors.items()}
     header = Header(key, made_by, snapshot.origin, snapshot.prepare_seconds, snapshot.names(), strides)
-    return seal(header, safetensors.torch.save(as_stored), signing_keys)
+    return seal(header, safetensors.torch.save(as_stored), keys)
 
 
-def seal(header: Header, payload: bytes | memoryview, signing_keys: Sequence[bytes] = ()) -> bytes:
+def seal(header: Header, payload: bytes | memoryview, keys: Keyring = NO_KEYS) -> bytes:
     """The entry of a header and its tensors as safetensors, whatever they are, signed as by ``encode``."""
     stated = json.dumps(asdict(header)).encode()
     if len(stated) > _MOST_OF_HEADER:
         raise EntryError("entry would have a header that no reader takes")
-    lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(stated), len(payload))
-    signature = _hmac(signing_keys[0], lengths, stated, payload) if signing_keys else _UNSIGNED
+    lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(stated), len(payload), keys.scheme)
+    signature = keys.sign(lengths, stated, payload)
     return b"".join((lengths, signature, _sha256(lengths, signature, stated, payload), stated, payload))
 
 
-def decode(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Snapshot:
+def decode(key: str, entry: bytes, keys: Keyring = NO_KEYS) -> Snapshot:
     """The snapshot of the entry that was found under ``key``, its tensors on the CPU.
 
     Raises EntryError when it is damaged, of another schema, or another key's, and SignatureError when there are
-    signing keys and it is signed with none of them.
+    keys and it is signed with none of them.
     """
     with _malformed_is_an_entry_error():
-        header, payload = opened(key, entry, signing_keys)
+        header, payload = opened(key, entry, keys)
         return _snapshot(header, _tensors(payload))
 
 
-def header_of(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> Header:
+def header_of(key: str, entry: bytes, keys: Keyring = NO_KEYS) -> Header:
     """What the entry that was found under ``key`` says of itself. Raises as ``decode`` does."""
-    return opened(key, entry, signing_keys)[0]
+    return opened(key, entry, keys)[0]
 
 
-def opened(key: str, entry: bytes, signing_keys: Sequence[bytes] = ()) -> tuple[Header, memoryview]:
+def opened(key: str, entry: bytes, keys: Keyring = NO_KEYS) -> tuple[Header, memoryview]:
     """The header of the entry that was found under ``key``, and its tensors as safetensors. Raises as ``decode``."""
-    header, payload = _verified(memoryview(entry), signing_keys)
+    header, payload = _verified(memoryview(entry), keys)
     with _malformed_is_an_entry_error():
         return _header(key, header), payload
 
@@ -142,10 +141,10 @@ def _header(key: str, header: memoryview) -> Header:
     return known
 
 
-def _verified(entry: memoryview, signing_keys: Sequence[bytes]) -> tuple[memoryview, memoryview]:
+def _verified(entry: memoryview, keys: Keyring) -> tuple[memoryview, memoryview]:
     if len(entry) < _START or len(entry) > MOST_BYTES:
         raise EntryError("entry is of an impossible size")
-    magic, schema, header, payload = _LENGTHS.unpack_from(entry)
+    magic, schema, header, payload, scheme = _LENGTHS.unpack_from(entry)
     if magic != MAGIC or schema != SCHEMA:
         raise EntryError("entry is of another schema")
     if len(entry) != _START + header + payload:
@@ -155,16 +154,9 @@ def _verified(entry: memoryview, signing_keys: Sequence[bytes]) -> tuple[memoryv
     lengths, signature, content = entry[: _LENGTHS.size], entry[_LENGTHS.size : _DIGEST], entry[_START:]
     if _sha256(lengths, signature, content) != entry[_DIGEST:_START]:
         raise EntryError("entry is damaged")
-    if signing_keys and not any(hmac.compare_digest(_hmac(key, lengths, content), signature) for key in signing_keys):
-        raise SignatureError("entry is not signed" if signature == _UNSIGNED else "entry is signed with another key")
+    if not keys.believes(scheme, bytes(signature), lengths, content):
+        raise SignatureError("entry is not signed" if scheme == UNSIGNED else "entry is signed with another key")
     return content[:header], content[header:]
-
-
-def _hmac(key: bytes, *parts: bytes | memoryview) -> bytes:
-    made = hmac.new(key, digestmod=hashlib.sha256)
-    for part in parts:
-        made.update(part)
-    return made.digest()
 
 
 def _sha256(*parts: bytes | memoryview) -> bytes:

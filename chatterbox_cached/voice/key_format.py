@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
-SCHEMA = 2
+SCHEMA = 3
 _KEY = re.compile(r"v(\d{1,9})/([0-9a-f]{64})/([0-9a-f]{64})")
 _SCHEMA = re.compile(r"v(\d{1,9})/")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -64,7 +64,7 @@ def filled(tmp_path: Path) -> Filled:
             key = voice_prefix(hashlib.sha256(name.encode()).hexdigest()) + digest_of(maker)
             class_name = _CLASSES[json.loads(maker)["code"]]
             make = snapshot_of_vc if class_name.endswith("VC") else snapshot
-            tier.put(key, entry_format.encode(key, make(seed=seed, origin=of_class(class_name)), (), maker))
+            tier.put(key, entry_format.encode(key, make(seed=seed, origin=of_class(class_name)), made_by=maker))
         tier.close()
         return tmp_path / folder
 

@@ -26,7 +26,7 @@ def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
 def test_a_healthy_installation_is_ready_and_nothing_kept_is_touched(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     tier = exchange.open_folder(Settings(cache_dir=folder))
-    key = f"v2/{'ab' * 32}/{'cd' * 32}"
+    key = f"v3/{'ab' * 32}/{'cd' * 32}"
     tier.put(key, entry_format.encode(key, snapshot()))
     tier.close()
     before = contents(folder)

@@ -172,8 +172,8 @@ def from_elsewhere(folder: Path, cache_dir: Path, key: str) -> None:
     entry = entries(cache_dir)[key]
     tier.put(key, entry)
     made_by = json.dumps({**json.loads(entry_format.header_of(key, entry).made_by), "weights": "other"}, sort_keys=True)
-    theirs = f"v2/{'ab' * 32}/{digest_of(made_by)}"
-    tier.put(theirs, entry_format.encode(theirs, snapshot(), (), made_by))
+    theirs = f"v3/{'ab' * 32}/{digest_of(made_by)}"
+    tier.put(theirs, entry_format.encode(theirs, snapshot(), made_by=made_by))
     tier.close()
 
 

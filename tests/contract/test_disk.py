@@ -24,8 +24,8 @@ from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice.entry_format import MOST_BYTES
 from tests.support.forks import in_a_fork
 
-KEY = "v2/voice/rest"
-OTHER = "v2/other/rest"
+KEY = "v3/voice/rest"
+OTHER = "v3/other/rest"
 ROOMY = 10**8
 
 
@@ -73,7 +73,7 @@ def said(process: subprocess.Popen[str]) -> str:
 def test_nothing_is_made_before_something_is_stored(tier: DiskTier, root: Path) -> None:
     assert tier.get(KEY) is None
     assert (tier.keys(), len(tier), tier.nbytes()) == ([], 0, 0)
-    assert (tier.delete(KEY), tier.delete_voice("v2/voice/"), tier.clear()) == (False, 0, 0)
+    assert (tier.delete(KEY), tier.delete_voice("v3/voice/"), tier.clear()) == (False, 0, 0)
     assert not root.exists()
 
 
@@ -157,7 +157,7 @@ while not Path(sys.argv[3]).exists():
     time.sleep(0.001)
 tier = DiskTier(root, 10**8)
 for number in range(5):
-    tier.put(f"v2/{sys.argv[2].rsplit('/')[-1]}/{number}", b"value")
+    tier.put(f"v3/{sys.argv[2].rsplit('/')[-1]}/{number}", b"value")
 print(len(tier.keys()) >= 5)
 """
     ready = [root.parent / str(number) for number in range(4)]
@@ -175,7 +175,7 @@ def test_a_killed_writer_leaves_whole_entries_only(root: Path, tier: DiskTier) -
     code = """
 tier = DiskTier(root, 10**8)
 for number in range(10**6):
-    tier.put(f"v2/{number % 7}/rest", bytes([number % 251]) * 200_000)
+    tier.put(f"v3/{number % 7}/rest", bytes([number % 251]) * 200_000)
     print(number, flush=True)
 """
     with run(code, root) as writer:
@@ -211,11 +211,11 @@ def test_after_a_fork_both_may_write(tier: DiskTier) -> None:
 
     def write() -> None:
         for number in range(20):
-            tier.put(f"v2/child/{number}", b"value")
+            tier.put(f"v3/child/{number}", b"value")
 
     assert in_a_fork(write, seconds=30) == "done"
     for number in range(20):
-        tier.put(f"v2/parent/{number}", b"value")
+        tier.put(f"v3/parent/{number}", b"value")
     assert len(tier) == 41
 
 
@@ -243,7 +243,7 @@ def test_a_garbage_database_is_set_aside_and_a_new_one_begun(root: Path, garbage
 def ruin(tier: DiskTier, root: Path) -> bytes:
     """Make the open database garbage; what it is then."""
     for number in range(300):  # more than a connection keeps of it
-        tier.put(f"v2/{number}/rest", b"value" * 10)
+        tier.put(f"v3/{number}/rest", b"value" * 10)
     assert tier._cache is not None
     tier._cache._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     database = entries_of(root) / "cache.db"
@@ -266,7 +266,7 @@ def test_threads_that_find_the_database_ruined_begin_one_anew(tier: DiskTier, ro
 
     def put(number: int) -> None:
         together.wait()
-        tier.put(f"v2/thread/{number}", b"value")
+        tier.put(f"v3/thread/{number}", b"value")
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(put, range(6)))
@@ -287,17 +287,17 @@ def test_a_row_without_its_value_file_can_be_dropped(tier: DiskTier, root: Path)
     tier.put(KEY, b"value")
     for path in value_files(root):
         path.unlink()
-    assert tier.delete_voice("v2/voice/") == 1
+    assert tier.delete_voice("v3/voice/") == 1
     assert (len(tier), tier.nbytes() < 200_000) == (0, True)
 
 
 def test_a_deleted_entry_leaves_no_file(tier: DiskTier, root: Path) -> None:
     for number in range(20):
-        tier.put(f"v2/voice/{number}", b"value")
-    tier.put("v2/voice/0", b"replaced")
+        tier.put(f"v3/voice/{number}", b"value")
+    tier.put("v3/voice/0", b"replaced")
     assert len(value_files(root)) == 20
-    tier.delete("v2/voice/0")
-    tier.delete_voice("v2/voice/")
+    tier.delete("v3/voice/0")
+    tier.delete_voice("v3/voice/")
     assert value_files(root) == []
 
 
@@ -472,7 +472,7 @@ def test_a_pickled_key_is_not_unpickled_and_hides_no_others(tier: DiskTier, root
     marker.rmdir()  # so it was armed
     assert tier.keys() == [OTHER]
     assert tier.get(KEY) is None
-    assert tier.delete_voice("v2/voice/") in (0, 1)
+    assert tier.delete_voice("v3/voice/") in (0, 1)
     assert tier.clear() in (1, 2)
     assert not marker.exists()
 
@@ -502,7 +502,7 @@ def test_rows_of_others_are_the_first_to_make_room(root: Path) -> None:
             plain[number] = bytes(100_000)
     tier = DiskTier(root, 10**6)
     for number in range(3):
-        tier.put(f"v2/{number}/rest", b"value")
+        tier.put(f"v3/{number}/rest", b"value")
     assert len(tier.keys()) == 3
     assert tier.nbytes() <= 10**6
     tier.close()
@@ -531,7 +531,7 @@ def test_settings_in_the_folder_are_not_followed(root: Path, setting: str, value
     tier = DiskTier(root, 10**6)
     assert tier.get(KEY) == b"value"
     for number in range(30):
-        tier.put(f"v2/{number}/rest", bytes(100_000))
+        tier.put(f"v3/{number}/rest", bytes(100_000))
     assert 5 <= len(tier) <= 10
     tier.close()
 

@@ -59,11 +59,11 @@ def tier(make: Make, tmp_path: Path) -> Iterator[Tier[bytes]]:
 
 
 def key(voice: object, rest: object = "rest") -> str:
-    return f"v2/{voice}/{rest}"
+    return f"v3/{voice}/{rest}"
 
 
 def prefix(voice: object) -> str:
-    return f"v2/{voice}/"
+    return f"v3/{voice}/"
 
 
 def test_it_has_a_name(tier: Tier[bytes]) -> None:

@@ -26,7 +26,7 @@ from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.forks import in_a_fork
 
 WRITER_SECONDS = repair.WRITER_SECONDS
-KEYS = [f"v2/{voice}/rest" for voice in range(6)]
+KEYS = [f"v3/{voice}/rest" for voice in range(6)]
 
 
 def signed(key: str, size: int = 5_000) -> bytes:
@@ -103,7 +103,7 @@ def a_link_in_a_files_place(root: Path) -> CheckReport:
 def rows_of_somebody_else(root: Path) -> CheckReport:
     sql(root, "INSERT INTO Cache (key, raw, mode, value) VALUES (5, 1, 1, 5)")
     sql(root, "INSERT INTO Cache (key, raw, mode, value) VALUES (x'80', 0, 4, x'80')")
-    sql(root, "INSERT INTO Cache (key, raw, mode, filename) VALUES ('v2/x/y', 1, 2, '../../../etc/hostname')")
+    sql(root, "INSERT INTO Cache (key, raw, mode, filename) VALUES ('v3/x/y', 1, 2, '../../../etc/hostname')")
     return CheckReport(entries=6, damaged=3)
 
 

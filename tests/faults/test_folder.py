@@ -320,7 +320,7 @@ def test_clearing_and_forgetting_while_others_read_and_write(root: Path) -> None
         tier = DiskTier(root, 10**8)
         dropped = 0
         for number in for_seconds(2):
-            dropped += tier.clear() if number % 4 == 0 else tier.delete_voice(f"v2/{number % 8}/")
+            dropped += tier.clear() if number % 4 == 0 else tier.delete_voice(f"v3/{number % 8}/")
         reported = tier.check(assert_whole)
         tier.close()
     assert dropped > 0

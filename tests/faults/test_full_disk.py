@@ -94,7 +94,7 @@ def test_a_filled_file_system_that_can_only_be_read_gives_what_it_holds(file_sys
     breakages.read_only(file_system)
     for _ in range(3):
         assert user.wants_all() == {"disk"}, user.errors
-    user.store.keep("v2/new/rest", "cpu", upstream(KEYS[0]), durable=True)
+    user.store.keep("v3/new/rest", "cpu", upstream(KEYS[0]), durable=True)
     user.store.lower.close()
     assert user.errors == []
     subprocess.run(["mount", "-o", "remount,rw", str(file_system)], check=True)

@@ -22,7 +22,7 @@ from tests.support.forks import in_a_fork
 from tests.support.hostile_databases import ENDLESS, make_endless, super_journal
 from tests.support.tally import tried
 
-KEYS = [f"v2/{voice}/rest" for voice in range(5)]
+KEYS = [f"v3/{voice}/rest" for voice in range(5)]
 ROOMY = 10**8
 
 
@@ -63,9 +63,9 @@ class Watched:
 
     def assert_usable(self) -> None:
         tried("hostile indexes")
-        self.tier.put("v2/new/rest", b"new")
-        assert self.tier.get("v2/new/rest") == b"new"
-        assert self.tier.keys("v2/new/") == ["v2/new/rest"]
+        self.tier.put("v3/new/rest", b"new")
+        assert self.tier.get("v3/new/rest") == b"new"
+        assert self.tier.keys("v3/new/") == ["v3/new/rest"]
         assert self.tier.check(lambda *_: None).sound
 
 
@@ -166,7 +166,7 @@ def test_an_index_that_plain_diskcache_has_made_is_used(tmp_path: Path, policy: 
     (tmp_path / "voices").mkdir(mode=0o700)
     folder = str(entries_of(tmp_path / "voices"))
     with diskcache.Cache(folder, eviction_policy=policy, tag_index=tag_index, disk_min_file_size=0) as plain:
-        plain.set(KEYS[0], bytes(10), tag="v2/0/")
+        plain.set(KEYS[0], bytes(10), tag="v3/0/")
     tier = DiskTier(tmp_path / "voices", ROOMY, told.append)
     assert tier.get(KEYS[0]) == bytes(10)
     tier.close()
@@ -253,7 +253,7 @@ def test_a_text_that_is_no_text_costs_its_entry_only(watched: Watched, column: s
         with pytest.raises(EntryError):
             watched.tier.get(KEYS[2])
     assert [watched.tier.get(key) for key in KEYS if key != KEYS[2]] == [key.encode() for key in KEYS if key != KEYS[2]]
-    watched.tier.put("v2/new/rest", b"new")
+    watched.tier.put("v3/new/rest", b"new")
     assert set(KEYS) - set(watched.tier.keys()) <= {KEYS[2]}
     assert watched.tier.clear() in (5, 6)
     assert watched.told == []
@@ -278,8 +278,8 @@ def test_a_check_drops_what_is_no_text(watched: Watched, column: str, expected: 
 def test_room_can_be_made_where_a_key_is_no_text(watched: Watched) -> None:
     watched.sql("UPDATE Cache SET key = CAST(x'76ff312f' AS TEXT) WHERE key = ?", KEYS[0])
     small = DiskTier(watched.root, 300_000, watched.told.append)
-    small.put("v2/large/rest", bytes(250_000))
-    assert small.get("v2/large/rest") == bytes(250_000)
+    small.put("v3/large/rest", bytes(250_000))
+    assert small.get("v3/large/rest") == bytes(250_000)
     assert small.nbytes() <= 300_000
     assert watched.told == []
     small.close()
@@ -309,7 +309,7 @@ def test_a_fork_in_a_signal_handler_costs_no_entry(watched: Watched, monkeypatch
     over.start()
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)
-        watched.tier.put("v2/new/rest", b"new")
+        watched.tier.put("v3/new/rest", b"new")
     finally:
         signal.signal(signal.SIGALRM, before)
         over.join()

@@ -19,7 +19,7 @@ from tests.support.forks import in_a_fork
 from tests.support.locks import locked_database
 from tests.support.scenery import until
 
-KEY, OTHER = "v2/audio/one", "v2/audio/other"
+KEY, OTHER = "v3/audio/one", "v3/audio/other"
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def test_a_replacement_that_finds_no_room_leaves_the_entry(tier: DiskTier, root:
 def test_what_is_replaced_is_the_youngest_again(root: Path) -> None:
     tier = DiskTier(root, 250_000)
     for number in range(2):
-        tier.put(f"v2/audio/{number}", bytes(100_000))
-    tier.put("v2/audio/0", bytes(100_000))
-    tier.put("v2/audio/2", bytes(100_000))
-    assert tier.keys() == ["v2/audio/0", "v2/audio/2"]
+        tier.put(f"v3/audio/{number}", bytes(100_000))
+    tier.put("v3/audio/0", bytes(100_000))
+    tier.put("v3/audio/2", bytes(100_000))
+    assert tier.keys() == ["v3/audio/0", "v3/audio/2"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")

@@ -32,7 +32,7 @@ def work(root: Path, limit: int, chance: random.Random) -> None:
         if generation % 5 == 0:
             tier.delete(chance.choice(KEYS))
         if generation % 11 == 0:
-            tier.delete_voice(f"v2/{chance.randrange(8)}/")
+            tier.delete_voice(f"v3/{chance.randrange(8)}/")
         if generation % 31 == 0:
             tier.clear()
 

@@ -33,7 +33,7 @@ from tests.support.people import AS_ROOT, STRANGER, as_user
 from tests.support.small_voices import snapshot
 from tests.support.store_user import User, upstream
 
-NEW = "v2/" + "ab" * 32 + "/" + "cd" * 32
+NEW = "v3/" + "ab" * 32 + "/" + "cd" * 32
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_a_damaged_entry_costs_its_voice_only_and_stays(filled: Path) -> None:
 
 @AS_ROOT
 def test_entries_of_an_older_schema_are_no_hits_and_no_failures(filled: Path) -> None:
-    key = NEW.replace("v2/", "v1/")
+    key = NEW.replace("v3/", "v1/")
     tier = DiskTier(filled, 10**8)
     tier.clear()
     tier.put(key, b"CBXVOICE" + (1).to_bytes(2, "little") + b"whatever it was then")
@@ -294,9 +294,9 @@ def test_where_two_files_are_of_one_key_the_newer_one_counts(filled: Path) -> No
 def test_what_is_dropped_by_hand_is_told_of_and_not_used_any_more(filled: Path) -> None:
     before = contents(filled)
     tier = FrozenFolder(filled)
-    assert tier.delete_voice("v2/none/") == 0
+    assert tier.delete_voice("v3/none/") == 0
     with pytest.raises(ReadOnlyFolder, match="1 of its entries are still there"):
-        tier.delete_voice("v2/3/")
+        tier.delete_voice("v3/3/")
     assert tier.get(KEYS[3]) is None
     assert tier.get(KEYS[4]) is not None
     with pytest.raises(ReadOnlyFolder):

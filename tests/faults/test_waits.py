@@ -19,7 +19,7 @@ from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.chains import chain_of, first
 from tests.support.locks import keeps_locking, locked_database, locked_file
 
-KEY, OTHER = "v2/voice/rest", "v2/other/rest"
+KEY, OTHER = "v3/voice/rest", "v3/other/rest"
 SLACK = 8.0  # for a busy machine; what is not bounded takes a minute and more
 
 
@@ -176,7 +176,7 @@ def test_threads_that_open_a_folder_that_another_process_keeps_locked_do_not_wai
 def test_the_error_says_what_sqlite_said(tier: Counted, database: Path) -> None:
     assert tier.get(KEY) == b"value"
     with locked_database(database, readers_too=False), pytest.raises(Exception, match="locked"):
-        tier.delete_voice("v2/voice/")
+        tier.delete_voice("v3/voice/")
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["not open yet", "open"])

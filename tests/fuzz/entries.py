@@ -17,6 +17,7 @@ with atheris.instrument_imports(include=["chatterbox_cached", "safetensors", "js
     from chatterbox_cached.identity.key import Identity, _arguments
     from chatterbox_cached.voice import entry_format
     from chatterbox_cached.voice.key_format import SCHEMA
+    from chatterbox_cached.voice.signing import NO_KEYS, SIGNATURE_SIZE, UNSIGNED
 
 import contextlib
 
@@ -29,8 +30,8 @@ def read(entry: bytes) -> None:
 
 
 def sealed(header: bytes, payload: bytes) -> bytes:
-    lengths = entry_format._LENGTHS.pack(entry_format.MAGIC, SCHEMA, len(header), len(payload))
-    signature = bytes(32)
+    lengths = entry_format._LENGTHS.pack(entry_format.MAGIC, SCHEMA, len(header), len(payload), UNSIGNED)
+    signature = bytes(SIGNATURE_SIZE)
     return b"".join((lengths, signature, entry_format._sha256(lengths, signature, header, payload), header, payload))
 
 
@@ -52,7 +53,7 @@ def one_input(data: bytes) -> None:
         read(data)
 
 
-HEADER, PAYLOAD = map(bytes, entry_format._verified(memoryview(ENTRY), ()))
+HEADER, PAYLOAD = map(bytes, entry_format._verified(memoryview(ENTRY), NO_KEYS))
 SEEDS = (ENTRY, b"h" + HEADER + b"\n" + PAYLOAD, b"p" + PAYLOAD, b"kvoice.wav")
 
 

@@ -22,7 +22,7 @@ from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.key_format import SCHEMA
 from tests.support.locks import locked_database
 
-PREFIX = 86  # bytes before an entry's header
+PREFIX = 119  # bytes before an entry's header
 
 
 class Breakage(NamedTuple):
@@ -96,7 +96,7 @@ def an_entry_of_a_newer_schema(folder: Path) -> Iterator[None]:
 
 @breakage("entry")
 def another_key_in_a_whole_entry(folder: Path) -> Iterator[None]:
-    rewritten(folder, lambda entry: redigested(entry.replace(b'"key": "v2/', b'"key": "v2:')))
+    rewritten(folder, lambda entry: redigested(entry.replace(b'"key": "v3/', b'"key": "v3:')))
     yield
 
 

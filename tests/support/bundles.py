@@ -10,6 +10,7 @@ from typing import Any
 from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
+from chatterbox_cached.voice.signing import NO_KEYS, Keyring
 from tests.support.small_voices import ORIGIN, of_class, snapshot, snapshot_of_vc
 
 
@@ -32,15 +33,15 @@ def key_of(seed: int, maker: str = "") -> str:
     return voice_prefix(hashlib.sha256(bytes([seed])).hexdigest()) + digest_of(maker or made_by())
 
 
-def entry_of(seed: int, signing_keys: tuple[bytes, ...] = (), **changes: Any) -> tuple[str, bytes]:
+def entry_of(seed: int, keys: Keyring = NO_KEYS, **changes: Any) -> tuple[str, bytes]:
     of_program = {name: changes.pop(name) for name in ("class", "chatterbox") if name in changes}
     key, kept = key_of(seed, made_by(**changes)), snapshot(seed=seed, origin=origin(**of_program))
-    return key, entry_format.encode(key, kept, signing_keys, made_by(**changes))
+    return key, entry_format.encode(key, kept, keys, made_by(**changes))
 
 
 def voice_of_vc(seed: int) -> VoiceEntry:
     key, kept = key_of(seed), snapshot_of_vc(seed=seed, origin=of_class("chatterbox.vc.ChatterboxVC"))
-    header, payload = entry_format.opened(key, entry_format.encode(key, kept, (), made_by()))
+    header, payload = entry_format.opened(key, entry_format.encode(key, kept, made_by=made_by()))
     return VoiceEntry(header, bytes(payload))
 
 

@@ -17,7 +17,7 @@ from chatterbox_cached.tiers.disk.files import StrictDisk
 from chatterbox_cached.tiers.disk.index import BoundedCache
 from tests.support.tally import tried
 
-KEYS = [f"v2/{number}/rest" for number in range(8)]
+KEYS = [f"v3/{number}/rest" for number in range(8)]
 SIZE = 170_000
 _WARM = (BoundedCache, StrictDisk, filelock)  # imported here, so that the children are killed at work
 

@@ -33,6 +33,7 @@ from chatterbox_cached.voice.key_format import digest_of
 from tests.support.readers import LOOKS, PREFIX, verb
 from tests.support.small_voices import live, snapshot
 
+START = 119  # bytes before an entry's header
 LIMIT = 256 * 2**20  # an entry or a file of 16 MiB, a few times over, and what allocators take at once
 
 
@@ -43,13 +44,13 @@ def key_of(number: int) -> str:
 
 def signed(header: bytes, payload: bytes, lengths: tuple[int, int] | None = None) -> bytes:
     """An entry with the right digest."""
-    start = struct.pack("<8sHIQ32x", b"CBXVOICE", 2, *(lengths or (len(header), len(payload))))
+    start = struct.pack("<8sHIQ65x", b"CBXVOICE", 3, *(lengths or (len(header), len(payload))))
     return start + hashlib.sha256(start + header + payload).digest() + header + payload
 
 
 def header_for(key: str, **changes: Any) -> bytes:
     entry = entry_format.encode(key, snapshot())
-    header = json.loads(entry[86 : 86 + struct.unpack_from("<8sHIQ", entry)[2]])
+    header = json.loads(entry[START : START + struct.unpack_from("<8sHIQ", entry)[2]])
     return json.dumps({**header, **changes}).encode()
 
 
@@ -74,7 +75,7 @@ def with_field(name: str, value: torch.Tensor | None) -> Callable[[str], bytes]:
 
 def a_voice(key: str, **changes: Any) -> bytes:
     """An entry that is right but for its header."""
-    return signed(header_for(key, **changes), entry_format.encode(key, snapshot())[86 + len(header_for(key)) :])
+    return signed(header_for(key, **changes), entry_format.encode(key, snapshot())[START + len(header_for(key)) :])
 
 
 def with_payload(payload: bytes, **changes: Any) -> Callable[[str], bytes]:
@@ -117,7 +118,7 @@ ENTRIES: dict[str, Callable[[str], bytes]] = {
     "a field that upstream does not have": with_field("gen.further", torch.ones(3)),
     "an empty field that upstream does not have": with_field("gen.further", None),
     "a field too few": with_payload(
-        entry_format.encode("", snapshot())[86 + len(header_for("")) :],
+        entry_format.encode("", snapshot())[START + len(header_for("")) :],
         fields=[name for name in snapshot().names() if name != "gen.prompt_feat_len"],
     ),
     "a token beyond the vocabulary": with_field("t3.cond_prompt_speech_tokens", torch.tensor([[6561]])),

@@ -14,9 +14,10 @@ from chatterbox_cached.errors import EntryError
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.store import VoiceStore
+from chatterbox_cached.voice.signing import NO_KEYS
 
 DIGEST = "ab" * 32  # of the audio of which everything was planted
-PREFIX = f"v2/{DIGEST}/"
+PREFIX = f"v3/{DIGEST}/"
 
 
 def store_of(folder: Path) -> VoiceStore:
@@ -53,7 +54,7 @@ def verb(*arguments: str) -> Callable[[Path], str]:
 
 def _kept(store: VoiceStore, key: str) -> Any:
     assert store._disk is not None
-    return exchange.read_entry(store._disk, key, ()).header
+    return exchange.read_entry(store._disk, key, NO_KEYS).header
 
 
 LOOKS: dict[str, Callable[[Path], str]] = {

@@ -26,9 +26,10 @@ from chatterbox_cached.voice import bundle, entry_format
 from chatterbox_cached.voice.bundle import VoiceEntry
 from chatterbox_cached.voice.fields import REFERENCE
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
+from chatterbox_cached.voice.signing import NO_KEYS, keyring
 from chatterbox_cached.voice.snapshot import equal
 from tests.support.bundles import entry_of, key_of, made_by, origin, voice_of, voice_of_vc, written
-from tests.support.hostile import ENTRIES
+from tests.support.hostile import ENTRIES, START
 from tests.support.small_voices import snapshot, snapshot_of_vc
 
 OWN_KEY, OTHER_KEY = b"a key of sixteen or more", b"somebody else's secret"
@@ -45,7 +46,7 @@ def folder(root: Path, *signing_keys: bytes, **changes: Any) -> tuple[DiskTier, 
 
 
 def exported(tier: DiskTier, settings: Settings, path: Path) -> bytes:
-    bundle.write(path, tier.keys(), lambda key: exchange.read_entry(tier, key, settings.signing_key))
+    bundle.write(path, tier.keys(), lambda key: exchange.read_entry(tier, key, settings.keyring))
     return path.read_bytes()
 
 
@@ -99,34 +100,34 @@ def test_the_order_in_which_voices_are_given_does_not_matter(tmp_path: Path) -> 
 
 def test_imported_entries_are_signed_with_ones_own_key(path: Path, tmp_path: Path) -> None:
     mine, settings = folder(tmp_path / "mine", OTHER_KEY)
-    mine.put(*entry_of(1, (OTHER_KEY,)))
+    mine.put(*entry_of(1, keyring([OTHER_KEY], [])))
     sent = exported(mine, settings, path)
     other, others = folder(tmp_path / "other", OWN_KEY)
     exchange.take_in(path, other, others)
     entry = other.get(key_of(1))
     assert entry is not None
-    assert equal(entry_format.decode(key_of(1), entry, (OWN_KEY,)), snapshot(seed=1))
+    assert equal(entry_format.decode(key_of(1), entry, keyring([OWN_KEY], [])), snapshot(seed=1))
     assert exported(other, others, tmp_path / "again.cbv") == sent
 
 
 def test_what_is_not_signed_with_ones_key_is_not_exported(tmp_path: Path) -> None:
     tier, settings = folder(tmp_path / "mine", OWN_KEY)
-    tier.put(*entry_of(1, (OTHER_KEY,)))
+    tier.put(*entry_of(1, keyring([OTHER_KEY], [])))
     with pytest.raises(EntryError, match="signed"):
-        exchange.read_entry(tier, key_of(1), settings.signing_key)
+        exchange.read_entry(tier, key_of(1), settings.keyring)
 
 
 def test_an_entry_that_does_not_say_what_made_it_is_not_exported(tmp_path: Path) -> None:
     tier, _ = folder(tmp_path / "mine")
     tier.put(key_of(1), entry_format.encode(key_of(1), snapshot()))
     with pytest.raises(EntryError, match="what made it"):
-        exchange.read_entry(tier, key_of(1), ())
+        exchange.read_entry(tier, key_of(1), NO_KEYS)
 
 
 def test_what_is_there_already_stays_and_what_is_damaged_is_replaced(path: Path, tmp_path: Path) -> None:
     tier, settings = folder(tmp_path / "mine")
     written(path, voice_of(1), voice_of(2))
-    own = entry_format.encode(key_of(1), snapshot(seed=9), (), made_by())
+    own = entry_format.encode(key_of(1), snapshot(seed=9), made_by=made_by())
     tier.put(key_of(1), own)
     tier.put(key_of(2), entry_of(2)[1][:-1])
     assert exchange.take_in(path, tier, settings).new == 1
@@ -194,7 +195,7 @@ def manifest(*voices: VoiceEntry, change: Callable[[dict[str, Any]], object] = l
             }
         )
     makers = {digest_of(voice.header.made_by): json.loads(voice.header.made_by) for voice in voices}
-    content = {"format": bundle.FORMAT, "version": 2, "made_by": makers, "voices": listed, **more}
+    content = {"format": bundle.FORMAT, "version": 3, "made_by": makers, "voices": listed, **more}
     change(content)
     return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
 
@@ -245,9 +246,9 @@ def entry_in_bundle(make: Callable[[str], bytes]) -> bytes:
     key = GOOD.header.key
     entry = make(key)
     header = struct.unpack_from("<8sHIQ", entry)[2]
-    stated = json.loads(entry[86 : 86 + header])
+    stated = json.loads(entry[START : START + header])
     return of(
-        VoiceEntry(entry_format.Header(**{**stated, "made_by": made_by(), "origin": origin()}), entry[86 + header :])
+        VoiceEntry(entry_format.Header(**{**stated, "made_by": made_by(), "origin": origin()}), entry[START + header :])
     )
 
 
@@ -284,7 +285,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a size of 2**63": lambda: stating(first("bytes", 2**63)),
     "a size below zero": lambda: stating(first("bytes", -1)),
     "a size that is true": lambda: stating(first("bytes", True)),
-    "a key that leads out": lambda: stating(first("key", "v2/../../etc/passwd")),
+    "a key that leads out": lambda: stating(first("key", "v3/../../etc/passwd")),
     "a key with more after it": lambda: stating(first("key", GOOD.header.key + "\n")),
     "a key that is no text": lambda: stating(first("key", 5)),
     "a key of another model": lambda: stating(first("key", voice_prefix("ab" * 32) + "cd" * 32)),
@@ -317,7 +318,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     **{
         f"an entry with {name}": lambda make=make: entry_in_bundle(make)  # type: ignore[misc]
         for name, make in ENTRIES.items()
-        if make(GOOD.header.key)[86:88] == b'{"'  # else its header is what is hostile, and there is none in a bundle
+        if make(GOOD.header.key)[START : START + 2]
+        == b'{"'  # else its header is what is hostile, and there is none in a bundle
     },
 }
 

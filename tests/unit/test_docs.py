@@ -185,7 +185,7 @@ _SAY_NOTHING = {
 }  # fmt: skip
 _SAY_IT_AT_ONCE = {
     "hooks on the encoders", "other weights", "model is in training mode", "weights are not in memory",
-    "kept in this process only",
+    "kept in this process only", "no key to sign with",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,21 +21,25 @@ from chatterbox_cached.errors import EntryError, SignatureError
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.entry_format import MOST_BYTES
 from chatterbox_cached.voice.fields import FIELDS, REFERENCE
+from chatterbox_cached.voice.signing import NO_KEYS, Keyring, keyring
 from chatterbox_cached.voice.snapshot import Snapshot, equal
+from tests.support import pairs
 from tests.support.small_voices import ENTRY, KEY, snapshot
 from tests.support.tally import tried
 
+START, DIGEST = 119, slice(87, 119)
 
-def signed(header: bytes, payload: bytes, *, magic: bytes = b"CBXVOICE", schema: int = 2) -> bytes:
+
+def signed(header: bytes, payload: bytes, *, magic: bytes = b"CBXVOICE", schema: int = 3) -> bytes:
     """An entry with the right digest, whatever is in it. Written down here a second time, since it is a file format."""
-    prefix = struct.pack("<8sHIQ32x", magic, schema, len(header), len(payload))
+    prefix = struct.pack("<8sHIQ65x", magic, schema, len(header), len(payload))
     return prefix + hashlib.sha256(prefix + header + payload).digest() + header + payload
 
 
 def taken_apart(entry: bytes) -> tuple[dict[str, Any], bytes]:
     """Header and payload."""
     length = struct.unpack_from("<8sHIQ", entry)[2]
-    return json.loads(entry[86 : 86 + length]), entry[86 + length :]
+    return json.loads(entry[START : START + length]), entry[START + length :]
 
 
 def test_a_snapshot_comes_back_the_same() -> None:
@@ -136,8 +142,8 @@ def test_an_entry_with_a_flipped_bit_is_absent(place: int) -> None:
 
 
 def test_every_bit_of_the_prefix_counts() -> None:
-    tried("bits flipped in an entry", 86 * 8)
-    for place in range(86 * 8):
+    tried("bits flipped in an entry", START * 8)
+    for place in range(START * 8):
         damaged = bytearray(ENTRY)
         damaged[place // 8] ^= 1 << place % 8
         with pytest.raises(EntryError):
@@ -187,7 +193,7 @@ def test_another_keys_entry_is_absent() -> None:
             entry_format.decode(key, ENTRY)
 
 
-@pytest.mark.parametrize("schema", [0, 1, 3, 65535])
+@pytest.mark.parametrize("schema", [0, 1, 2, 4, 65535])
 def test_another_schemas_entry_is_absent(schema: int) -> None:
     header, payload = taken_apart(ENTRY)
     with pytest.raises(EntryError, match="another schema"):
@@ -256,44 +262,110 @@ def test_a_header_of_an_impossible_size_is_neither_read_nor_written() -> None:
 
 
 OLD, NEW = b"the key before, of 16 bytes", b"the key now, of 16 bytes"
+PAIR, OTHER_PAIR = ([key.encode() for key in pair] for pair in (pairs.PAIR, pairs.OTHER_PAIR))
 
 
 def test_the_signature_is_the_one_written_down() -> None:
-    entry = entry_format.encode(KEY, snapshot(), [NEW, OLD])
-    assert entry[22:54] == hmac.new(NEW, entry[:22] + entry[86:], hashlib.sha256).digest()
-    assert entry[86:] == ENTRY[86:]
+    entry = entry_format.encode(KEY, snapshot(), keyring([NEW, OLD], []))
+    assert entry[22] == 1
+    assert entry[23:87] == hmac.new(NEW, entry[:23] + entry[START:], hashlib.sha256).digest() + bytes(32)
+    assert entry[START:] == ENTRY[START:]
+    entry = entry_format.encode(KEY, snapshot(), keyring([PAIR[0]], []))
+    assert entry[22] == 2
+    public = ed25519.Ed25519PublicKey.from_public_bytes(base64.b64decode(PAIR[1].removeprefix(b"ed25519:")))
+    public.verify(entry[23:87], entry[:23] + entry[START:])
+    assert entry[START:] == ENTRY[START:]
 
 
-@pytest.mark.parametrize(
-    ("signing", "verifying", "good"),
-    [
-        ([], [], True),
-        ([NEW], [NEW], True),
-        ([NEW, OLD], [NEW, OLD], True),
-        ([OLD], [NEW, OLD], True),  # the key was changed, and the one before still counts
-        ([NEW, OLD], [OLD], False),  # only the first signs
-        ([NEW], [], True),  # without a key nobody asks
-        ([], [NEW], False),
-        ([OLD], [NEW], False),
-    ],
-)
-def test_with_a_key_only_what_is_signed_is_believed(signing: list[bytes], verifying: list[bytes], good: bool) -> None:
-    entry = entry_format.encode(KEY, snapshot(), signing)
+SIGNED_BY: list[tuple[list[bytes], list[bytes], list[bytes], bool]] = [
+    # signed with, the reader's signing_key, its verify_keys
+    ([], [], [], True),
+    ([NEW], [NEW], [], True),
+    ([NEW, OLD], [NEW, OLD], [], True),
+    ([OLD], [NEW, OLD], [], True),  # the key was changed, and the one before still counts
+    ([NEW, OLD], [OLD], [], False),  # only the first signs
+    ([NEW], [], [], True),  # without a key nobody asks
+    ([], [NEW], [], False),
+    ([OLD], [NEW], [], False),
+    ([PAIR[0]], [], [PAIR[1]], True),
+    ([PAIR[0]], [PAIR[0]], [], True),  # with its own public half
+    ([PAIR[0]], [], [OTHER_PAIR[1], PAIR[1]], True),
+    ([PAIR[0]], [OTHER_PAIR[0]], [PAIR[1]], True),
+    ([NEW], [PAIR[0], NEW], [], True),  # on the way from secrets to pairs
+    ([NEW], [NEW], [PAIR[1]], True),
+    ([PAIR[0]], [], [], True),
+    ([OTHER_PAIR[0]], [], [PAIR[1]], False),
+    ([OTHER_PAIR[0], PAIR[0]], [], [PAIR[1]], False),
+    ([], [], [PAIR[1]], False),
+    ([NEW], [], [PAIR[1]], False),
+    ([PAIR[0]], [NEW], [], False),
+]
+
+
+@pytest.mark.parametrize(("signing", "reader", "verify_keys", "good"), SIGNED_BY)
+def test_with_a_key_only_what_is_signed_is_believed(
+    signing: list[bytes], reader: list[bytes], verify_keys: list[bytes], good: bool
+) -> None:
+    entry, keys = entry_format.encode(KEY, snapshot(), keyring(signing, [])), keyring(reader, verify_keys)
     if good:
-        assert equal(entry_format.decode(KEY, entry, verifying), snapshot())
+        assert equal(entry_format.decode(KEY, entry, keys), snapshot())
     else:
-        with pytest.raises(SignatureError):
-            entry_format.decode(KEY, entry, verifying)
+        with pytest.raises(SignatureError, match="another key" if signing else "not signed"):
+            entry_format.decode(KEY, entry, keys)
 
 
-@given(st.integers(0, len(ENTRY) * 8 - 1))
-def test_a_signed_entry_that_was_changed_by_somebody_who_makes_digests_is_absent(place: int) -> None:
-    changed = bytearray(entry_format.encode(KEY, snapshot(), [NEW]))
+BY_SCHEME = pytest.mark.parametrize(
+    ("signer", "reader"),
+    [(keyring([NEW], []), keyring([NEW], [])), (keyring([PAIR[0]], []), keyring([], [PAIR[1]]))],
+    ids=["hmac", "ed25519"],
+)
+
+
+def redigested(entry: bytearray) -> bytes:
+    entry[DIGEST] = hashlib.sha256(entry[: DIGEST.start] + entry[START:]).digest()
+    return bytes(entry)
+
+
+@BY_SCHEME
+@given(place=st.integers(0, len(ENTRY) * 8 - 1))
+def test_a_signed_entry_that_was_changed_by_somebody_who_makes_digests_is_absent(
+    signer: Keyring, reader: Keyring, place: int
+) -> None:
+    changed = bytearray(entry_format.encode(KEY, snapshot(), signer))
     changed[place // 8] ^= 1 << place % 8
-    changed[54:86] = hashlib.sha256(changed[:54] + changed[86:]).digest()
-    if not 54 <= place // 8 < 86:
+    if not DIGEST.start <= place // 8 < DIGEST.stop:
         with pytest.raises(EntryError):
-            entry_format.decode(KEY, bytes(changed), [NEW])
+            entry_format.decode(KEY, redigested(changed), reader)
+
+
+@BY_SCHEME
+def test_every_bit_of_a_signature_and_of_what_stands_before_it_counts(signer: Keyring, reader: Keyring) -> None:
+    entry = entry_format.encode(KEY, snapshot(), signer)
+    tried("bits flipped in an entry", DIGEST.start * 8)
+    for place in range(DIGEST.start * 8):
+        changed = bytearray(entry)
+        changed[place // 8] ^= 1 << place % 8
+        with pytest.raises(EntryError):
+            entry_format.decode(KEY, redigested(changed), reader)
+
+
+@BY_SCHEME
+@given(scheme=st.integers(0, 255), signature=st.binary(min_size=64, max_size=64))
+def test_no_made_up_signature_is_believed(signer: Keyring, reader: Keyring, scheme: int, signature: bytes) -> None:
+    entry = bytearray(entry_format.encode(KEY, snapshot(), signer))
+    entry[22], entry[23:87] = scheme, signature
+    with pytest.raises(SignatureError):
+        entry_format.decode(KEY, redigested(entry), reader)
+
+
+@given(st.sampled_from([0, 1, 2]), st.sampled_from([0, 1, 2]), st.binary(max_size=100), st.binary(max_size=100))
+def test_a_signature_of_one_scheme_is_none_of_another(made: int, said: int, part: bytes, other: bytes) -> None:
+    """Whatever is signed, with keys of both kinds on both sides."""
+    signers = (NO_KEYS, keyring([NEW], []), keyring([PAIR[0]], []))
+    reader = keyring([NEW, PAIR[0]], [PAIR[1]])
+    signature = signers[made].sign(part, other)
+    assert reader.believes(said, signature, part, other) == (made == said != 0)
+    assert len(signature) == 64
 
 
 def test_an_entry_says_what_made_it() -> None:
@@ -302,6 +374,6 @@ def test_an_entry_says_what_made_it() -> None:
     )
     assert header.made_by == '{"class": "chatterbox.tts.ChatterboxTTS"}'
     with pytest.raises(EntryError, match="another key"):
-        entry_format.header_of("v2/other/key", ENTRY)
+        entry_format.header_of("v3/other/key", ENTRY)
     with pytest.raises(EntryError, match="damaged"):
         entry_format.header_of(KEY, ENTRY[:-1] + bytes([ENTRY[-1] ^ 1]))

@@ -9,7 +9,7 @@ from chatterbox_cached.errors import EntryError
 from chatterbox_cached.tiers.guarded import GuardedTier
 from tests.support.chains import chain_of, first
 
-KEY = "v2/voice/rest"
+KEY = "v3/voice/rest"
 
 
 class Clock:
@@ -158,11 +158,11 @@ def test_a_damaged_entry_is_no_failing_tier(guarded: GuardedTier, tier: Scripted
 def test_a_tier_that_can_not_be_written_still_gives_what_it_has(
     guarded: GuardedTier, tier: Scripted, told: list[str], clock: Clock
 ) -> None:
-    tier.values["v2/there/rest"] = b"kept"
+    tier.values["v3/there/rest"] = b"kept"
     tier.broken["put"] = OSError("full")
     for _ in range(10):
         use(guarded)
-        assert guarded.get("v2/there/rest") == b"kept"
+        assert guarded.get("v3/there/rest") == b"kept"
     assert tier.calls.count("put") == 1
     assert told == ["scripted put"]
     tier.broken.clear()
@@ -188,7 +188,7 @@ def test_what_a_user_asks_to_drop_is_always_tried(guarded: GuardedTier, tier: Sc
     tier.broken["all"] = OSError("gone")
     use(guarded)
     tier.calls.clear()
-    assert guarded.delete_voice("v2/voice/") == 0
+    assert guarded.delete_voice("v3/voice/") == 0
     assert guarded.clear() == 0
     assert tier.calls == ["delete_voice", "clear"]
     assert told == ["scripted get", "scripted delete", "scripted clear"]

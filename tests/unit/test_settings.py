@@ -12,8 +12,9 @@ import pytest
 
 from chatterbox_cached import addresses
 from chatterbox_cached.errors import CacheWarning, SettingsError
-from chatterbox_cached.settings import Settings, resolve, switched_off, with_user_folder
+from chatterbox_cached.settings import Settings, resolve, switched_off, want_signatures, with_user_folder
 from tests.support.forks import become_nobody, in_a_fork
+from tests.support.pairs import OTHER_PAIR, PAIR
 
 NEW, OLD = "the new key of 16 bytes", "the old key of 16 bytes"
 EVERY = [
@@ -48,6 +49,14 @@ EVERY = [
     ("connect_seconds", "CHATTERBOX_CACHED_CONNECT_SECONDS", "0.5", 2, 2.0),
     ("operation_seconds", "CHATTERBOX_CACHED_OPERATION_SECONDS", "0.5", 2, 2.0),
     ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
+    (
+        "verify_keys",
+        "CHATTERBOX_CACHED_VERIFY_KEYS",
+        f"{PAIR.public}, {OTHER_PAIR.public}",
+        PAIR.public,
+        (PAIR.public.encode(),),
+    ),
+    ("signed", "CHATTERBOX_CACHED_SIGNED", "0", True, True),
 ]
 
 
@@ -152,6 +161,20 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("signing_key", ()),
         ("signing_key", 5),
         ("signing_key", [5]),
+        # Spelt wrong, a key of a pair is not taken for a secret: others may know it.
+        ("signing_key", "ed25519:"),
+        ("signing_key", PAIR.private.removesuffix("=")),
+        ("signing_key", PAIR.private.replace("ed25519", "Ed25519")),
+        ("signing_key", PAIR.private.replace("ed25519:", "ed25519 ")),
+        ("signing_key", PAIR.private.replace("=", "AAA=")),
+        ("signing_key", PAIR.private.replace("/", "_")),
+        ("verify_keys", NEW),
+        ("verify_keys", PAIR.public.removeprefix("ed25519:")),
+        ("verify_keys", PAIR.public.replace("=", "AAA=")),
+        ("verify_keys", [PAIR.public, ""]),
+        ("verify_keys", []),
+        ("verify_keys", 5),
+        ("signed", "perhaps"),
         ("read_only_dirs", 5),
         ("read_only_dirs", ["/a", None]),
         ("read_only_dirs", ["/a", ""]),
@@ -305,6 +328,60 @@ def test_a_signing_key_is_not_shown_but_goes_along_to_workers() -> None:
     with pytest.raises(SettingsError, match="signing_key") as refused:
         resolve({"signing_key": "a short one"})
     assert "a short one" not in str(refused.value)
+    with pytest.raises(SettingsError, match="signing_key") as refused:
+        resolve({"signing_key": PAIR.private + "="})
+    assert PAIR.private[10:] not in str(refused.value)
+
+
+def test_no_key_is_shown_wherever_it_was_put() -> None:
+    settings = resolve({"signing_key": [NEW, PAIR.private], "verify_keys": OTHER_PAIR.private})
+    assert settings.keyring.signer is not None
+    for shown in (repr(settings), str(settings), repr(settings.keyring), repr(settings.keyring.trusted)):
+        assert NEW not in shown
+        assert "ed25519:" not in shown
+        assert "b'" not in shown
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_pairs_keys_may_be_written_in_several_ways() -> None:
+    both = (PAIR.public.encode(), OTHER_PAIR.public.encode())
+    for written in (",".join((PAIR.public, OTHER_PAIR.public)), [PAIR.public, both[1]], both):
+        assert resolve({"verify_keys": written}).verify_keys == both
+    assert resolve({"verify_keys": None}).verify_keys == ()
+    assert resolve({"signing_key": f"{NEW}, {PAIR.private}"}).signing_key == (NEW.encode(), PAIR.private.encode())
+
+
+@pytest.mark.parametrize(
+    ("keywords", "stores"),
+    [
+        ({}, True),
+        ({"signing_key": PAIR.private}, True),
+        ({"signing_key": NEW, "verify_keys": PAIR.public}, True),
+        ({"verify_keys": PAIR.public}, False),
+        ({"signing_key": NEW, "auto_save": False}, False),
+    ],
+)
+def test_what_could_not_be_signed_is_not_stored(keywords: dict[str, Any], stores: bool) -> None:
+    assert resolve(keywords).stores is stores
+
+
+def test_the_same_key_can_not_be_the_private_and_the_public_one() -> None:
+    """Or all machines would believe each other, and everyone who has read the public key could sign."""
+    with pytest.raises(SettingsError, match=r"signing_key and verify_keys.*same key") as refused:
+        resolve({"signing_key": [NEW, PAIR.public], "verify_keys": [OTHER_PAIR.public, PAIR.public]})
+    assert PAIR.public not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "keywords", [{"signing_key": NEW}, {"signing_key": PAIR.private}, {"verify_keys": PAIR.public}, {"signed": False}]
+)
+def test_a_store_that_machines_share_wants_signatures_or_a_word(keywords: dict[str, Any]) -> None:
+    store = {"shared": "redis://someone:hush@host"}
+    want_signatures(resolve({**store, **keywords}))
+    want_signatures(resolve({}))
+    with pytest.raises(SettingsError, match=r"valkey://host.*signing_key.*verify_keys.*signed=False") as refused:
+        want_signatures(resolve(store))
+    assert "hush" not in str(refused.value)
 
 
 def test_the_password_of_a_store_is_not_shown() -> None:

@@ -19,7 +19,7 @@ from chatterbox_cached.tiers.disk.tier import DiskTier
 from tests.support.forks import become_nobody, in_a_fork
 
 PATIENCE = 60.0
-KEY = "v2/voice/rest"
+KEY = "v3/voice/rest"
 
 
 @pytest.fixture(params=["threads only", "with lock files"])
@@ -81,7 +81,7 @@ def test_whoever_comes_second_finds_what_the_first_has_stored(folder: Path | Non
 
 def test_another_key_does_not_wait(folder: Path | None) -> None:
     flights = SingleFlight(folder, PATIENCE)
-    with somebody_in_flight(flights), flights.flight("v2/another voice/rest"):
+    with somebody_in_flight(flights), flights.flight("v3/another voice/rest"):
         pass  # or it would wait for PATIENCE, with the other thread
 
 
@@ -118,7 +118,7 @@ def test_an_exception_passes_through_and_releases(folder: Path | None) -> None:
 def test_keys_are_not_remembered_after_their_flights(folder: Path | None) -> None:
     flights = SingleFlight(folder, PATIENCE)
     for number in range(20):
-        with flights.flight(f"v2/{number}/rest"):
+        with flights.flight(f"v3/{number}/rest"):
             pass
     assert not flights._flights
 
@@ -126,7 +126,7 @@ def test_keys_are_not_remembered_after_their_flights(folder: Path | None) -> Non
 def test_the_number_of_lock_files_is_bounded(tmp_path: Path) -> None:
     flights = SingleFlight(tmp_path, PATIENCE)
     for number in range(1000):
-        with flights.flight(f"v2/{number}/rest"):
+        with flights.flight(f"v3/{number}/rest"):
             pass
     assert len(list(tmp_path.iterdir())) <= 256
 

@@ -58,8 +58,8 @@ def command(
             written = [_write_voice_file(folder, settings, found, output)]
         else:
             keys = [voice.header.key for voice in found]
-            entries, signing_keys = folder.store, settings.signing_key
-            written = bundle.write(output, keys, lambda key: exchange.read_entry(entries, key, signing_keys))
+            entries, keyring = folder.store, settings.keyring
+            written = bundle.write(output, keys, lambda key: exchange.read_entry(entries, key, keyring))
     _report(output, written, refused, as_json)
 
 
@@ -102,7 +102,7 @@ def _found(
             raise NotCachedError(f"The folder {settings.cache_dir} has no voices.")
         for key in keys:
             try:
-                voice = exchange.read_entry(folder.store, key, settings.signing_key)
+                voice = exchange.read_entry(folder.store, key, settings.keyring)
             except EntryError as error:
                 refused[key] = str(error)
                 continue
@@ -129,7 +129,7 @@ def _write_voice_file(folder: Folder, settings: Settings, found: list[VoiceEntry
         raise ChatterboxCachedError("A .pt file holds one voice. Give one, or write a bundle: -o voices.cbv")
     if len(models) > 1:
         raise ChatterboxCachedError(f"This voice was prepared by {' and '.join(models)}. Say which with --model.")
-    voice = exchange.read_entry(folder.store, found[-1].header.key, settings.signing_key)
+    voice = exchange.read_entry(folder.store, found[-1].header.key, settings.keyring)
     snapshot = entry_format.decode(voice.header.key, entry_format.seal(voice.header, voice.payload))
     pt_file.write(output, snapshot, 0.5)  # generate() applies its own exaggeration
     return voice

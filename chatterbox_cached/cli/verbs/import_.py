@@ -111,7 +111,7 @@ def _voice_file(
         voice = _digest_of(audio)
         maker, origin = _maker(*which)
         key = key_of(voice, maker.digest)
-        tier.put(key, entry_format.encode(key, replace(snapshot, origin=origin), settings.signing_key, maker.made_by))
+        tier.put(key, entry_format.encode(key, replace(snapshot, origin=origin), settings.keyring, maker.made_by))
     finally:
         tier.close()
     _name(settings, voice, Path(audio).absolute())
