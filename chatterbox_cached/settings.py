@@ -148,15 +148,11 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
         elif _VARIABLES[name] in os.environ:
             given[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
     settings = Settings(**given)
-    if set(settings.signing_key) & set(settings.verify_keys):
-        raise SettingsError(
-            "signing_key and verify_keys hold the same key, but of a pair one is private and the other is public."
-            " 'chatterbox-cached keys' says which is which."
-        )
+    _want_signatures(settings)
     return settings
 
 
-def want_signatures(settings: Settings) -> None:
+def _want_signatures(settings: Settings) -> None:
     """Raises SettingsError where stores that machines share are to be used unsigned, and nobody has said so."""
     if settings.shared and settings.signed and not (settings.signing_key or settings.verify_keys):
         store = addresses.parsed(settings.shared[0]).label

@@ -24,13 +24,14 @@ UNSIGNED, HMAC_SHA256, ED25519 = range(3)
 NAMES = ("unsigned", "HMAC-SHA256", "Ed25519")
 SIGNATURE_SIZE = 64
 _SHORTEST_SECRET = 16
-_PREFIX = b"ed25519:"
+# Each says what it is: a public key that stood for a private one would be a secret that everybody knows.
+_PRIVATE, _PUBLIC = b"ed25519-private:", b"ed25519-public:"
 _ED25519_SIZE = 32
 _SECRETS = (
     f"a secret of at least {_SHORTEST_SECRET} bytes, or an Ed25519 private key as 'chatterbox-cached keys' makes them"
-    " (ed25519:...), or a list of these"
+    " (ed25519-private:...), or a list of these"
 )
-_PUBLIC_KEYS = "an Ed25519 public key as 'chatterbox-cached keys' makes them (ed25519:...), or a list of these"
+_PUBLIC_KEYS = "an Ed25519 public key as 'chatterbox-cached keys' makes them (ed25519-public:...), or a list of these"
 # What is signed comes in parts, so that nobody need join them who does not have to.
 Bytes = bytes | memoryview
 
@@ -144,7 +145,8 @@ def public_keys(value: object) -> tuple[bytes, ...]:
 def new_pair() -> tuple[str, str]:
     """A new private key and its public one, as the settings take them. Raises SettingsError without cryptography."""
     private = _ed25519().Ed25519PrivateKey.generate()
-    return _written(private.private_bytes_raw()), _written(private.public_key().public_bytes_raw())
+    public = private.public_key().public_bytes_raw()
+    return _written(_PRIVATE, private.private_bytes_raw()), _written(_PUBLIC, public)
 
 
 def _checked(value: object, key_of: Callable[[bytes], Verifier], needs: str) -> tuple[bytes, ...]:
@@ -171,26 +173,26 @@ def _signer(secret: bytes) -> Signer:
         if len(secret) < _SHORTEST_SECRET:
             raise ValueError("too short to be a secret")
         return HmacKey(secret)
-    private = _ed25519().Ed25519PrivateKey.from_private_bytes(_raw(secret))
+    private = _ed25519().Ed25519PrivateKey.from_private_bytes(_raw(_PRIVATE, secret))
     return PrivateKey(private.public_key(), private)
 
 
 def _public(key: bytes) -> PublicKey:
-    return PublicKey(_ed25519().Ed25519PublicKey.from_public_bytes(_raw(key)))
+    return PublicKey(_ed25519().Ed25519PublicKey.from_public_bytes(_raw(_PUBLIC, key)))
 
 
-def _raw(key: bytes) -> bytes:
+def _raw(prefix: bytes, key: bytes) -> bytes:
     """The bytes of an Ed25519 key that is written as text. Raises ValueError where it is none."""
-    if not key.startswith(_PREFIX):
-        raise ValueError("not written as an Ed25519 key is")
-    raw = base64.b64decode(key.removeprefix(_PREFIX), validate=True)
+    if not key.startswith(prefix):
+        raise ValueError("not written as such an Ed25519 key is")
+    raw = base64.b64decode(key.removeprefix(prefix), validate=True)
     if len(raw) != _ED25519_SIZE:
         raise ValueError("of another length than an Ed25519 key")
     return raw
 
 
-def _written(raw: bytes) -> str:
-    return (_PREFIX + base64.b64encode(raw)).decode()
+def _written(prefix: bytes, raw: bytes) -> str:
+    return (prefix + base64.b64encode(raw)).decode()
 
 
 def _ed25519() -> Any:

@@ -117,7 +117,7 @@ def test_machines_that_share_a_store_believe_the_signer_and_no_other_machine(
 
 # What somebody can try who has all that a reader has: its keys, and entries that the signer has made.
 
-PUBLIC = base64.b64decode(PAIR.public.removeprefix("ed25519:"))
+PUBLIC = base64.b64decode(PAIR.public.removeprefix("ed25519-public:"))
 SIGNED_BY_THEM = entry_format.encode(KEY, snapshot(), keyring([PAIR.private.encode()], []))
 OF_ANOTHER_VOICE = KEY.replace("ab", "ef")
 SCHEME, SIGNATURE, DIGEST, START = 22, slice(23, 87), slice(87, 119), 119
@@ -149,7 +149,7 @@ FORGED: dict[str, Callable[[], bytes]] = {
     "the public key as a secret, called Ed25519": lambda: made_with(PUBLIC, scheme=2),
     "no secret": lambda: made_with(b""),
     "the public key as a private one": lambda: entry_format.encode(
-        KEY, snapshot(seed=1), keyring([PAIR.public.encode()], [])
+        KEY, snapshot(seed=1), keyring([PAIR.public.replace("public:", "private:").encode()], [])
     ),
     "a pair of their own": lambda: entry_format.encode(KEY, snapshot(seed=1), keyring([new_pair()[0].encode()], [])),
     "no signature": lambda: entry_format.encode(KEY, snapshot(seed=1)),

@@ -272,7 +272,7 @@ def test_the_signature_is_the_one_written_down() -> None:
     assert entry[START:] == ENTRY[START:]
     entry = entry_format.encode(KEY, snapshot(), keyring([PAIR[0]], []))
     assert entry[22] == 2
-    public = ed25519.Ed25519PublicKey.from_public_bytes(base64.b64decode(PAIR[1].removeprefix(b"ed25519:")))
+    public = ed25519.Ed25519PublicKey.from_public_bytes(base64.b64decode(PAIR[1].removeprefix(b"ed25519-public:")))
     public.verify(entry[23:87], entry[:23] + entry[START:])
     assert entry[START:] == ENTRY[START:]
 
