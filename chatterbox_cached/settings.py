@@ -17,6 +17,7 @@ from .notices import tell
 
 PREFIX = "CHATTERBOX_CACHED_"
 SWITCH = "CHATTERBOX_CACHED"
+METRICS_PORT, METRICS_ADDRESS = PREFIX + "METRICS_PORT", PREFIX + "METRICS_ADDRESS"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
