@@ -38,7 +38,7 @@ docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build si
 	$(DOCS_PYTHON) -m docs.tools.rooms
 	rm -rf build/pages site && mkdir -p build/pages/docs build/pages/benchmarks
 	cp README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE build/pages
-	cp docs/*.md docs/*.svg build/pages/docs && cp benchmarks/README.md build/pages/benchmarks
+	cp docs/*.md docs/*.svg docs/*.json build/pages/docs && cp benchmarks/README.md build/pages/benchmarks
 	.venv-docs/bin/zensical build --clean --strict
 	$(DOCS_PYTHON) -m docs.tools.own site
 	@echo "Open site/index.html; to search in it as well: python3 -m http.server --directory site"

@@ -63,6 +63,8 @@ _LOADED_LATE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return _import_module(f"{__name__}.metrics")
     if name not in _LOADED_LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(_import_module(f"{__name__}.{_LOADED_LATE[name]}"), name)

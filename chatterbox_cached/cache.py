@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .accounting import process_wide
 from .concurrency.forks import ForkSafeLock
 from .errors import NotCachedError
 from .settings import Settings, resolve, switched_off
@@ -47,7 +48,9 @@ class ConditionalCache:
         from .serving.voices import Serving
 
         with _lock:
-            self._made = self._made or Serving(self.settings, off=self.off)
+            if self._made is None:
+                self._made = Serving(self.settings, off=self.off)
+                process_wide.include_cache(self)
             return self._made
 
     @classmethod

@@ -31,6 +31,10 @@ class BundleError(ChatterboxCachedError, ValueError):
     """A file is no bundle of voices, or voices can't be made into one."""
 
 
+class NotInstalledError(ChatterboxCachedError, ImportError):
+    """Something needs a package that comes with an extra of this one; the message says what to install."""
+
+
 class ExaggerationMismatchError(ChatterboxCachedError, ValueError):
     """``on_mismatch="error"``: generate would speak with another exaggeration than was prepared."""
 

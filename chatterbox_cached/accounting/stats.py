@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..concurrency.forks import RenewedAfterFork
+from . import process_wide
+from .process_wide import Count
 
-Count = tuple[str, str]  # what is counted, and by which tier, reason or place
 Listener = Callable[[Mapping[Count, float]], None]
 _listeners: list[Listener] = []
 VOICES, ENCODERS = "voices", "encoders"
 CLASSES = {VOICES: "classes", ENCODERS: "encoder_classes"}  # what found_class counts
+# Seconds; a preparation is counted under the first that it did not exceed.
+PREPARE_BOUNDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, math.inf)
 
 
 def listen(listener: Listener) -> None:
@@ -33,6 +38,7 @@ class Stats(RenewedAfterFork):
         self.on_call: Callable[[], None] = lambda: None  # told of every miss and bypass
         super().__init__()
         self._counts: defaultdict[Count, float] = defaultdict(int)
+        process_wide.include(self, self._counts)
 
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +49,10 @@ class Stats(RenewedAfterFork):
         ``seam``: whether as a whole, VOICES, or by its ENCODERS' calls.
         """
         saved = prepare_seconds - took
-        self._count({("hits", tier): 1, ("seams", seam): 1, ("saved_seconds", ""): saved})
+        counts = {("hits", tier): 1, ("seams", seam): 1, ("saved_seconds", ""): saved}
+        if saved < 0:
+            counts["lost_seconds", ""] = -saved
+        self._count(counts)
         return saved
 
     def miss(self) -> None:
@@ -52,8 +61,11 @@ class Stats(RenewedAfterFork):
         self.on_call()
 
     def prepared(self, seconds: float) -> None:
-        """What a miss took upstream."""
-        self._count({("prepare_seconds", ""): seconds})
+        """What a miss took upstream; 0 where upstream raised, so that nothing was prepared."""
+        counts = {("prepare_seconds", ""): seconds}
+        if seconds:
+            counts["prepared_within", str(PREPARE_BOUNDS[bisect_left(PREPARE_BOUNDS, seconds)])] = 1
+        self._count(counts)
 
     def bypass(self, reason: str) -> None:
         """The call went round the cache to upstream."""

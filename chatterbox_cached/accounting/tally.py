@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..concurrency.forks import RenewedAfterFork
-from .stats import CLASSES, ENCODERS, VOICES, Count
+from .process_wide import Count
+from .stats import CLASSES, ENCODERS, VOICES
 
 _BY_NAME = ("hits", "seams", *CLASSES.values(), "bypasses", "not_stored", "errors")
 _FOUND = ((CLASSES[VOICES], ": voices as a whole"), (CLASSES[ENCODERS], ": calls of the encoders"))

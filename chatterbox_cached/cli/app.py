@@ -8,6 +8,7 @@ Every error, of usage too, is one line on stderr that says what to do.
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import ChatterboxCachedError
+from ..settings import METRICS_PORT
 
 AMISS, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 # What follows a verb's own options belongs to another program, whatever it looks like.
@@ -98,6 +100,8 @@ def _main(
     ),
 ) -> None:
     """See and keep the voices that are cached for Chatterbox TTS, and run programs with the cache on."""
+    if context.invoked_subcommand != "run":
+        os.environ.pop(METRICS_PORT, None)  # it is the program's that speaks, and what is done here would take it
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)
         raise typer.Exit(WRONG_USAGE)

@@ -12,6 +12,7 @@ from typing import Any
 
 import wrapt
 
+from ..accounting import metrics
 from ..accounting.stats import ENCODERS, VOICES
 from ..concurrency.forks import ForkSafeLock
 from ..log import logger
@@ -72,6 +73,7 @@ def _say(owner: type, methods: list[str], counted_as: str | None) -> None:
     logger().info("%s is patched: %s.", named, ", ".join(methods))
     if counted_as is not None and (cache := in_use.cache) is not None:
         cache.serving.stats.found_class(named, counted_as)
+        metrics.serve_where_wanted()
 
 
 def _wrap_methods(owner: type, family: Family | Encoding, methods: list[tuple[str, Callable[..., Any]]]) -> list[str]:

@@ -118,12 +118,21 @@ def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subproce
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has what we need but not us: neither the package nor its .pth."""
-    folder = tmp_path_factory.mktemp("bare")
+    return _python_without(tmp_path_factory.mktemp("bare"), "chatterbox_cached")
+
+
+@pytest.fixture(scope="session")
+def clientless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without prometheus_client."""
+    return _python_without(tmp_path_factory.mktemp("clientless"), "chatterbox_cached", "prometheus_client")
+
+
+def _python_without(folder: Path, *names: str) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
     site = next(folder.glob("lib/*/site-packages"))
     for there in packages.iterdir():
-        if "chatterbox_cached" not in there.name and not (site / there.name).exists():
+        if not any(name in there.name for name in names) and not (site / there.name).exists():
             (site / there.name).symlink_to(there)
     return folder / "bin" / "python"
 

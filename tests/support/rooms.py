@@ -8,6 +8,7 @@ STANDS_ON = {
     "__main__": ["cli"],
     "cli": ["demo", "library"],
     "demo": [""],
+    "metrics": ["accounting"],
     "library": ["cache"],
     "patching": ["cache"],
     "cache": ["serving"],

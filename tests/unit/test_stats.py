@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatterbox_cached.accounting.stats import ENCODERS, Count, Stats, listen
+from chatterbox_cached.accounting.process_wide import Count
+from chatterbox_cached.accounting.stats import ENCODERS, Stats, listen
 
 NOTHING = {
     "memory_hits": 0,

@@ -13,6 +13,7 @@ import shutil
 import signal
 import site
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -20,10 +21,11 @@ from typing import Annotated
 import typer
 
 from ... import patching
+from ...accounting import metrics
 from ...accounting.tally import Report
 from ...errors import ChatterboxCachedError, SettingsError
 from ...patching.autostart import REPORT
-from ...settings import SWITCH, resolve, variable_of
+from ...settings import METRICS_ADDRESS, METRICS_PORT, SWITCH, resolve, variable_of
 from ..common import CacheDir, settings_for
 from ..pythons import warn_of_another_python
 from ..supervise import end_as, run_to_end
@@ -45,6 +47,13 @@ def command(
         str | None,
         typer.Option(metavar="ACTION", callback=_checked, help="The exaggeration guard: warn, error, follow or off."),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Have the program answer Prometheus at this port."),
+    ] = None,
+    metrics_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="And at this address, instead of 127.0.0.1.")
+    ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="At the end, say on stderr what the cache did.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
 ) -> None:
@@ -56,7 +65,16 @@ def command(
     """
     settings_for(cache_dir)  # what is impossible is said here and not by the program
     arguments = _command_line(program)
-    environment = _environment(cache_dir, on_mismatch)
+    if metrics_port is not None and arguments[0] == sys.executable:  # what another Python lacks it says itself
+        metrics.need_client()
+    environment = _environment(
+        {
+            variable_of("cache_dir"): cache_dir and cache_dir.absolute(),  # the program may go to another folder
+            variable_of("on_mismatch"): on_mismatch,
+            METRICS_PORT: metrics_port,
+            METRICS_ADDRESS: metrics_address,
+        }
+    )
     try:
         if stats or as_json:
             end_as(_attend_and_report(arguments, environment, as_json))
@@ -89,12 +107,9 @@ def _command_line(program: list[str]) -> list[str]:
     return [sys.executable, *program]
 
 
-def _environment(cache_dir: Path | None, on_mismatch: str | None) -> dict[str, str]:
-    environment = {**os.environ, SWITCH: "1"}
-    if cache_dir is not None:
-        environment[variable_of("cache_dir")] = str(cache_dir.absolute())  # the program may go to another folder
-    if on_mismatch is not None:
-        environment[variable_of("on_mismatch")] = on_mismatch
+def _environment(chosen: Mapping[str, object]) -> dict[str, str]:
+    given = {name: str(value) for name, value in chosen.items() if value is not None}
+    environment = {**os.environ, **given, SWITCH: "1"}
     if not _is_installed():
         startup = str(Path(patching.__file__).parent / "startup")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (startup, os.environ.get("PYTHONPATH"))))
