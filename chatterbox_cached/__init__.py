@@ -10,6 +10,7 @@ from .errors import (
     ExaggerationMismatchWarning,
     NotCachedError,
     SettingsError,
+    SharedStoreError,
     VoiceFileError,
 )
 from .patching import autostart as _autostart
@@ -39,6 +40,7 @@ __all__ = [
     "NotCachedError",
     "Settings",
     "SettingsError",
+    "SharedStoreError",
     "Verification",
     "VoiceFileError",
     "disable",

@@ -12,6 +12,8 @@ from ..identity.audio import Audio
 from ..upstream.encodings import part_of
 from ..voice.snapshot import Snapshot, equal
 
+_NEAR = ("memory", "disk")  # farther than these are the stores that machines share
+
 
 @dataclass
 class Part:
@@ -61,7 +63,7 @@ class Around:
         tiers = {part.tier or "" for part in self.parts}
         if not tiers or "" in tiers:
             return None
-        return "memory" if tiers == {"memory"} else next(iter(tiers - {"memory"}))
+        return max(tiers, key=lambda tier: _NEAR.index(tier) if tier in _NEAR else len(_NEAR))
 
     @property
     def seconds_of_served(self) -> float:
