@@ -59,8 +59,8 @@ class Encodings:
             key = self._identify(call)
         except Unidentifiable as doubt:
             self._refused(doubt)
-            with doing(_ENCODE, None):
-                return without_graph(lambda: upstream(*args, **kwargs))
+            with doing(_ENCODE, None):  # and with its graph: whoever trains an encoder needs that
+                return upstream(*args, **kwargs)
         return self._served(call, key, started)
 
     def _identify(self, call: EncodingCall) -> Key:

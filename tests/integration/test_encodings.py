@@ -311,6 +311,20 @@ def test_what_can_not_be_served_goes_to_upstream_and_is_counted(
     assert len([each for each in warned if each.category is CacheWarning]) == 1
 
 
+@pytest.mark.parametrize("learns", ["the waveform", "the encoder"])
+def test_what_is_to_learn_by_an_encoder_has_the_graph_that_upstream_gives(
+    learns: str, restored: Any, cache: ConditionalCache
+) -> None:
+    clips = torch.linspace(-0.5, 0.5, 2 * _16K).reshape(2, _16K).requires_grad_(learns == "the waveform")
+    encoder = restored.s3gen.speaker_encoder
+    encoder.training = learns == "the encoder"  # alone: its batch norms would change, and are others' too
+    learnt = clips if learns == "the waveform" else next(encoder.parameters())
+    restored.s3gen.embed_ref(clips, _16K)["embedding"].sum().backward()
+    assert learnt.grad is not None
+    encoder.zero_grad()
+    assert counts(cache) == (0, 0, 0, 1)
+
+
 def test_what_one_class_has_prepared_serves_another(
     english: Any, multilingual: Any, voice: Path, tmp_path: Path
 ) -> None:
