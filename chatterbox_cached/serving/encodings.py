@@ -40,7 +40,7 @@ class Encodings:
         model: Any,
         encoding: Encoding,
         function: Callable[..., Any],
-        signature: inspect.Signature,
+        signature: inspect.Signature | None,
         upstream: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],

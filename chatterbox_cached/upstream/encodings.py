@@ -89,7 +89,7 @@ def encoding_call(
     model: Any,
     encoding: Encoding,
     function: Callable[..., Any],
-    signature: inspect.Signature,
+    signature: inspect.Signature | None,
     upstream: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -97,8 +97,10 @@ def encoding_call(
     """The call ``upstream(*args, **kwargs)`` taken apart by ``signature``; None for one that is no part of a
     preparation.
 
-    Raises Unidentifiable where it does not fit.
+    Raises Unidentifiable where it does not fit, or there is no signature.
     """
+    if signature is None:
+        raise Unidentifiable("arguments don't fit the method")
     try:
         bound = signature.bind(model, *args, **kwargs)
     except TypeError as error:

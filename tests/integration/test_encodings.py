@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -323,6 +323,32 @@ def test_what_is_to_learn_by_an_encoder_has_the_graph_that_upstream_gives(
     assert learnt.grad is not None
     encoder.zero_grad()
     assert counts(cache) == (0, 0, 0, 1)
+
+
+class Bound:
+    """A method in a way of its own, which says nothing of its arguments."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __get__(self, model: Any, _: Any = None) -> Any:
+        return self if model is None else partial(self._inner, model)
+
+
+@pytest.mark.parametrize("made", [Bound, partialmethod, lambda inner: property(lambda model: partial(inner, model))])
+def test_a_method_that_does_not_say_its_arguments_is_called_as_upstream_would(
+    made: Callable[[Any], Any], english: Any, voice: Path, cache: ConditionalCache, monkeypatch: Patch
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    chatterbox_cached.disable()
+    expected = _speakers(english, [clip])
+    for kind, method in ((type(english.ve), "embeds_from_wavs"), (type(english), "prepare_conditionals")):
+        monkeypatch.setattr(kind, method, made(vars(kind)[method]))
+    with chatterbox_cached.enabled(cache=cache):
+        assert_same(_speakers(english, [clip]), expected)
+        english.prepare_conditionals(voice)
+    assert english.conds is not None
+    assert counts(cache)[2:] == (0, 2)
 
 
 def test_what_one_class_has_prepared_serves_another(
