@@ -57,7 +57,7 @@ class Fingerprint(Looked):
         self.digest = _digest(model, family)
         self.makers: dict[tuple[object, ...], Any] = {}
         self.codes: dict[int, tuple[Any, Any]] = {}
-        super().__init__()
+        super().__init__(in_full_each_time=isinstance(family, Encoding))
         # Last: what failed on the way is let go of as well, and has nothing to let go of itself.
         self._references = [self._reference(part_at(model, path)) for path in watched]
 

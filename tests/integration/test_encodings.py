@@ -211,6 +211,23 @@ def test_other_weights_another_precision_and_other_code_are_other_entries(
     assert counts(cache) == (0, 0, 4, 0)
 
 
+def test_weights_that_are_written_to_between_two_calls_are_seen_by_the_second(
+    parts: rehearsal.Parts, cache: ConditionalCache
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    weight = parts.ve.lstm.weight_hh_l0
+    before, made = weight.detach().clone(), list[Any]()
+    with torch.no_grad():
+        for changed in (before, before * 0.5):
+            weight.copy_(changed)
+            made.append(_speakers(parts, [clip]))
+        for changed in (before, before * 0.5, before):
+            made.append(_speakers(parts, [clip]))
+            weight.copy_(changed)
+    assert [np.array_equal(each, made[0]) for each in made] == [True, False, False, True, False]
+    assert counts(cache) == (3, 0, 2, 0)
+
+
 _said, HEARD = set[str](), list[Any]()
 
 
