@@ -113,7 +113,8 @@ def encoding_call(
     if len(names) < 2:
         raise Unidentifiable("arguments don't fit the method")
     waves = arguments[names[1]]
-    others = {name: arguments[name] for name in names[2:] if name != "device"}
+    on_device = encoding.results.device is None  # else what is called so is no place for the result
+    others = {name: arguments[name] for name in names[2:] if name != "device" or not on_device}
     device = _device(model, encoding, arguments.get("device", "auto"))
     return EncodingCall(model, encoding, function, waves, others, device, partial(upstream, *args, **kwargs))
 

@@ -228,6 +228,16 @@ def test_weights_that_are_written_to_between_two_calls_are_seen_by_the_second(
     assert counts(cache) == (3, 0, 2, 0)
 
 
+def test_an_argument_that_upstream_does_not_know_is_its_error_on_a_hit_too(
+    parts: rehearsal.Parts, cache: ConditionalCache
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    for _ in range(2):
+        _speakers(parts, [clip])
+        with pytest.raises(TypeError, match="device"):
+            _speakers(parts, [clip], device="cpu")
+
+
 _said, HEARD = set[str](), list[Any]()
 
 
