@@ -335,7 +335,8 @@ def test_what_can_not_be_served_goes_to_upstream_and_is_counted(
         if handle is not None:
             handle.remove()
     assert counts(cache) == (0, 0, 0, 3)
-    assert len([each for each in warned if each.category is CacheWarning]) == 1
+    (said,) = [str(each.message) for each in warned if each.category is CacheWarning]
+    assert what != "training mode" or said.startswith("S3Tokenizer is in training mode")
 
 
 @pytest.mark.parametrize("learns", ["the waveform", "the encoder"])
