@@ -108,7 +108,7 @@ def encoding_call(
     bound.apply_defaults()
     arguments = _flat(bound)
     names = list(arguments)
-    if encoding.only_with is not None and arguments.get(encoding.only_with) is None:
+    if (encoding.only_with is not None and arguments.get(encoding.only_with) is None) or _is_traced():
         return None
     if len(names) < 2:
         raise Unidentifiable("arguments don't fit the method")
@@ -117,6 +117,12 @@ def encoding_call(
     others = {name: arguments[name] for name in names[2:] if name != "device" or not on_device}
     device = _device(model, encoding, arguments.get("device", "auto"))
     return EncodingCall(model, encoding, function, waves, others, device, partial(upstream, *args, **kwargs))
+
+
+def _is_traced() -> bool:
+    """Whether PyTorch notes down what is called, to do it again with any waveform: a result must come of this one."""
+    torch: Any = sys.modules["torch"]
+    return bool(torch.jit.is_tracing())
 
 
 def part_at(model: Any, path: str) -> Any:

@@ -238,6 +238,23 @@ def test_an_argument_that_upstream_does_not_know_is_its_error_on_a_hit_too(
             _speakers(parts, [clip], device="cpu")
 
 
+def test_an_encoder_can_be_traced_and_then_hears_any_clip(parts: rehearsal.Parts, cache: ConditionalCache) -> None:
+    class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokenizer = parts.s3gen.tokenizer
+
+        def forward(self, clips: torch.Tensor) -> Any:
+            return self.tokenizer(clips, max_len=20)
+
+    one, other = (torch.sin(pitch * torch.linspace(0, 1, _16K))[None] for pitch in (600, 2500))
+    expected = [Tokens()(clip) for clip in (one, other)]
+    traced = torch.jit.trace(Tokens(), (one,), check_trace=False)
+    assert not torch.equal(expected[0][0], expected[1][0])
+    for clip, tokens in zip((one, other), expected, strict=True):
+        assert_same(traced(clip), tokens)
+
+
 _said, HEARD = set[str](), list[Any]()
 
 
