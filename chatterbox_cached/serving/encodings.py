@@ -106,8 +106,8 @@ class Encodings:
         return call.family.results.device or call.device
 
     def _part(self, call: EncodingCall, key: Key, snapshot: Snapshot, tier: str | None, started: float) -> Part:
-        keep = partial(self._keep, call, key, snapshot)
-        return Part(call.family.name, _maker_of(key), snapshot, tier, time.perf_counter() - started, keep)
+        keep, took = partial(self._keep, call, key, snapshot), time.perf_counter() - started
+        return Part(call.family.name, _maker_of(key), snapshot, tier, took, key.uncertain, keep)
 
     def _given(self, part: Part, call: EncodingCall, key: Key) -> Any:
         try:
@@ -147,8 +147,6 @@ class Encodings:
         key = cache.finder.place(key, device)
         durable = cache.settings.auto_save and not key.uncertain
         cache.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-        if key.uncertain and cache.settings.cache_dir and cache.settings.auto_save:
-            cache.bypasses.count_kept_here_only(key.uncertain)
 
     def _count(self, part: Part, key: Key) -> None:
         if (around := around_now()) is not None:
@@ -158,6 +156,7 @@ class Encodings:
         if part.tier is None:
             stats.miss()
             stats.prepared(part.took)
+            self._cache.count_where_kept(part.uncertain)
         else:
             saved = stats.hit(part.tier, part.snapshot.prepare_seconds, part.took, ENCODERS)
         self._cache.ledger.used(audio.digest, audio.path, audio.name, saved)

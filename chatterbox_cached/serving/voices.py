@@ -163,6 +163,7 @@ class Serving:
                 self._bypassed(audio, next(iter(around.refused), doubt))
             else:
                 self._count(around, took)
+                self.count_where_kept(around.uncertain)
         return Prepared(around.tier or ("upstream" if around.parts else "round the cache"), returned)
 
     def _identified(self, audio: object) -> Audio | None:
@@ -275,13 +276,17 @@ class Serving:
             durable, device = self.settings.auto_save and not key.uncertain, call.model.device
             key = self.finder.place(key, device)
             self.store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
-            if key.uncertain and self.settings.cache_dir and self.settings.auto_save:
-                self.bypasses.count_kept_here_only(key.uncertain)
+            self.count_where_kept(key.uncertain)
         except Unidentifiable as doubt:
             self._not_kept(call, around, doubt)
         except Exception as error:
             self.failures.report("store", error)
         return Prepared(around.tier or "upstream", done.returned)
+
+    def count_where_kept(self, uncertain: str) -> None:
+        """What was made is kept by this process alone, for what is ``uncertain``, though there is a folder for it."""
+        if uncertain and self.settings.cache_dir and self.settings.auto_save:
+            self.bypasses.count_kept_here_only(uncertain)
 
     def _not_kept(self, call: Preparation, around: Around, doubt: Unidentifiable) -> None:
         """What its encoders made is kept, where it would be so the next time as well."""

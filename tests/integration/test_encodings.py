@@ -396,6 +396,25 @@ def test_a_method_that_does_not_say_its_arguments_is_called_as_upstream_would(
     assert counts(cache)[2:] == (0, 2)
 
 
+def test_a_voice_that_only_this_process_keeps_is_counted_once(
+    english: Any, multilingual: Any, voice: Path, other_voice: Path, cache: ConditionalCache, monkeypatch: Patch
+) -> None:
+    tokenizer = english.s3gen.tokenizer
+    inner, prepare = tokenizer.quantize, type(multilingual).prepare_conditionals
+    monkeypatch.setitem(vars(tokenizer), "quantize", partial(inner))  # of this instance: for this process only
+
+    def prepare_conditionals(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Any:
+        prepare(self, wav_fpath, exaggeration)
+        self.last_voice = wav_fpath
+
+    monkeypatch.setattr(type(multilingual), "prepare_conditionals", prepare_conditionals)
+    english.prepare_conditionals(voice)
+    multilingual.prepare_conditionals(other_voice)
+    tokenizer([np.linspace(-0.5, 0.5, _16K, dtype=np.float32)], max_len=10)
+    assert counts(cache) == (0, 0, 3, 0)
+    assert cache.get_cache_stats()["not_stored"] == {"kept in this process only": 3}
+
+
 def test_what_one_class_has_prepared_serves_another(
     english: Any, multilingual: Any, voice: Path, tmp_path: Path
 ) -> None:
