@@ -211,6 +211,16 @@ def test_other_weights_another_precision_and_other_code_are_other_entries(
     assert counts(cache) == (0, 0, 4, 0)
 
 
+def test_the_library_that_computes_is_part_of_the_key(parts: rehearsal.Parts, cache: ConditionalCache) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    for enabled in (True, False, True):
+        with torch.backends.mkldnn.flags(enabled=enabled):
+            got = _speakers(parts, [clip])
+            with chatterbox_cached.disabled():
+                assert_same(got, _speakers(parts, [clip]))
+    assert counts(cache) == (1, 0, 2, 0)
+
+
 def test_weights_that_are_written_to_between_two_calls_are_seen_by_the_second(
     parts: rehearsal.Parts, cache: ConditionalCache
 ) -> None:
