@@ -19,6 +19,8 @@ _PRECISION = tuple(
         "mkldnn.", "mkldnn.matmul.", "mkldnn.conv.", "mkldnn.rnn.",
     )
 )  # fmt: skip
+# The library of a type of device that convolutions and recurrent layers go through, unless a program takes it out.
+_LIBRARY = {"cpu": ("mkldnn.enabled",), "cuda": ("cudnn.enabled",)}
 _REDUCED = tuple(f"cuda.matmul.allow_{half}_reduced_precision_reduction" for half in ("fp16", "bf16"))
 
 
@@ -51,7 +53,8 @@ def _more(device: str) -> Callable[[Any], tuple[object, ...]] | None:
     """Gets those settings that this version of PyTorch has besides, for this type of device."""
     import torch
 
-    names = [name for name in (*_PRECISION, *(_REDUCED if device == "cuda" else ())) if _has(torch.backends, name)]
+    wanted = *_PRECISION, *_LIBRARY.get(device, ()), *(_REDUCED if device == "cuda" else ())
+    names = [name for name in wanted if _has(torch.backends, name)]
     return attrgetter(*names, *names[:1]) if names else None
 
 

@@ -57,7 +57,7 @@ class Fingerprint(Looked):
         self.digest = _digest(model, family)
         self.makers: dict[tuple[object, ...], Any] = {}
         self.codes: dict[int, tuple[Any, Any]] = {}
-        super().__init__()
+        super().__init__(in_full_each_time=isinstance(family, Encoding))
         # Last: what failed on the way is let go of as well, and has nothing to let go of itself.
         self._references = [self._reference(part_at(model, path)) for path in watched]
 
@@ -176,17 +176,18 @@ def _refuse_uncertain(model: Any, family: Family | Encoding) -> None:
     """Raise Unidentifiable for a model whose weights don't say what it would make."""
     for path in family.encoders:
         encoder = part_at(model, path)
+        named = path or type(encoder).__qualname__
         if any(tensor.is_meta for _, tensor in _named_tensors(encoder)):
             raise Unidentifiable(
                 "weights are not in memory",
-                f"The weights of {path} are offloaded or on the meta device, so it can't be known what this model"
+                f"The weights of {named} are offloaded or on the meta device, so it can't be known what this model"
                 " makes of a voice. Its voices are prepared by upstream every time. Load the model onto a device to"
                 " have them cached.",
             )
         if any(module.training for module in encoder.modules()):
             raise Unidentifiable(
                 "model is in training mode",
-                f"{path} is in training mode, in which every preparation changes it. Its voices are prepared by"
+                f"{named} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time. Call .eval() on it to have them cached.",
             )
 

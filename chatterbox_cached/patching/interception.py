@@ -16,7 +16,7 @@ from ..upstream.calls import Preparation, preparation
 from ..upstream.context import goes_round, is_doing
 from ..upstream.encodings import Encoding
 from ..upstream.families import Family
-from ..upstream.signatures import Signature, signature_of
+from ..upstream.signatures import Signature, arguments_of, signature_of
 from ..upstream.spoken import conditionals_of
 from .streams import Stream, begins_later, streamed
 
@@ -86,8 +86,8 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
 
 
 @lru_cache(maxsize=64)
-def _arguments_of(function: Upstream) -> inspect.Signature:
-    return inspect.signature(taken_by(function))
+def _arguments_of(function: Upstream) -> inspect.Signature | None:
+    return arguments_of(taken_by(function))
 
 
 def _signature(function: Upstream) -> tuple[Signature, Upstream]:

@@ -19,7 +19,8 @@ _NEAR = ("memory", "disk")  # farther than these are the stores that machines sh
 class Part:
     """What one call of an encoder gave: the ``maker`` that ends its key, and from which tier; None for upstream.
 
-    ``took`` is how long it took to serve or to make, in seconds. ``keep`` keeps it by itself.
+    ``took`` is how long it took to serve or to make, in seconds. ``uncertain``: as of its key. ``keep`` keeps it by
+    itself.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Part:
     snapshot: Snapshot
     tier: str | None
     took: float
+    uncertain: str
     keep: Callable[[], None]
 
 
@@ -69,6 +71,11 @@ class Around:
     def seconds_of_served(self) -> float:
         """How long upstream took to make the parts that were served."""
         return sum(part.snapshot.prepare_seconds for part in self.served)
+
+    @property
+    def uncertain(self) -> str:
+        """Of what in the making of its parts it can't be told what it does; empty for nothing."""
+        return next((part.uncertain for part in self.parts if part.tier is None and part.uncertain), "")
 
     def keep_all(self) -> None:
         """Keep by themselves the parts that upstream has made."""

@@ -40,7 +40,7 @@ class Encodings:
         model: Any,
         encoding: Encoding,
         function: Callable[..., Any],
-        signature: inspect.Signature,
+        signature: inspect.Signature | None,
         upstream: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
@@ -59,8 +59,8 @@ class Encodings:
             key = self._identify(call)
         except Unidentifiable as doubt:
             self._refused(doubt)
-            with doing(_ENCODE, None):
-                return without_graph(lambda: upstream(*args, **kwargs))
+            with doing(_ENCODE, None):  # and with its graph: whoever trains an encoder needs that
+                return upstream(*args, **kwargs)
         return self._served(call, key, started)
 
     def _identify(self, call: EncodingCall) -> Key:
@@ -106,8 +106,8 @@ class Encodings:
         return call.family.results.device or call.device
 
     def _part(self, call: EncodingCall, key: Key, snapshot: Snapshot, tier: str | None, started: float) -> Part:
-        keep = partial(self._keep, call, key, snapshot)
-        return Part(call.family.name, _maker_of(key), snapshot, tier, time.perf_counter() - started, keep)
+        keep, took = partial(self._keep, call, key, snapshot), time.perf_counter() - started
+        return Part(call.family.name, _maker_of(key), snapshot, tier, took, key.uncertain, keep)
 
     def _given(self, part: Part, call: EncodingCall, key: Key) -> Any:
         try:
@@ -153,6 +153,7 @@ class Encodings:
         if part.tier is None:
             stats.miss()
             stats.prepared(part.took)
+            self._cache.finder.count_where_kept(part.uncertain)
         else:
             saved = stats.hit(part.tier, part.snapshot.prepare_seconds, part.took, ENCODERS)
         self._cache.ledger.used(audio.digest, audio.path, audio.name, saved)

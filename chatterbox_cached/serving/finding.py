@@ -48,14 +48,20 @@ class Finder:
         return next((each for each in kept if "gen" in each.parts and is_whole(each.origin)), None)
 
     def keep(self, key: Key, device: Any, snapshot: Snapshot) -> None:
-        """Keep what was made here. Where it can't be on disk, although that was wanted, it is counted and told of."""
-        settings, key = self._settings, self._place(key, device)
-        durable = settings.stores and not key.uncertain
+        """Keep what was made here."""
+        key = self._place(key, device)
+        durable = self._settings.stores and not key.uncertain
         self._store.keep(key.text, device, snapshot, durable=durable, made_by=key.made_by)
+
+    def count_where_kept(self, uncertain: str) -> None:
+        """A preparation was kept. Where that is by this process alone, although more was wanted, it is counted and told
+        of: for what of it is ``uncertain``, or because it can't be signed here.
+        """
+        settings = self._settings
         if not (settings.cache_dir or settings.shared) or not settings.auto_save:
             return
-        if key.uncertain:
-            self._bypasses.count_kept_here_only(key.uncertain)
+        if uncertain:
+            self._bypasses.count_kept_here_only(uncertain)
         elif settings.only_checks:
             self._bypasses.count_unsigned()
 

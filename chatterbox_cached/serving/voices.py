@@ -165,6 +165,8 @@ class Serving:
                 self._bypassed(audio, next(iter(around.refused), doubt))
             else:
                 self._count(around, took)
+                if around.tier is None:
+                    self.finder.count_where_kept(around.uncertain)
         return Prepared(around.tier or ("upstream" if around.parts else "round the cache"), returned)
 
     def _identified(self, audio: object) -> Audio | None:
@@ -276,6 +278,7 @@ class Serving:
             snapshot = done.snapshot(emotion, audio.unchanged, seconds, origin_of(call.model, call.family))
             snapshot = replace(snapshot, origin=with_parts(snapshot.origin, around.links(snapshot)))
             self.finder.keep(key, call.model.device, snapshot)
+            self.finder.count_where_kept(key.uncertain)
         except Unidentifiable as doubt:
             self._not_kept(call, around, doubt)
         except Exception as error:

@@ -89,7 +89,7 @@ def encoding_call(
     model: Any,
     encoding: Encoding,
     function: Callable[..., Any],
-    signature: inspect.Signature,
+    signature: inspect.Signature | None,
     upstream: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -97,8 +97,10 @@ def encoding_call(
     """The call ``upstream(*args, **kwargs)`` taken apart by ``signature``; None for one that is no part of a
     preparation.
 
-    Raises Unidentifiable where it does not fit.
+    Raises Unidentifiable where it does not fit, or there is no signature.
     """
+    if signature is None:
+        raise Unidentifiable("arguments don't fit the method")
     try:
         bound = signature.bind(model, *args, **kwargs)
     except TypeError as error:
@@ -106,14 +108,21 @@ def encoding_call(
     bound.apply_defaults()
     arguments = _flat(bound)
     names = list(arguments)
-    if encoding.only_with is not None and arguments.get(encoding.only_with) is None:
+    if (encoding.only_with is not None and arguments.get(encoding.only_with) is None) or _is_traced():
         return None
     if len(names) < 2:
         raise Unidentifiable("arguments don't fit the method")
     waves = arguments[names[1]]
-    others = {name: arguments[name] for name in names[2:] if name != "device"}
+    on_device = encoding.results.device is None  # else what is called so is no place for the result
+    others = {name: arguments[name] for name in names[2:] if name != "device" or not on_device}
     device = _device(model, encoding, arguments.get("device", "auto"))
     return EncodingCall(model, encoding, function, waves, others, device, partial(upstream, *args, **kwargs))
+
+
+def _is_traced() -> bool:
+    """Whether PyTorch notes down what is called, to do it again with any waveform: a result must come of this one."""
+    torch: Any = sys.modules["torch"]
+    return bool(torch.jit.is_tracing())
 
 
 def part_at(model: Any, path: str) -> Any:

@@ -15,9 +15,10 @@ class Signature:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = list(inspect.signature(function).parameters.values())[1:]  # without self
+        told = arguments_of(function)
+        parameters = [] if told is None else list(told.parameters.values())[1:]  # without self
         plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        self.bindable = all(parameter.kind in plain for parameter in parameters)
+        self.bindable = told is not None and all(parameter.kind in plain for parameter in parameters)
         self._positional = tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._names = frozenset(parameter.name for parameter in parameters)
         self._required = frozenset(p.name for p in parameters if p.default is inspect.Parameter.empty)
@@ -35,6 +36,14 @@ class Signature:
                 return None
             bound.update(kwargs)
         return bound if self._required <= bound.keys() else None
+
+
+def arguments_of(function: Any) -> inspect.Signature | None:
+    """As ``inspect.signature``; None where it can't be told, as of much that a program may put in a method's place."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=256)

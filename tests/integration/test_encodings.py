@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,6 +211,60 @@ def test_other_weights_another_precision_and_other_code_are_other_entries(
     assert counts(cache) == (0, 0, 4, 0)
 
 
+def test_the_library_that_computes_is_part_of_the_key(parts: rehearsal.Parts, cache: ConditionalCache) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    for enabled in (True, False, True):
+        with torch.backends.mkldnn.flags(enabled=enabled):
+            got = _speakers(parts, [clip])
+            with chatterbox_cached.disabled():
+                assert_same(got, _speakers(parts, [clip]))
+    assert counts(cache) == (1, 0, 2, 0)
+
+
+def test_weights_that_are_written_to_between_two_calls_are_seen_by_the_second(
+    parts: rehearsal.Parts, cache: ConditionalCache
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    weight = parts.ve.lstm.weight_hh_l0
+    before, made = weight.detach().clone(), list[Any]()
+    with torch.no_grad():
+        for changed in (before, before * 0.5):
+            weight.copy_(changed)
+            made.append(_speakers(parts, [clip]))
+        for changed in (before, before * 0.5, before):
+            made.append(_speakers(parts, [clip]))
+            weight.copy_(changed)
+    assert [np.array_equal(each, made[0]) for each in made] == [True, False, False, True, False]
+    assert counts(cache) == (3, 0, 2, 0)
+
+
+def test_an_argument_that_upstream_does_not_know_is_its_error_on_a_hit_too(
+    parts: rehearsal.Parts, cache: ConditionalCache
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    for _ in range(2):
+        _speakers(parts, [clip])
+        with pytest.raises(TypeError, match="device"):
+            _speakers(parts, [clip], device="cpu")
+
+
+def test_an_encoder_can_be_traced_and_then_hears_any_clip(parts: rehearsal.Parts, cache: ConditionalCache) -> None:
+    class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokenizer = parts.s3gen.tokenizer
+
+        def forward(self, clips: torch.Tensor) -> Any:
+            return self.tokenizer(clips, max_len=20)
+
+    one, other = (torch.sin(pitch * torch.linspace(0, 1, _16K))[None] for pitch in (600, 2500))
+    expected = [Tokens()(clip) for clip in (one, other)]
+    traced = torch.jit.trace(Tokens(), (one,), check_trace=False)
+    assert not torch.equal(expected[0][0], expected[1][0])
+    for clip, tokens in zip((one, other), expected, strict=True):
+        assert_same(traced(clip), tokens)
+
+
 _said, HEARD = set[str](), list[Any]()
 
 
@@ -308,7 +362,67 @@ def test_what_can_not_be_served_goes_to_upstream_and_is_counted(
         if handle is not None:
             handle.remove()
     assert counts(cache) == (0, 0, 0, 3)
-    assert len([each for each in warned if each.category is CacheWarning]) == 1
+    (said,) = [str(each.message) for each in warned if each.category is CacheWarning]
+    assert what != "training mode" or said.startswith("S3Tokenizer is in training mode")
+
+
+@pytest.mark.parametrize("learns", ["the waveform", "the encoder"])
+def test_what_is_to_learn_by_an_encoder_has_the_graph_that_upstream_gives(
+    learns: str, restored: Any, cache: ConditionalCache
+) -> None:
+    clips = torch.linspace(-0.5, 0.5, 2 * _16K).reshape(2, _16K).requires_grad_(learns == "the waveform")
+    encoder = restored.s3gen.speaker_encoder
+    encoder.training = learns == "the encoder"  # alone: its batch norms would change, and are others' too
+    learnt = clips if learns == "the waveform" else next(encoder.parameters())
+    restored.s3gen.embed_ref(clips, _16K)["embedding"].sum().backward()
+    assert learnt.grad is not None
+    encoder.zero_grad()
+    assert counts(cache) == (0, 0, 0, 1)
+
+
+class Bound:
+    """A method in a way of its own, which says nothing of its arguments."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __get__(self, model: Any, _: Any = None) -> Any:
+        return self if model is None else partial(self._inner, model)
+
+
+@pytest.mark.parametrize("made", [Bound, partialmethod, lambda inner: property(lambda model: partial(inner, model))])
+def test_a_method_that_does_not_say_its_arguments_is_called_as_upstream_would(
+    made: Callable[[Any], Any], english: Any, voice: Path, cache: ConditionalCache, monkeypatch: Patch
+) -> None:
+    clip = np.linspace(-0.5, 0.5, _16K, dtype=np.float32)
+    chatterbox_cached.disable()
+    expected = _speakers(english, [clip])
+    for kind, method in ((type(english.ve), "embeds_from_wavs"), (type(english), "prepare_conditionals")):
+        monkeypatch.setattr(kind, method, made(vars(kind)[method]))
+    with chatterbox_cached.enabled(cache=cache):
+        assert_same(_speakers(english, [clip]), expected)
+        english.prepare_conditionals(voice)
+    assert english.conds is not None
+    assert counts(cache)[2:] == (0, 2)
+
+
+def test_a_voice_that_only_this_process_keeps_is_counted_once(
+    english: Any, multilingual: Any, voice: Path, other_voice: Path, cache: ConditionalCache, monkeypatch: Patch
+) -> None:
+    tokenizer = english.s3gen.tokenizer
+    inner, prepare = tokenizer.quantize, type(multilingual).prepare_conditionals
+    monkeypatch.setitem(vars(tokenizer), "quantize", partial(inner))  # of this instance: for this process only
+
+    def prepare_conditionals(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Any:
+        prepare(self, wav_fpath, exaggeration)
+        self.last_voice = wav_fpath
+
+    monkeypatch.setattr(type(multilingual), "prepare_conditionals", prepare_conditionals)
+    english.prepare_conditionals(voice)
+    multilingual.prepare_conditionals(other_voice)
+    tokenizer([np.linspace(-0.5, 0.5, _16K, dtype=np.float32)], max_len=10)
+    assert counts(cache) == (0, 0, 3, 0)
+    assert cache.get_cache_stats()["not_stored"] == {"kept in this process only": 3}
 
 
 def test_what_one_class_has_prepared_serves_another(

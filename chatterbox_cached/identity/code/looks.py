@@ -11,11 +11,12 @@ FULL_LOOK_SECONDS = 0.01
 
 class Looked(ABC):
     """The quick look is taken at every call. The full one, which sees everything, is taken whenever the last is older
-    than ``FULL_LOOK_SECONDS``, which is shorter than any generation.
+    than ``FULL_LOOK_SECONDS``, which is shorter than any generation; or at every call, where nothing need be generated
+    between two.
     """
 
-    def __init__(self) -> None:
-        self._looked, self._changed = time.monotonic(), False
+    def __init__(self, *, in_full_each_time: bool = False) -> None:
+        self._looked, self._changed, self._each_time = time.monotonic(), False, in_full_each_time
 
     def holds(self, model: Any) -> bool:
         """Whether what was read of ``model`` is still so.
@@ -24,7 +25,8 @@ class Looked(ABC):
         """
         if self._changed or not self.stands(model):
             return False
-        return time.monotonic() - self._looked < FULL_LOOK_SECONDS or self._full_look(model)
+        recent = not self._each_time and time.monotonic() - self._looked < FULL_LOOK_SECONDS
+        return recent or self._full_look(model)
 
     def _full_look(self, model: Any) -> bool:
         began = time.monotonic()  # what is changed while it looks may have been looked at already

@@ -41,7 +41,7 @@ class RunningCode(Looked):
             self._describe(explorer, encoders, model, family, function)
         finally:
             explorer.close()
-        super().__init__()
+        super().__init__(in_full_each_time=isinstance(family, Encoding))
 
     def _describe(
         self, explorer: Explorer, encoders: Encoders, model: Any, family: Family | Encoding, function: Any
