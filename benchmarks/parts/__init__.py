@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import calls, crowds, first_hit, growth, jobs, room, start
+from . import calls, crowds, families, first_hit, growth, jobs, room, start
 
 PARTS = {
     "start": start.start,
@@ -16,6 +16,8 @@ PARTS = {
     "warm": jobs.warm,
     "jobs": jobs.jobs,
     "miss": calls.miss,
+    "families": families.families,
+    "encoders": families.encoders,
     "room": room.room,
     "processes": crowds.processes,
     "job": jobs.job,
