@@ -54,6 +54,11 @@ class Fleet:
         """Let machines keep the voice with this digest again; says whether they might not."""
         return any(self._each(lambda tier: tier.lift(voice), "The voice may still not be kept"))
 
+    def offer(self, key: str, value: bytes) -> None:
+        """Have an entry put that this machine has on its disk, where it is missing; see SharingTier."""
+        for tier in self.tiers:
+            tier.offer(key, value)
+
     def clear(self) -> int:
         """Drop every voice of this namespace; says how many entries. What is forgotten stays so."""
         return sum(self._each(lambda tier: tier.shared.clear(), "Voices were not dropped"))

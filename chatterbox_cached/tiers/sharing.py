@@ -40,6 +40,7 @@ class SharingTier(GuardedTier):
         super().__init__(tier, failed, clock)
         self.shared, self.writes, self._forgot, self._clock = tier, writes, forgot, clock
         self._forgotten, self._looked = Forgotten("", frozenset()), float("-inf")
+        self._offered: set[str] = set()
         self.writer = Writer(self._say_dropped, self.try_again)
 
     @property
@@ -54,6 +55,18 @@ class SharingTier(GuardedTier):
         """Have it put, soon."""
         if self.writes:
             self.writer.submit(Write(lambda: self._put(key, value), len(value), prefix_of(key)))
+
+    def offer(self, key: str, value: bytes) -> None:
+        """Have an entry put that this machine has on its disk, unless it is there: the store may be new, or have lost
+        what it had. Asked once for each key.
+        """
+        if self.writes and key not in self._offered:
+            self._offered.add(key)
+            self.writer.submit(Write(lambda: self._put_if_missing(key, value), len(value), prefix_of(key)))
+
+    def _put_if_missing(self, key: str, value: bytes) -> bool:
+        there: bool | None = self._read("contains", lambda: self.shared.contains(key), None)
+        return there is True or (there is False and self._put(key, value))
 
     def _put(self, key: str, value: bytes) -> bool:
         """Says whether it is there now, or may not be."""

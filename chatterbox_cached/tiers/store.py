@@ -94,6 +94,8 @@ class VoiceStore:
                     tier.delete(key)
                 continue
             self.lower.keep_nearer(tier, key, entry)
+            if tier in self._folders:
+                self.shared.offer(key, entry)
             try:
                 return tier.name, snapshot.to(device)
             except Exception as error:  # no memory left on the device, for one

@@ -70,6 +70,22 @@ def test_a_second_machine_prepares_nothing_and_says_the_same(
     assert served(second) == (0, 0, 1, 1)  # what was found is kept on disk
 
 
+def test_a_store_that_has_lost_everything_is_filled_from_the_machines_disks(
+    machine: Machine, english: Any, voice: Path
+) -> None:
+    first, second = machine("first"), machine("second")
+    first.get_or_prepare(english, voice)
+    first.close()
+    first.clear_shared()
+    again = machine("first")  # as after a restart
+    for _ in range(2):
+        again.clear_memory()
+        again.get_or_prepare(english, voice)
+    again.close()
+    second.get_or_prepare(english, voice)
+    assert (served(again), served(second)) == ((0, 0, 2, 0), (0, 0, 0, 1))
+
+
 def test_what_one_class_has_prepared_serves_another_on_another_machine(
     machine: Machine, english: Any, multilingual: Any, voice: Path
 ) -> None:
