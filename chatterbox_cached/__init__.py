@@ -21,6 +21,7 @@ from .upstream.context import disabled
 if TYPE_CHECKING:
     from .cache import ConditionalCache
     from .patching.proxies import CachedMultilingualTTS, CachedTTS, CachedTurboTTS, CachedVC
+    from .serving.own_voice import builtin_voice
     from .tiers.disk.repair import CheckReport
     from .verification import Verification
 
@@ -43,6 +44,7 @@ __all__ = [
     "SharedStoreError",
     "Verification",
     "VoiceFileError",
+    "builtin_voice",
     "disable",
     "disabled",
     "enable",
@@ -61,6 +63,7 @@ _LOADED_LATE = {
     "CheckReport": "tiers.disk.repair",
     "ConditionalCache": "cache",
     "Verification": "verification",
+    "builtin_voice": "serving.own_voice",
 }
 
 

@@ -21,7 +21,7 @@ from ..identity.origin import origin_of, with_parts
 from ..log import logger
 from ..settings import Settings
 from ..tiers.store import Find, VoiceStore
-from ..upstream import guard, slots
+from ..upstream import builtin, guard, slots
 from ..upstream.calls import Preparation, Prepared, asked_for, unproxied
 from ..upstream.context import disabled, doing, done_now, goes_round, is_doing
 from ..upstream.families import FAMILIES, family_of, overrides
@@ -83,7 +83,12 @@ class Serving:
         with (its := turn(model)).lock:
             if its.reserved and not by_the_way:
                 its.let_finish()
-            prepared = self._in_turn(call, refresh)
+            if builtin.is_meant(call.audio):
+                builtin.put_back(model, call.family, call.exaggeration)
+                prepared = Prepared("the model itself")
+            else:
+                builtin.keep(model, call.family)
+                prepared = self._in_turn(call, refresh)
             prepared.conditionals = slots.held(model, call.family)
             guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not by_the_way)
             return prepared

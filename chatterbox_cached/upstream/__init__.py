@@ -2,5 +2,6 @@
 
 # The face of this room: the modules that other rooms may import.
 __all__ = [
-    "calls", "context", "encodings", "families", "guard", "packages", "pt_file", "run", "signatures", "slots", "spoken",
+    "builtin", "calls", "context", "encodings", "families", "guard", "packages", "pt_file", "run", "signatures",
+    "slots", "spoken",
 ]  # fmt: skip

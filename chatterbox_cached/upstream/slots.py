@@ -43,8 +43,7 @@ def take(live: Any, family: Family, emotion: torch.Tensor, prepare_seconds: floa
 
     Raises Unidentifiable when it is not what a Chatterbox makes, so that it would not come back the same.
     """
-    parts = _of_conditionals(live, emotion) if family.speaks_texts else _of_dict(live)
-    snapshot = Snapshot({part: _detached(fields) for part, fields in parts.items()}, prepare_seconds, origin)
+    snapshot = copy_of(live, family, emotion, prepare_seconds, origin)
     if snapshot.flaw() is not None:
         raise Unidentifiable("unexpected conditionals")  # it would not be believed when it comes back
     if any(tensor.device != emotion.device for tensor in snapshot.tensors().values()):
@@ -52,7 +51,15 @@ def take(live: Any, family: Family, emotion: torch.Tensor, prepare_seconds: floa
     return snapshot
 
 
-def _of_conditionals(live: Any, emotion: torch.Tensor) -> dict[str, dict[str, Any]]:
+def copy_of(
+    live: Any, family: Family, emotion: torch.Tensor | None, prepare_seconds: float = 0.0, origin: str = ""
+) -> Snapshot:
+    """The same of conditionals that may have been spoken with, which changes the types of some fields."""
+    parts = _of_conditionals(live, emotion) if family.speaks_texts else _of_dict(live)
+    return Snapshot({part: _detached(fields) for part, fields in parts.items()}, prepare_seconds, origin)
+
+
+def _of_conditionals(live: Any, emotion: torch.Tensor | None) -> dict[str, dict[str, Any]]:
     t3 = dict(vars(live.t3))
     if (
         not same_tensors(t3.pop(_EMOTION, None), emotion)
@@ -67,6 +74,11 @@ def _of_dict(live: Any) -> dict[str, dict[str, Any]]:
     if type(live) is not dict:
         raise Unidentifiable("unexpected conditionals")
     return {"gen": live}
+
+
+def without_derived(t3: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a T3Cond as they were before T3 spoke with it."""
+    return {**t3, _DERIVED: None}
 
 
 def fits(snapshot: Snapshot, family: Family) -> bool:
