@@ -120,15 +120,17 @@ class Valkey(Server):
 
 
 class Seaweed(Server):
-    """SeaweedFS's S3 from its wheel, with one bucket."""
+    """SeaweedFS's S3 from its wheel, with one bucket. ``open_to_all``: it asks nobody for credentials."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *, open_to_all: bool = False) -> None:
         super().__init__(port)
+        self._open_to_all = open_to_all
         self._others = [free_port() for _ in range(3)]
 
     def command(self) -> list[str]:
         identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": _ACTIONS}
-        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        identities = [] if self._open_to_all else [identity]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         (self.folder / "data").mkdir(exist_ok=True)
         master, volume, filer = self._others
         return [
