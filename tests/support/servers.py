@@ -52,7 +52,13 @@ class Server:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                # SeaweedFS takes what is for its clients for a user of its own.
+                env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             )
         deadline = time.monotonic() + _START_SECONDS
         while not self.answers():
@@ -129,14 +135,14 @@ class Seaweed(Server):
 
     def command(self) -> list[str]:
         identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": _ACTIONS}
-        identities = [] if self._open_to_all else [identity]
-        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         (self.folder / "data").mkdir(exist_ok=True)
         master, volume, filer = self._others
         return [
             str(Path(sys.executable).parent / "weed"), "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={master}", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=5",
-            "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.port}", "-s3.config=s3.json",
+            "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.port}",
+            *([] if self._open_to_all else ["-s3.config=s3.json"]),
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         ]  # fmt: skip
 
