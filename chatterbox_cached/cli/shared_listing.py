@@ -45,10 +45,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")  # a whole digest is 64 wide
+    table.add_column("Voice", no_wrap=True, overflow="ellipsis")
+    table.add_column("Entries", justify="right", no_wrap=True)
+    table.add_column("Size", justify="right", no_wrap=True)
     for row in rows:
         name = plain(row["name"]) if row["name"] else row["digest"]
         table.add_row(Text(name), f"{row['entries']:,}", size(row["bytes"]))

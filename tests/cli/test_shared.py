@@ -100,8 +100,9 @@ def test_ls_shared_lists_what_the_store_has_of_this_namespace_and_of_no_other(
     assert sum(voice["bytes"] for voice in found.values()) == tier.nbytes() > 3 * 7_000
     lines = shared("ls", "--shared").stdout.splitlines()
     assert lines[0].startswith(f"{server.url}, namespace {namespace}: 2 voices in 3 entries, ")
-    assert lines[1].split()[:2] == ["anna.wav", "2"]
-    assert lines[2].split()[:2] == [digest(BEN), "1"]
+    assert lines[1].split() == ["Voice", "Entries", "Size"]
+    assert lines[2].split()[:2] == ["anna.wav", "2"]
+    assert lines[3].split()[:2] == [digest(BEN), "1"]
     assert max(map(len, lines[1:])) <= 80
     here = json.loads(shared("ls", "--json").stdout)["voices"]
     assert [voice["digest"] for voice in here] == [digest(CLEO)]
