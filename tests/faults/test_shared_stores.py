@@ -328,7 +328,9 @@ def changed_there(folder: Path, kind: str, url: str, env: dict[str, str], name: 
     os.environ.update(env)
     (path,) = voices(folder, 1)
     settings = {"namespace": folder.name}
-    first = Worker(folder / "first", url, **settings, **({"signing_key": None} if name == "unsigned" else {}))
+    first = Worker(
+        folder / "first", url, **settings, **({"signing_key": None, "signed": False} if name == "unsigned" else {})
+    )
     first.wants(path)
     first.puts()
     for key in (there := first.store.shared).keys():  # noqa: SIM118
