@@ -18,7 +18,7 @@ _TENANTS = 'docs/fleet.md has under "Tenants" what a user must be allowed to do'
 
 
 def diagnose_shared(settings: Settings) -> Iterator[Finding]:
-    """Look at each store, nearest first; one that can't be reached costs its timeouts."""
+    """Look at each store, nearest first; one that can't be reached costs its timeouts. "its" is the store before."""
     if settings.shared:
         yield _signatures(settings)
     writes = settings.shared_mode != "read" and not settings.only_checks
@@ -57,7 +57,7 @@ def _findings(name: str, namespace: str, found: Inspection, writes: bool) -> Ite
 def _eviction(about: About) -> Iterator[Finding]:
     if about.policy is not None:
         limit = f"{about.policy} at {size(about.limit)}" if about.limit else f"{about.policy}, and no limit"
-        yield Finding("  eviction", f"{limit}: {_meaning(about.policy, about.limit)}")
+        yield Finding("its eviction", f"{limit}: {_meaning(about.policy, about.limit)}")
 
 
 def _meaning(policy: str, limit: int | None) -> str:
@@ -72,9 +72,9 @@ def _meaning(policy: str, limit: int | None) -> str:
 
 def _clock(name: str, ahead: float) -> Finding:
     if abs(ahead) < _IN_STEP_SECONDS:
-        return Finding("  clock", "in step with ours")
+        return Finding("its clock", "in step with ours")
     advice = f"Set the clock of this machine or of {name}." if abs(ahead) > _TOO_FAR_SECONDS else ""
-    return Finding("  clock", f"{span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} ours", advice)
+    return Finding("its clock", f"{span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} ours", advice)
 
 
 def _permissions(name: str, tried: dict[str, Exception | None], writes: bool) -> Finding:
@@ -87,7 +87,7 @@ def _permissions(name: str, tried: dict[str, Exception | None], writes: bool) ->
             *(f"can't {what} ({in_short(error)})" for what, error in refused.items()),
         ]
     )
-    return Finding("  permissions", found, _advice(name, refused))
+    return Finding("its permissions", found, _advice(name, refused))
 
 
 def _advice(name: str, refused: dict[str, Exception]) -> str:
@@ -103,9 +103,9 @@ def _advice(name: str, refused: dict[str, Exception]) -> str:
 
 def _conditions(name: str, error: Exception | None) -> Finding:
     if error is None:
-        return Finding("  conditional puts", "refused where they should be")
+        return Finding("its conditional puts", "refused where they should be")
     return Finding(
-        "  conditional puts",
+        "its conditional puts",
         in_short(error),
         f"{name} does not keep to the conditions of puts, so leases and forgetting are not safe there: machines may"
         " prepare one voice several times, and what one machine forgets may be lost to another's. Use another store.",

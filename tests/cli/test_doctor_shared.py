@@ -34,7 +34,7 @@ def looked(tmp_path: Path) -> Look:
         told = {"shared": list(urls), "signed": False, "namespace": tmp_path.name[:64], **seconds, **settings}
         findings = list(diagnose_shared(resolve(told)))
         assert "hush" not in str(findings)
-        return {finding.what.strip(): (finding.found, finding.advice) for finding in findings}
+        return {finding.what: (finding.found, finding.advice) for finding in findings}
 
     return look
 
@@ -49,19 +49,19 @@ def test_a_valkey_in_order_is_ready_and_has_nothing_of_ours_afterwards(looked: L
         assert server.client().keys("*") == []
     store, _ = found["shared store"]
     assert re.fullmatch(rf"{server.url}, namespace \S+: Valkey 9\.\d+\.\d+, round trip \d+\.\d\d ms", store)
-    assert found["eviction"][0] == "noeviction, and no limit: nothing is ever evicted"
-    assert found["clock"][0] == "in step with ours"
-    assert found["permissions"][0] == MAY_ALL
-    assert found["conditional puts"][0] == "refused where they should be"
+    assert found["its eviction"][0] == "noeviction, and no limit: nothing is ever evicted"
+    assert found["its clock"][0] == "in step with ours"
+    assert found["its permissions"][0] == MAY_ALL
+    assert found["its conditional puts"][0] == "refused where they should be"
     assert to_do(found) == []
 
 
 def test_an_s3_in_order_is_ready_and_has_nothing_of_ours_afterwards(looked: Look, s3: Seaweed) -> None:
     found = looked(AT_DOCTOR)
     assert re.search(r": SeaweedFS .*, round trip \d+\.\d\d ms$", found["shared store"][0])
-    assert (found["clock"][0], found["permissions"][0]) == ("in step with ours", MAY_ALL)
-    assert found["conditional puts"][0] == "refused where they should be"
-    assert "eviction" not in found
+    assert (found["its clock"][0], found["its permissions"][0]) == ("in step with ours", MAY_ALL)
+    assert found["its conditional puts"][0] == "refused where they should be"
+    assert "its eviction" not in found
     assert to_do(found) == []
     assert s3.client().list_objects_v2(Bucket=BUCKET, Prefix="doctor/").get("Contents") is None
 
@@ -74,7 +74,7 @@ def test_the_command_shows_each_store_within_the_width(
     shown = cli("doctor", **unladen, **s3.environment, **told, CHATTERBOX_CACHED_OPERATION_SECONDS="20").stdout
     lines = shown.splitlines()
     assert [line.split()[2].rstrip(",") for line in lines if line.startswith("shared store")] == stores.split()
-    assert len([line for line in lines if line.startswith("  permissions")]) == 2
+    assert len([line for line in lines if line.startswith("its permissions")]) == 2
     assert re.search(r"^shared entries +must be signed, and are signed here$", shown, re.MULTILINE)
     ours = next(number for number, line in enumerate(lines) if line.startswith("shared entries"))
     assert max(map(len, lines[ours:])) <= 80
@@ -105,7 +105,7 @@ def test_the_command_says_what_to_do_and_shows_no_password(cli: Cli, unladen: di
 def test_what_signatures_are_asked_for_is_said(looked: Look, valkey: Valkey, keys: dict[str, Any], said: str) -> None:
     found = looked(valkey.url, **keys)
     assert found["shared entries"] == (said, "")
-    assert (found["permissions"][0] == MAY_ALL) is ("verify_keys" not in keys)
+    assert (found["its permissions"][0] == MAY_ALL) is ("verify_keys" not in keys)
 
 
 POLICIES = {
@@ -120,7 +120,7 @@ def test_what_a_policy_with_a_limit_means_is_said(looked: Look) -> None:
     with running(lambda: Valkey(maxmemory="100mb")) as server:
         for policy, meaning in POLICIES.items():
             server.client().config_set("maxmemory-policy", policy)
-            said, advice = looked(server.url)["eviction"]
+            said, advice = looked(server.url)["its eviction"]
             assert said.startswith(f"{policy} at 105 MB: ")
             assert meaning in said
             assert advice == ""
@@ -129,11 +129,11 @@ def test_what_a_policy_with_a_limit_means_is_said(looked: Look) -> None:
 def test_a_valkey_that_is_full_is_said_to_take_nothing(looked: Look) -> None:
     with running(lambda: Valkey(maxmemory="1000", maxmemory_policy="noeviction")) as server:
         found = looked(server.url)
-    said, advice = found["permissions"]
+    said, advice = found["its permissions"]
     assert said.startswith("may read, drop; can't put (OutOfMemoryError: ")
     assert "full" in advice
     assert "CHATTERBOX_CACHED_SHARED_MODE=read" in advice
-    assert "conditional puts" not in found
+    assert "its conditional puts" not in found
 
 
 @pytest.fixture
@@ -146,14 +146,14 @@ def for_readers() -> Iterator[Valkey]:
 def test_a_user_who_may_only_read_is_in_order_where_nothing_is_put(looked: Look, for_readers: Valkey) -> None:
     url = f"valkey://reader:hush@127.0.0.1:{for_readers.port}/0"
     found = looked(url)
-    said, advice = found["permissions"]
+    said, advice = found["its permissions"]
     assert said.startswith("may read; can't put (NoPermissionError: ")
     for what in ("drop", "take leases"):
         assert f"can't {what} (NoPermissionError: " in said
     assert "CHATTERBOX_CACHED_SHARED_MODE=read" in advice
-    assert "eviction" not in found  # this user may not ask
+    assert "its eviction" not in found  # this user may not ask
     found = looked(url, shared_mode="read")
-    assert found["permissions"] == ("may read; nothing is put there, by the settings", "")
+    assert found["its permissions"] == ("may read; nothing is put there, by the settings", "")
     assert for_readers.client().keys("*") == []
 
 
@@ -169,7 +169,7 @@ def test_a_wrong_password_is_told_of(looked: Look) -> None:
 def test_wrong_credentials_for_s3_are_told_of(looked: Look, s3: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     found = looked(AT_DOCTOR)
-    said, advice = found["permissions"]
+    said, advice = found["its permissions"]
     assert said.startswith("can't read (ClientError: ")
     assert "SignatureDoesNotMatch" in said
     assert "credentials" in advice
@@ -177,7 +177,7 @@ def test_wrong_credentials_for_s3_are_told_of(looked: Look, s3: Seaweed, monkeyp
 
 
 def test_a_bucket_that_is_not_there_is_told_of(looked: Look, s3: Seaweed) -> None:
-    said, advice = looked("s3://nobodys-bucket/doctor")["permissions"]
+    said, advice = looked("s3://nobodys-bucket/doctor")["its permissions"]
     assert "NoSuchBucket" in said
     assert advice
 
@@ -185,7 +185,7 @@ def test_a_bucket_that_is_not_there_is_told_of(looked: Look, s3: Seaweed) -> Non
 def test_a_store_that_is_away_keeps_no_other_from_being_looked_at(looked: Look, valkey: Valkey) -> None:
     away = f"valkey://127.0.0.1:{free_port()}/0"
     for urls in ((away, valkey.url), (valkey.url, away)):
-        assert looked(*urls)["permissions"][0] == MAY_ALL
+        assert looked(*urls)["its permissions"][0] == MAY_ALL
     said, advice = looked(valkey.url, away)["shared store"]
     assert said.startswith(f"{away}: ConnectionError")
     assert away in advice
@@ -206,7 +206,7 @@ def test_a_store_that_answers_nothing_costs_its_timeouts_once(
     said, advice = found["shared store"]
     assert "Timeout" in said
     assert advice
-    assert "permissions" not in found
+    assert "its permissions" not in found
 
 
 @pytest.mark.parametrize("header", [b"If-None-Match", b"If-Match"])
@@ -219,8 +219,8 @@ def test_an_s3_that_ignores_a_condition_of_puts_is_told_of(
         between.hides = (header,)
         between.cut()
         found = looked(open_s3.url)
-    assert found["permissions"][0] == MAY_ALL
-    said, advice = found["conditional puts"]
+    assert found["its permissions"][0] == MAY_ALL
+    said, advice = found["its conditional puts"]
     assert "was put without it" in said
     assert "leases and forgetting are not safe" in advice
     assert open_s3.client().list_objects_v2(Bucket=BUCKET).get("Contents") is None

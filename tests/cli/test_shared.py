@@ -244,7 +244,7 @@ def test_stats_shows_what_concerns_shared_stores_by_store(
     assert [away, "put"] in [line[:2] for line in lines]
 
 
-def test_run_stats_says_what_was_given_up_at_the_end(
+def test_what_is_given_up_at_the_end_of_a_program_is_counted(
     cli: Cli, tmp_path: Path, standin_environment: dict[str, str]
 ) -> None:
     (tmp_path / "anna.wav").write_bytes(ANNA)
@@ -254,5 +254,6 @@ def test_run_stats_says_what_was_given_up_at_the_end(
     told = {"CHATTERBOX_CACHED_SHARED": away, "CHATTERBOX_CACHED_SIGNED": "0", **standin_environment}
     shown = cli("run", "--stats", "program.py", **told).stderr
     assert re.search(rf"^  dropped +1  {away}: 1$", shown, re.MULTILINE), shown
+    assert json.loads(cli("stats", "--json", **told).stdout)["totals"]["shared_dropped"] == {away: 1}
     report = json.loads(cli("run", "--json", "program.py", **told).stderr.splitlines()[-1])
     assert report["shared_dropped"] == {}  # it was on disk by then

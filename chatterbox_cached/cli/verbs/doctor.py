@@ -35,13 +35,13 @@ def command(cache_dir: CacheDir = None, as_json: Json = False) -> None:
         print_json(
             {
                 "ready": not to_do,
-                "findings": [{**finding._asdict(), "what": finding.what.strip()} for finding in findings],
+                "findings": [finding._asdict() for finding in findings],
             }
         )
     elif to_do:
         print("\nnot ready. To do:")
         for finding in to_do:
-            _print("- ", f"{finding.what.strip()}: {finding.advice}")
+            _print("- ", f"{finding.what}: {finding.advice}")
     else:
         print("\nready")
     if to_do:
