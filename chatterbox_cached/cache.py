@@ -175,8 +175,8 @@ class ConditionalCache:
     def close(self) -> None:
         """Put what still waits into the shared stores, and let go of files and connections; the next call opens them
         again."""
-        self.serving.ledger.flush()
         self.serving.store.lower.close()
+        self.serving.ledger.flush()  # with what was given up just now
 
     def __repr__(self) -> str:
         now = self.get_cache_stats()

@@ -68,6 +68,14 @@ class SignatureError(EntryError):
     """Internal: a stored entry is not signed with any of the keys; it counts as absent."""
 
 
+class NotWritten(OSError):
+    """Internal: ``count`` entries that were to be put into a store that machines share were given up."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} entries were not written: too many waited, or too long")
+        self.count = count
+
+
 class NetworkFolder(OSError):
     """Internal: the folder is on a network file system, where SQLite's locks can't be relied on."""
 

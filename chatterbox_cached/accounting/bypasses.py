@@ -29,7 +29,7 @@ _ADVICE: Mapping[str, str] = {
     "waveform of an unknown kind": "Pass the encoders plain NumPy arrays or tensors of numbers.",
     "another call was on the model": "Let calls take turns (take_turns=True), or give each thread a model of its own.",
     "the preparation left the conditionals as they were": "Let it set them anew.",
-    "voice was forgotten": "It was forgotten on all machines; lift() with its recording has it kept again.",
+    "voice was forgotten": "It was forgotten on all machines; lift(), or `chatterbox-cached lift`, has it kept again.",
 }
 _HERE_ONLY = "kept in this process only"
 _UNSIGNED = "no key to sign with"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import ReadOnlyFolder, UntrustedFolder
+from ..errors import NotWritten, ReadOnlyFolder, UntrustedFolder
 from ..notices import tell
 from .stats import Stats
 
@@ -29,6 +29,8 @@ class Failures:
             self.warn_once(f"read-only {error}", f"{error}.")
             return
         where = place.partition(" ")[0]
+        if isinstance(error, NotWritten):
+            self._stats.not_shared(where, error.count)
         check = f"the store {where}" if "://" in where else f"the cache folder {self._folder}"
         self.warn_once(
             where,  # a disk that fails is told of once, whatever was wanted of it

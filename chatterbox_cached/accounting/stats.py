@@ -35,7 +35,7 @@ class Stats(RenewedAfterFork):
     """Counters of one cache in this process; safe from any thread."""
 
     def __init__(self) -> None:
-        self.on_call: Callable[[], None] = lambda: None  # told of every miss and bypass
+        self.on_call: Callable[[], None] = lambda: None  # told of every miss and bypass, and of what was given up
         super().__init__()
         self._counts: defaultdict[Count, float] = defaultdict(int)
         process_wide.include(self, self._counts)
@@ -76,6 +76,11 @@ class Stats(RenewedAfterFork):
         """What a miss prepared was not kept."""
         self._count({("not_stored", reason): 1})
 
+    def not_shared(self, store: str, number: int) -> None:
+        """So many entries that were to be put into this store were given up."""
+        self._count({("shared_dropped", store): number})
+        self.on_call()  # it may be at the end of the program, long after its last call
+
     def found_class(self, name: str, seam: str) -> None:
         """A class of Chatterbox was found: from now on its voices are kept, or what its encoders make of any."""
         self._count({(CLASSES[seam], name): 1})
@@ -92,10 +97,13 @@ class Stats(RenewedAfterFork):
         """All counters at one moment."""
         with self._lock:
             counts = self._counts.copy()
+        in_stores = {tier: number for tier, number in _by_name(counts, "hits").items() if "://" in tier}
         return {
             "memory_hits": counts["hits", "memory"],
             "disk_hits": counts["hits", "disk"],
-            "shared_hits": sum(number for (kind, tier), number in counts.items() if kind == "hits" and "://" in tier),
+            "shared_hits": sum(in_stores.values()),
+            "shared_hits_in": in_stores,
+            "shared_dropped": _by_name(counts, "shared_dropped"),
             "seams": _by_name(counts, "seams"),
             **{kind: _by_name(counts, kind) for kind in CLASSES.values()},
             "misses": counts["misses", ""],

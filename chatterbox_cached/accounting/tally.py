@@ -19,7 +19,7 @@ from ..concurrency.forks import RenewedAfterFork
 from .process_wide import Count
 from .stats import CLASSES, ENCODERS, VOICES
 
-_BY_NAME = ("hits", "seams", *CLASSES.values(), "bypasses", "not_stored", "errors")
+_BY_NAME = ("hits", "seams", *CLASSES.values(), "bypasses", "not_stored", "errors", "shared_dropped")
 _FOUND = ((CLASSES[VOICES], ": voices as a whole"), (CLASSES[ENCODERS], ": calls of the encoders"))
 
 
@@ -74,6 +74,7 @@ class Report:
         more = [
             ("not stored", sum(now["not_stored"].values()), _listed(now["not_stored"])),
             ("errors", sum(now["errors"].values()), _listed(now["errors"])),
+            ("dropped", sum(now["shared_dropped"].values()), _listed(now["shared_dropped"])),
             ("mismatches", now["mismatches"], "of exaggeration"),
         ]
         shown = [*(rows if asked else []), *(row for row in more if row[1])]

@@ -45,6 +45,7 @@ VERBS: dict[str, Verb] = {
     "warm": Verb("warm", "Prepare voices before they are needed."),
     "verify": Verb("verify", "Prepare voices again and compare them with what is kept."),
     "rm": Verb("rm", "Remove voices."),
+    "lift": Verb("lift", "Let machines keep what was forgotten on all of them."),
     "prune": Verb("prune", "Remove what is old or too much."),
     "clear": Verb("clear", "Remove all voices."),
     "check": Verb("check", "Find and repair damage."),

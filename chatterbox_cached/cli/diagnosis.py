@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from ..accounting import account
 from ..accounting.stats import CLASSES, ENCODERS, VOICES
+from ..addresses import parsed
 from ..errors import ChatterboxCachedError
-from ..settings import PREFIX, Settings, switched_off
+from ..settings import PREFIX, Settings, switched_off, variable_of
 from ..tiers.base import Tier
 from ..tiers.disk import folder
 from ..tiers.disk.frozen import FrozenFolder
@@ -50,7 +51,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     """Look at everything, one thing after the other; importing Chatterbox takes seconds."""
     yield from _software()
     yield from _chatterbox()
-    yield from _environment()
+    yield from _environment(settings)
     yield from _signatures(settings)
     yield from _folder(settings)
     yield _tried("memory round trip", MemoryTier[bytes](1, 2 * _A_VOICE, size_of=len))
@@ -118,9 +119,12 @@ def _class(name: str, state: dict[str, Any]) -> Finding:
     return Finding(name, f"found, not patched: {why}", advice)
 
 
-def _environment() -> Iterator[Finding]:
+def _environment(settings: Settings) -> Iterator[Finding]:
     names = sorted(name for name in os.environ if name.startswith(PREFIX.rstrip("_")))
-    shown = [f"{name}={'(not shown)' if 'KEY' in name else os.environ[name]}" for name in names]
+    without_passwords = {variable_of("shared"): " ".join(parsed(address).label for address in settings.shared)}
+    shown = [
+        f"{name}={'(not shown)' if 'KEY' in name else without_passwords.get(name, os.environ[name])}" for name in names
+    ]
     off = f"Unset {PREFIX}DISABLE: with it every call goes to upstream." if switched_off() else ""
     yield Finding("environment", ", ".join(shown) or f"no {PREFIX}* set", off)
 

@@ -20,6 +20,7 @@ _INTRODUCTION = """\
 | `chatterbox-cached warm voices/ --into /opt/voices` | Fill a folder that becomes a part of an image |
 | `chatterbox-cached verify voices/` | Still what the model makes of them? |
 | `chatterbox-cached rm narrator.wav` | Drop one voice; `clear` drops all |
+| `chatterbox-cached rm --everywhere narrator.wav` | On all machines ([A fleet](fleet.md#on-the-command-line)) |
 | `chatterbox-cached prune --to 500MB --older-than 90d` | Make room |
 | `chatterbox-cached check` | Look through the folder, and repair it |
 | `chatterbox-cached export --all -o voices.cbv` | To another machine, without the audio |

@@ -214,7 +214,7 @@ def opened(settings: Settings, tell: Callable[[str], None]) -> Iterator[Folder]:
     try:
         if not trusted:
             refuse_strangers(root)
-        store = VoiceStore(settings._replace(size_limit=_NO_LIMIT), failed)
+        store = VoiceStore(settings._replace(size_limit=_NO_LIMIT, shared=()), failed)  # nothing is connected to
         yield Folder(root, store, _account(root, trusted, tell), trusted, tell)
         store.lower.close()
     except PermissionError as error:

@@ -63,6 +63,20 @@ class Fleet:
         """Drop every voice of this namespace; says how many entries. What is forgotten stays so."""
         return sum(self._each(lambda tier: tier.shared.clear(), "Voices were not dropped"))
 
+    def sizes(self) -> dict[str, dict[str, int]]:
+        """By store, the bytes of every entry there, by key."""
+        return dict(self._each(lambda tier: (tier.name, tier.shared.sizes()), "Voices were not listed"))
+
+    def forgotten(self) -> dict[str, dict[str, float]]:
+        """By store, the voices that no machine may keep, with when they were forgotten, in seconds since the epoch."""
+        what = "What is forgotten was not listed"
+        return dict(self._each(lambda tier: (tier.name, tier.shared.forgotten_since()), what))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for tier in self.tiers:
+            tier.close()
+
     def figures(self) -> dict[str, dict[str, Any]]:
         """By store, what is not counted as a hit or an error: what waits to be put there, and what never was."""
         return {

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from ..concurrency.breaker import Clock
 from ..concurrency.one_by_one import one_by_one
+from ..errors import NotWritten
 from ..voice.key_format import parsed, prefix_of
 from .guarded import Failed, GuardedTier
 from .shared.protocol import Forgotten, SharedTier
@@ -174,4 +175,4 @@ class SharingTier(GuardedTier):
         return True
 
     def _say_dropped(self, count: int) -> None:
-        self._failed(f"{self.name} put", OSError(f"{count} entries were not written: too many waited, or too long"))
+        self._failed(f"{self.name} put", NotWritten(count))

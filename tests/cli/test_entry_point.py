@@ -24,12 +24,14 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "warm": (("new.wav", "missing.wav"), 1),
     "verify": (("new.wav",), 1),
     "rm": ((digest(ANNA), "nobody"), 1),
+    "lift": ((digest(ANNA),), 1),
     "prune": (("--to", "1"), 0),
     "clear": (("--yes",), 0),
     "check": (("--look",), 1),
     "path": ((), 0),
     "export": (("--all", "-o", "anna.pt"), 0),
     "import": (("missing.cbv",), 1),
+    "keys": (("--to", "missing/private.env"), 1),
     "doctor": ((), 0),
     "demo": (("--voice", "missing.wav"), 2),
 }
@@ -53,7 +55,7 @@ def root(tmp_path: Path) -> Path:
 def outcome(cli: Cli, verb: str, root: Path, **more: str) -> tuple[str, str, set[str]]:
     """What it says, without times, and of which entries there are then."""
     arguments, code = CALLS[verb]
-    if verb != "demo":
+    if verb not in ("demo", "keys"):
         arguments = ("--cache-dir", str(root), *arguments)
     done = cli(verb, *arguments, code=code, **more)
     said = [re.sub(r"\d+\.\d+ ms", "ms", text) for text in (done.stdout, done.stderr)]

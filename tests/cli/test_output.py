@@ -46,7 +46,8 @@ def test_what_stdout_can_not_show_stops_nothing(cli: Cli, root: Path) -> None:
     assert run("ls") == f"No voices are cached in {root}.\n"
 
 
-# What a verb is called with. The JSON of warm and verify is in test_warm, that of demo in integration/test_demo.
+# What a verb is called with. The JSON of warm and verify is in test_warm, that of lift in test_shared, that of demo in
+# integration/test_demo.
 CALLS = {
     "stats": (),
     "ls": (),
@@ -70,11 +71,13 @@ def test_json_is_all_there_is_on_stdout(cli: Cli, root: Path, unladen: dict[str,
     assert shown.stderr == ""
 
 
-def test_every_verb_but_path_takes_json(cli: Cli) -> None:
+def test_every_verb_but_path_and_keys_takes_json(cli: Cli) -> None:
     for verb in VERBS:
-        assert ("--json" in cli(verb, "--help").stdout) == (verb != "path")
+        assert ("--json" in cli(verb, "--help").stdout) == (verb not in ("path", "keys"))
     assert set(VERBS) == {
         *CALLS,
+        "lift",
+        "keys",
         "path",
         "run",
         "warm",

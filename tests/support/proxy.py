@@ -15,7 +15,7 @@ class Proxy:
 
     ``delay``: seconds that each piece of an answer takes. ``cut_after``: bytes of answers that a connection may carry
     before it is cut; None for all. ``silent``: nothing comes back. ``nonsense``: this comes back, whatever is asked.
-    ``refuses``: no connection is taken.
+    ``hides``: headers that no request has any more when it comes through.
     """
 
     def __init__(self, to: int) -> None:
@@ -24,6 +24,7 @@ class Proxy:
         self.cut_after: int | None = None
         self.silent = False
         self.nonsense = b""
+        self.hides: tuple[bytes, ...] = ()
         self._listening: socket.socket | None = None
         self._open: set[socket.socket] = set()
         self.port = 0
@@ -81,6 +82,8 @@ class Proxy:
     def _pass_on(self, caller: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while asked := caller.recv(65_536):
+                for header in self.hides:
+                    asked = asked.replace(header, b"X" * len(header))
                 server.sendall(asked)
         _end(server)
         self._open.discard(server)

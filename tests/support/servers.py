@@ -52,7 +52,13 @@ class Server:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                # SeaweedFS takes what is for its clients for a user of its own.
+                env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             )
         deadline = time.monotonic() + _START_SECONDS
         while not self.answers():
@@ -120,10 +126,11 @@ class Valkey(Server):
 
 
 class Seaweed(Server):
-    """SeaweedFS's S3 from its wheel, with one bucket."""
+    """SeaweedFS's S3 from its wheel, with one bucket. ``open_to_all``: it asks nobody for credentials."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *, open_to_all: bool = False) -> None:
         super().__init__(port)
+        self._open_to_all = open_to_all
         self._others = [free_port() for _ in range(3)]
 
     def command(self) -> list[str]:
@@ -134,7 +141,8 @@ class Seaweed(Server):
         return [
             str(Path(sys.executable).parent / "weed"), "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={master}", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=5",
-            "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.port}", "-s3.config=s3.json",
+            "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.port}",
+            *([] if self._open_to_all else ["-s3.config=s3.json"]),
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         ]  # fmt: skip
 

@@ -15,6 +15,8 @@ NOTHING = {
     "memory_hits": 0,
     "disk_hits": 0,
     "shared_hits": 0,
+    "shared_hits_in": {},
+    "shared_dropped": {},
     "seams": {},
     "classes": {},
     "encoder_classes": {},
@@ -39,6 +41,20 @@ def test_hits_are_counted_by_tier_and_save_what_they_did_not_take() -> None:
     stats.hit("disk", 3.0, 0.25, ENCODERS)
     seams = {"voices": 2, "encoders": 1}
     assert stats.snapshot() == NOTHING | {"memory_hits": 1, "disk_hits": 2, "seams": seams, "saved_seconds": 7.0}
+
+
+def test_what_concerns_shared_stores_is_counted_by_store() -> None:
+    stats, store = Stats(), "valkey://cache.internal:6379/0"
+    stats.hit("disk", 2.0, 2.0)
+    stats.hit(store, 2.0, 2.0)
+    stats.hit("s3://bucket/prefix", 2.0, 2.0)
+    stats.hit(store, 2.0, 2.0)
+    stats.not_shared(store, 3)
+    stats.not_shared(store, 2)
+    now = stats.snapshot()
+    assert (now["disk_hits"], now["shared_hits"]) == (1, 3)
+    assert now["shared_hits_in"] == {store: 2, "s3://bucket/prefix": 1}
+    assert now["shared_dropped"] == {store: 5}
 
 
 def test_misses_are_counted_with_what_upstream_took() -> None:

@@ -32,6 +32,7 @@ def test_counts_are_summed_over_all_that_wrote(tmp_path: Path) -> None:
         "bypasses": {"autocast is on": 1},
         "not_stored": {},
         "errors": {"disk put": 1},
+        "shared_dropped": {},
         "misses": 1,
         "mismatches": 1,
         "prepare_seconds": 2.0,

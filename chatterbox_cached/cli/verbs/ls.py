@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ...library.voices import Folder, Voice, plain
 from ..common import CacheDir, Json, opened, print_json, print_table
 from ..figures import counted, length, size, span
+from ..shared_listing import list_shared
 
 _UNKNOWN = "-"
 _GAP = 2
 _NARROW, _MODELS_WIDTH = 24, 12
+Shared = Annotated[bool, typer.Option("--shared", help="Instead, the voices in the shared stores.")]
 
 
-def command(cache_dir: CacheDir = None, json: Json = False) -> None:
+def command(cache_dir: CacheDir = None, shared: Shared = False, json: Json = False) -> None:
     """List the voices that are cached, the one used last first.
 
     A voice is shown by the name and path it was last seen under, or else by the beginning of its digest. What a program
@@ -23,8 +27,14 @@ def command(cache_dir: CacheDir = None, json: Json = False) -> None:
     since it was last stored. Hits and seconds saved are those of all programs that used this folder. Voices in folders
     that are only read are listed too.
 
+    With --shared, the voices of this namespace are listed that are in the shared stores, by name where it is known
+    here, and else by their whole digests.
+
     Example: chatterbox-cached ls --json | jq '.voices[].name'
     """
+    if shared:
+        list_shared(cache_dir, json)
+        return
     with opened(cache_dir) as folder:
         rows = [_row(folder, voice) for voice in folder.voices()]
         also = [str(path) for path in folder.read_only]

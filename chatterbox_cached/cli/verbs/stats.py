@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,16 @@ def _show(folder: Path, counted: Account, kept: _Rows) -> None:
 def _did(counted: Account) -> _Rows:
     if counted.since is None:
         return [("nothing counted yet", "")]
-    return [("counted since", moment(counted.since))] + [row for item in counted.totals.items() for row in _rows(*item)]
+    totals = _by_store(counted.totals)
+    return [("counted since", moment(counted.since))] + [row for item in totals.items() for row in _rows(*item)]
+
+
+def _by_store(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """What was counted, with what concerns shared stores by store, and only where there are any."""
+    hits = totals["shared_hits_in"]
+    shown = {**totals, "shared_hits": hits}
+    del shown["shared_hits_in"]
+    return {name: value for name, value in shown.items() if value or not name.startswith("shared_")}
 
 
 def _rows(name: str, value: Any) -> _Rows:

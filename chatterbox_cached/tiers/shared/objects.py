@@ -22,11 +22,12 @@ from ...addresses import Address
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
 from .deadline import within
-from .protocol import MOST_BYTES, Forgotten
+from .protocol import MOST_BYTES, About, Forgotten
 
 _Result = TypeVar("_Result")
 _BATCH = 1000  # what one request may list or delete
 _ATTEMPTS = 5
+_NOBODYS_TAG = f'"{"0" * 32}"'
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _ANOTHER_WAS_FIRST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 
@@ -89,7 +90,10 @@ class S3Tier(RenewedAfterFork):
         return sum(1 for _ in self._listed(""))
 
     def nbytes(self) -> int:
-        return sum(each["Size"] for each in self._listed(""))
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        return {self._key_at(each["Key"]): each["Size"] for each in self._listed("")}
 
     def close(self) -> None:
         client, self._made = self._made, None
@@ -100,6 +104,10 @@ class S3Tier(RenewedAfterFork):
         found = self._read_forgotten()
         state, voices = found or ("", {})
         return None if state == known else Forgotten(state, frozenset(voices))
+
+    def forgotten_since(self) -> dict[str, float]:
+        _, voices = self._read_forgotten() or ("", {})
+        return {voice: datetime.fromisoformat(when).timestamp() for voice, when in voices.items()}
 
     def forget(self, voice: str) -> None:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -139,6 +147,26 @@ class S3Tier(RenewedAfterFork):
         # Not every S3 knows a delete with a condition; between these two lines is a request, and not a lease's time.
         if there is not None and there["ETag"] == tag:
             self._call("delete_object", Bucket=self._bucket, Key=self._lease(name))
+
+    def about(self) -> About:
+        """From the headers of an answer, which a refusal has too."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._call("head_object", Bucket=self._bucket, Key=f"{self._root}/forgotten.json")
+        except ClientError as error:
+            answer = error.response
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        clock = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else None
+        return About(headers.get("server"), clock)
+
+    def keeps_conditions(self, name: str) -> bool:
+        place = self._lease(name)
+        try:
+            tags = [self._put_if(place, _told(name), tag) for tag in (None, None, _NOBODYS_TAG)]
+        finally:
+            self._call("delete_object", Bucket=self._bucket, Key=place)
+        return tags[0] is not None and tags[1:] == [None, None]
 
     def _place(self, key: str) -> str:
         return f"{self._root}/voices/{'/'.join(map(_quoted, key.split('/')))}"

@@ -14,6 +14,19 @@ class Forgotten(NamedTuple):
     voices: frozenset[str]
 
 
+class About(NamedTuple):
+    """What a server says of itself; None is what it does not tell us.
+
+    ``server``: its name and version. ``clock``: seconds since the epoch. ``limit``: the bytes of memory that it may
+    use, 0 for no limit, and ``policy`` what it evicts then; of Valkey and its kin only.
+    """
+
+    server: str | None
+    clock: float | None
+    limit: int | None = None
+    policy: str | None = None
+
+
 class SharedTier(Protocol):
     """A Tier (see tiers.base) with one namespace of a store on other machines; safe from any thread, and in a forked
     child, where connections are made anew.
@@ -47,10 +60,18 @@ class SharedTier(Protocol):
 
     def nbytes(self) -> int: ...
 
+    def sizes(self) -> dict[str, int]:
+        """The bytes of everything that is there, by key."""
+        ...
+
     def close(self) -> None: ...
 
     def forgotten(self, known: str) -> Forgotten | None:
         """The voices that no machine may keep; None where the set is still that of the state ``known``."""
+        ...
+
+    def forgotten_since(self) -> dict[str, float]:
+        """The same voices with when they were forgotten, in seconds since the epoch."""
         ...
 
     def forget(self, voice: str) -> None:
@@ -71,4 +92,13 @@ class SharedTier(Protocol):
 
     def release(self, name: str, token: str) -> None:
         """Let go of it, if the token still has it."""
+        ...
+
+    def about(self) -> About:
+        """What the server says of itself; what it refuses to say is left out."""
+        ...
+
+    def keeps_conditions(self, name: str) -> bool:
+        """Whether the server refuses to put what may be put only under a condition, where that does not hold. It is
+        tried at the lease ``name``."""
         ...

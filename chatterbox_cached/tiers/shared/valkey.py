@@ -20,7 +20,7 @@ from ...addresses import Address
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
 from .deadline import within
-from .protocol import MOST_BYTES, Forgotten
+from .protocol import MOST_BYTES, About, Forgotten
 
 if TYPE_CHECKING:
     import redis
@@ -95,10 +95,14 @@ class ValkeyTier(RenewedAfterFork):
         return len(self.keys())
 
     def nbytes(self) -> int:
-        sizes = (
-            self._each(batch, lambda pipe, key: pipe.hstrlen(*self._place(key))) for batch in _batches(self.keys())
-        )
-        return sum(map(sum, sizes))
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for batch in _batches(self.keys()):
+            lengths = self._each(batch, lambda pipe, key: pipe.hstrlen(*self._place(key)))
+            found.update(zip(batch, lengths, strict=True))
+        return found
 
     def close(self) -> None:
         client, self._made = self._made, None
@@ -111,6 +115,10 @@ class ValkeyTier(RenewedAfterFork):
             return None
         voices = self._do(lambda client: client.hkeys(f"{self._root}:forgotten"))
         return Forgotten(state, frozenset(voice.decode() for voice in voices))
+
+    def forgotten_since(self) -> dict[str, float]:
+        noted = self._do(lambda client: client.hgetall(f"{self._root}:forgotten"))
+        return {voice.decode(): float(when) for voice, when in noted.items()}
 
     def forget(self, voice: str) -> None:
         self._at_once(
@@ -137,6 +145,23 @@ class ValkeyTier(RenewedAfterFork):
     def release(self, name: str, token: str) -> None:
         lease = self._lease(name)
         self._do(lambda client: client.eval(_RELEASE, 1, lease, token))
+
+    def about(self) -> About:
+        # Each by itself: a tenant may ask for the first two, and not for what tells of other tenants.
+        hello = self._unless_refused(lambda client: client.execute_command("HELLO"))
+        now = self._unless_refused(lambda client: client.time())
+        info = self._unless_refused(lambda client: client.info("memory")) or {}
+        return About(
+            None if hello is None else _server(hello),
+            None if now is None else now[0] + now[1] / 1e6,
+            info.get("maxmemory"),
+            info.get("maxmemory_policy"),
+        )
+
+    def keeps_conditions(self, name: str) -> bool:
+        taken = [self.acquire(name, token, 1.0) for token in ("first", "second")]
+        self.release(name, "first")
+        return taken == [True, False]
 
     @property
     def _voices(self) -> str:
@@ -180,6 +205,14 @@ class ValkeyTier(RenewedAfterFork):
 
         return self._do(run)
 
+    def _unless_refused(self, operation: Callable[[Any], _Result]) -> _Result | None:
+        from redis import ResponseError
+
+        try:
+            return self._do(operation)
+        except ResponseError:
+            return None
+
     def _do(self, operation: Callable[[Any], _Result]) -> _Result:
         client = self._made or self._make()
         return within(self._connect_seconds + self._operation_seconds, lambda: operation(client))
@@ -204,3 +237,9 @@ class ValkeyTier(RenewedAfterFork):
 def _batches(names: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(names), _BATCH):
         yield names[start : start + _BATCH]
+
+
+def _server(hello: Any) -> str:
+    """Name and version from the answer to HELLO: pairs, or before RESP3 a list of them."""
+    said = hello if isinstance(hello, dict) else dict(zip(hello[::2], hello[1::2], strict=True))
+    return f"{said[b'server'].decode().capitalize()} {said[b'version'].decode()}"
