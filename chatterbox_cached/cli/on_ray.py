@@ -117,7 +117,8 @@ def _result(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:
-        raise Lost(f"({in_short(error)})") from error
+        told = getattr(error, "cause", None) or error  # one that was raised by a worker begins with where that was
+        raise Lost(f"({in_short(told)})") from error
 
 
 class _Actor:

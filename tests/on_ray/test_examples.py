@@ -56,7 +56,7 @@ def test_a_server_prepares_each_voice_once_and_keeps_it_with_one_replica(fleet: 
     voices = scenery.voices(tmp_path / "voices", 6)
     with serving(fleet, tmp_path) as ask:
         first = {voice: ask(voice.name) for voice in voices}
-        time.sleep(2)  # twice as long as replicas take to tell of what they have
+        time.sleep(2)  # replicas tell every 0.1 s of what they have
         again = [(voice, ask(voice.name)) for _ in range(4) for voice in voices]
         with pytest.raises(urllib.error.HTTPError, match="404"):
             ask("../rows.csv")
