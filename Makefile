@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz matrix bench bench-gpu bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz ray matrix bench bench-gpu bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -64,6 +64,9 @@ fuzz: .venv/.ready ## many made-up entries, headers and calls; FUZZ_SECONDS=60 F
 faults: .venv/.ready ## break everything there is to break, and count what was tried
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/contract tests/unit/test_entry_format.py $(ARGS)
 
+ray: .venv-ray/.ready ## run the examples for Ray and `warm --ray` on a cluster of two nodes, in about three minutes
+	.venv-ray/bin/python -m pytest tests/on_ray $(ARGS)
+
 # What is laid out stays in build/matrix. Where GitHub is out of reach, MAIN_FROM="git+file:///a/clone" has newest main.
 PYTHONS ?=
 matrix: .venv/.ready $(PYTHONS:%=build/matrix/python-%/.ready) ## run every published Chatterbox with the cache; PYTHONS="3.10 3.13" runs the newest there, too
@@ -98,11 +101,11 @@ bare: .venv-bare/.ready
 # `make constraints ARGS=--upgrade` moves them all, ARGS="--upgrade-package NAME" one.
 constraints: $(UV) ## resolve the requirements of pyproject.toml into constraints.txt
 	UV_CUSTOM_COMPILE_COMMAND="make constraints" $(UV) pip compile --quiet --universal --python-version 3.10 \
-	  --extra chatterbox --extra dev --extra bench --extra docs --no-annotate $(ARGS) \
+	  --extra chatterbox --extra dev --extra bench --extra docs --extra ray --no-annotate $(ARGS) \
 	  pyproject.toml --output-file constraints.txt
 
 clean: ## remove what make set up and what the tools left
-	rm -rf .venv .venv-bare .venv-docs .venv-uv build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bare .venv-docs .venv-ray .venv-uv build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp inside each environment says that it was finished.
@@ -120,6 +123,13 @@ $(UV):
 
 .venv/.bench: .venv/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[bench]"
+	@touch $@
+
+# An environment of its own: Ray brings 40 packages that nothing else needs, and moves some that Chatterbox has.
+.venv-ray/.ready: pyproject.toml constraints.txt | $(UV)
+	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv-ray
+	$(UV) pip install --quiet --compile-bytecode --python .venv-ray/bin/python --constraints constraints.txt \
+	  --editable ".[chatterbox,ray,dev]"
 	@touch $@
 
 .venv-docs/.ready: pyproject.toml constraints.txt | $(UV)

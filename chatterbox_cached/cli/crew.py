@@ -5,36 +5,54 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from ..library.warming import Outcome
 from .models import ModelError
-from .workers import Lost, Order, Worker
+from .workers import Lost
 
 _END_SECONDS = 10.0
 
 
+class Worker(Protocol):
+    """Prepares voices in a process of its own; see workers.Worker."""
+
+    def loaded(self) -> str: ...
+
+    def warm(self, path: Path) -> Outcome: ...
+
+    def interrupt(self) -> None: ...
+
+    def dismiss(self) -> None: ...
+
+    def wait(self, until: float) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class Crew:
-    """``order.jobs`` workers. A worker that has done a file takes the next, so a long one holds up no other worker.
+    """As many workers as ``jobs`` says, each of them started by ``start``. A worker that has done a file takes the
+    next, so a long one holds up no other worker.
 
     ``device``: where their models are. ``lost``: what is to be said of workers that could not go on. The file that one
     was at goes back, behind all other files: where it is to blame, it takes no more workers than it must.
     """
 
-    def __init__(self, order: Order, files: Sequence[Path]) -> None:
+    def __init__(self, start: Callable[[], Worker], jobs: int, files: Sequence[Path]) -> None:
         self.device: str | None = None
         self.lost: list[str] = []
-        self._order, self._files = order, _Files(files)
+        self._start, self._jobs, self._files = start, jobs, _Files(files)
         self._told: SimpleQueue[Outcome | None] = SimpleQueue()  # None for each worker that has no more to tell
         self._workers: list[Worker] = []
         self._over = False
 
     def outcomes(self) -> Iterator[Outcome]:
         """What became of each file, as it comes. Raises ModelError where no worker could load its model."""
-        for _ in range(self._order.jobs):
-            worker = Worker(self._order)
+        for _ in range(self._jobs):
+            worker = self._start()
             self._workers.append(worker)
             threading.Thread(target=self._keep_busy, args=(worker,), daemon=True).start()
         for _ in self._workers:

@@ -104,10 +104,11 @@ def _sounds(path: Path) -> bool:
     return start.startswith(_MAGIC) or start[4:8] == _MAGIC_OF_MP4
 
 
-def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:
+def warm(cache: ConditionalCache, model: Any, path: Path, *, at_once: bool = False) -> Outcome:
     """Prepare one voice, unless it is there, which counts as no hit: no program was served.
 
-    Of all that goes wrong with it, only an interruption is raised.
+    ``at_once``: it is in the shared stores, too, before this returns. Of all that goes wrong with it, only an
+    interruption is raised.
     """
     if cache.serving.has(model, path):
         return Outcome(path, THERE_ALREADY)
@@ -116,6 +117,8 @@ def warm(cache: ConditionalCache, model: Any, path: Path) -> Outcome:
         cache.get_or_prepare(model, path)
     except Exception as error:  # upstream's, whatever it thinks of this audio
         return Outcome(path, FAILED, _why(error))
+    if at_once:
+        cache.close()
     after = cache.get_cache_stats()
     for reasons in ("bypasses", "not_stored", "errors"):
         if (why := _grown(before[reasons], after[reasons])) is not None:

@@ -40,6 +40,10 @@ class Fleet:
         """Whether the audio with this digest is of a voice that no machine may keep."""
         return any(tier.has_forgotten(voice) for tier in self.tiers)
 
+    def reach(self) -> None:
+        """Raises SharedStoreError where a store can't be reached."""
+        self._each(lambda tier: tier.shared.forgotten(""), "Nothing can be found or kept")
+
     def forget(self, voice: str) -> int:
         """Drop all that was made of the voice with this digest, which no machine may keep from now on; says how many
         entries it was."""

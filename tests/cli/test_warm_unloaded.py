@@ -55,6 +55,19 @@ def test_the_advice_fits_what_keeps_a_model_from_being_loaded(
     assert {word for word in ("network", "--device", "--checkpoint", "doctor") if word in said} == advice
 
 
+def test_ray_that_is_not_installed_is_one_line_that_says_what_to_do(cli: Cli, write: Write, voice: Path) -> None:
+    write("ray.py", "raise ImportError\n")
+    store = {"CHATTERBOX_CACHED_SHARED": "valkey://127.0.0.1", "CHATTERBOX_CACHED_SIGNED": "0"}
+    said = cli("warm", voice, "--ray", "auto", code=1, PYTHONPATH=path_with(write), **store).stderr
+    assert said == "chatterbox-cached: --ray needs Ray. Run: pip install 'chatterbox-cached[ray]'\n"
+
+
+def test_a_cluster_and_a_folder_are_not_given_both(cli: Cli, voice: Path, tmp_path: Path) -> None:
+    for option in ("--into", "--cache-dir"):
+        said = cli("warm", voice, "--ray", "auto", option, tmp_path / "a", code=2).stderr
+        assert f"Give {option} or --ray, not both" in said
+
+
 @pytest.mark.parametrize("swallowed_in", ["import", "load"])
 def test_an_interruption_that_a_library_swallows_still_ends_it(
     cli: Cli, write: Write, voice: Path, swallowed_in: str

@@ -14,13 +14,15 @@ import pytest
 import torch
 
 import chatterbox_cached
-from chatterbox_cached import ConditionalCache, SharedStoreError
+from chatterbox_cached import CacheWarning, ConditionalCache, SharedStoreError
+from chatterbox_cached.library.warming import FAILED, PREPARED, THERE_ALREADY, warm
 from chatterbox_cached.tiers.sharing import FORGOTTEN_SECONDS, LEASE_SECONDS
 from tests.support.beside import at_each_call
 from tests.support.children import all_done, started
 from tests.support.comparison import assert_same_conditionals
+from tests.support.proxy import proxy
 from tests.support.scenery import until
-from tests.support.servers import Server
+from tests.support.servers import Server, Valkey
 from tests.support.speech import speak
 
 KEY = "a key of the team, of 16 bytes and more"
@@ -246,6 +248,23 @@ def test_a_machine_that_only_reads_puts_nothing(machine: Machine, english: Any, 
     newcomer = machine("newcomer")
     newcomer.get_or_prepare(english, other_voice)
     assert served(newcomer) == (1, 0, 0, 0)
+
+
+def test_what_is_warmed_at_once_is_in_the_store_when_that_is_said(
+    valkey: Valkey, english: Any, voice: Path, other_voice: Path
+) -> None:
+    with proxy(valkey.port) as between:
+        own = {"shared": f"valkey://127.0.0.1:{between.port}", "namespace": "warmed", "signing_key": KEY}
+        cache = ConditionalCache(**own, operation_seconds=20)
+        between.delay = 0.2  # so that it would not be there by chance
+        assert warm(cache, english, voice, at_once=True).became == PREPARED
+        assert len(valkey.client().keys("chatterbox-cached:warmed:v*/*")) == 1
+        assert warm(cache, english, voice, at_once=True).became == THERE_ALREADY
+        between.refuse()
+        with pytest.warns(CacheWarning, match="get"):
+            failed = warm(cache, english, other_voice, at_once=True)
+        assert failed.became == FAILED
+        assert failed.why.startswith("prepared, but not kept: valkey://")
 
 
 def test_where_only_the_own_set_up_counts_another_ones_voice_is_not_taken(

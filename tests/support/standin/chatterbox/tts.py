@@ -60,7 +60,7 @@ class ChatterboxTTS:
     ENC_COND_LEN = 6 * 16000
     DEC_COND_LEN = 10 * 24000
     meanwhile: Callable[[Path], object] = staticmethod(lambda _: time.sleep(SECONDS))  # happens during a preparation
-    log: Path | None = None  # every preparation adds a line here, whichever process it is in
+    log: Path | None = Path(os.environ["STANDIN_LOG"]) if "STANDIN_LOG" in os.environ else None
 
     def __init__(self) -> None:
         torch.manual_seed(0)
