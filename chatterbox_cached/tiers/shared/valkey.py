@@ -29,6 +29,12 @@ _Result = TypeVar("_Result")
 _BATCH = 200
 # Voices expire, so that a server which evicts only what expires (volatile-lru) never evicts anything else of ours.
 _LIFE_SECONDS = 365 * 24 * 3600
+# The value, or its size where that is larger: in one trip, and what is too large stays where it is.
+_GET = """
+local size = redis.call('HSTRLEN', KEYS[1], ARGV[1])
+if size > tonumber(ARGV[2]) then return size end
+return redis.call('HGET', KEYS[1], ARGV[1])
+"""
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -49,11 +55,11 @@ class ValkeyTier(RenewedAfterFork):
         """Nothing to get ready: connections are made by the first operation."""
 
     def get(self, key: str) -> bytes | None:
-        voice, maker = self._place(key)
-        size, there = self._at_once(lambda pipe: (pipe.hstrlen(voice, maker), pipe.hexists(voice, maker)))
-        if size > MOST_BYTES:
-            raise EntryError(f"entry is larger than any voice, {size} bytes")
-        return self._do(lambda client: client.hget(voice, maker)) if there else None
+        found = self._do(lambda client: client.eval(_GET, 1, *self._place(key), MOST_BYTES))
+        if isinstance(found, int):
+            raise EntryError(f"entry is larger than any voice, {found} bytes")
+        value: bytes | None = found
+        return value
 
     def contains(self, key: str) -> bool:
         voice, maker = self._place(key)
