@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.proxy import Proxy, proxy
+from benchmarks.servers import BUCKET, Valkey, free_port, running
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.concurrency.breaker import FIRST_PAUSE_SECONDS
-from tests.support.proxy import Proxy, proxy
 from tests.support.scenery import until, voices
-from tests.support.servers import BUCKET, Valkey, free_port, running
 from tests.support.stage import Stage
 from tests.support.tally import tried
 
@@ -328,7 +328,9 @@ def changed_there(folder: Path, kind: str, url: str, env: dict[str, str], name: 
     os.environ.update(env)
     (path,) = voices(folder, 1)
     settings = {"namespace": folder.name}
-    first = Worker(folder / "first", url, **settings, **({"signing_key": None} if name == "unsigned" else {}))
+    first = Worker(
+        folder / "first", url, **settings, **({"signing_key": None, "signed": False} if name == "unsigned" else {})
+    )
     first.wants(path)
     first.puts()
     for key in (there := first.store.shared).keys():  # noqa: SIM118
