@@ -146,8 +146,7 @@ TARGETS = (
            why="It needs two cores that nothing else uses, and two processes share the memory and the caches."),
     Target("hit from Valkey over loopback, over a disk hit", "at most 1.5 ms", 1.5, "ms",
            lambda p: _over_disk(p, "Valkey"), lambda p: _beside_disk(p, "Valkey"),
-           why="The value's way is a quarter of a millisecond more than a bare GET; the rest of it is that the voice is"
-           " kept on this disk as well."),
+           why="The rest of it over a bare GET is that the voice is kept on this disk as well."),
     Target("hit from S3 over loopback, over a disk hit", "at most 15 ms", 15, "ms",
            lambda p: _over_disk(p, "S3"), lambda p: _beside_disk(p, "S3")),
     Target("what a Valkey that refuses connections adds to 100 misses, over one timeout for each pause", "at most 1", 1,

@@ -53,7 +53,8 @@ def _cache(stage: Stage, store: str | None) -> ConditionalCache:
 def _filled(stage: Stage, stores: Stores) -> None:
     for store in stores.values():
         with contextlib.closing(_cache(stage, store)) as cache:
-            cache.get_or_prepare(stage.model, stage.clips[10])
+            for seconds in (6, 10):
+                cache.get_or_prepare(stage.model, stage.clips[seconds])
 
 
 # Hits
@@ -64,18 +65,23 @@ def _hits(stage: Stage, stores: Stores, valkey_port: int) -> dict[str, Any]:
     caches = {"disk": _cache(stage, None), **{name: _cache(stage, store) for name, store in stores.items()}}
     works: dict[str, tuple[clock.Around, clock.Work, clock.Work]] = {}
     for name, cache in caches.items():
-        cache.get_or_prepare(stage.model, clip)
-        before = cache.clear_memory if name == "disk" else functools.partial(_emptied, cache)
+        for seconds in (6, 10):
+            cache.get_or_prepare(stage.model, stage.clips[seconds])
+        before = functools.partial(_before_a_hit, stage, cache, disk=name != "disk")
         works[f"hit, {name}"] = nullcontext, functools.partial(cache.get_or_prepare, stage.model, clip), before
-    _, entry = entry_of(caches["disk"])
+    entry = entry_of(caches["disk"])[1]
     for name, get in _bare(entry, valkey_port).items():
         works[f"floor: one GET of the bytes by {name}'s own client"] = nullcontext, get, clock.nothing
     return clock.singles(works, rounds=stage.times(30, 5), scale=1e3, calls=10)
 
 
-def _emptied(cache: ConditionalCache) -> None:
+def _before_a_hit(stage: Stage, cache: ConditionalCache, disk: bool = True) -> None:
+    """Empty the cache, and have it give another voice: in the time that it takes to empty a disk the weights are due to
+    be looked at in full, which would count for a shared hit and not for one from disk."""
     cache.clear_memory()
-    cache.clear_disk()
+    if disk:
+        cache.clear_disk()
+    cache.get_or_prepare(stage.model, stage.clips[6])
 
 
 def _bare(entry: bytes, valkey_port: int) -> dict[str, Callable[[], bytes]]:
@@ -109,7 +115,7 @@ def _hits_of_one(stage: Stage, ready: int, go: int, store: str, hits: int) -> li
     os.read(go, 1)
     taken = []
     for _ in range(hits):
-        _emptied(cache)
+        _before_a_hit(stage, cache)
         started = time.perf_counter()
         cache.get_or_prepare(stage.model, clip)
         taken.append(time.perf_counter() - started)
