@@ -65,6 +65,8 @@ def misses(stage: Stage, stores: dict[str, str]) -> dict[str, Any]:
         f"a miss but for upstream's part, {name}": (nullcontext, one.one, one.settled) for name, one in each.items()
     }
     figures: dict[str, Any] = clock.singles(works, rounds=stage.times(10, 2), scale=1e3, calls=5)
+    for one in each.values():
+        one.settled()
     for name, one in each.items():
         if name != "no store":
             waited, behind = _operations(one)
@@ -75,7 +77,6 @@ def misses(stage: Stage, stores: dict[str, str]) -> dict[str, Any]:
 
 def _operations(one: Misses) -> tuple[int, int]:
     """Those that the caller of a miss waits for, and those of other threads; each is one trip to the store."""
-    one.settled()
     seen, within = Counter[bool](), deadline.within
 
     def counted(seconds: float, operation: Callable[[], Any]) -> Any:
