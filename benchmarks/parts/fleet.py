@@ -21,6 +21,7 @@ from .crowds import together
 from .outages import KEY, entry_of, misses, outages
 
 WORKERS = (1, 8, 64)
+_PATIENCE = 60.0  # seconds
 _ENTRIES = 300  # fewer than may wait
 
 Stores = dict[str, str]
@@ -47,7 +48,8 @@ def fleet(stage: Stage) -> dict[str, Any]:
 
 
 def _cache(stage: Stage, store: str | None) -> ConditionalCache:
-    return ConditionalCache(stage.new_folder(), shared=store, signing_key=KEY)
+    # 64 workers on a few cores keep each other waiting for seconds, which is not what is asked here.
+    return ConditionalCache(stage.new_folder(), shared=store, signing_key=KEY, operation_seconds=_PATIENCE)
 
 
 def _filled(stage: Stage, stores: Stores) -> None:
@@ -100,7 +102,7 @@ def _bare(entry: bytes, valkey_port: int) -> dict[str, Callable[[], bytes]]:
 def _workers(stage: Stage, name: str, store: str) -> dict[str, Any]:
     figures = {}
     for count in WORKERS:
-        hits = stage.times(20, 3)
+        hits = stage.times(10, 3)
         each = together(stage, count, _hits_of_one, store, hits)
         rate = count * hits / max(sum(taken) for taken in each)
         figures[f"hit, {name}, {count} workers at once"] = clock.figure([s for taken in each for s in taken], 1e3)
@@ -119,6 +121,7 @@ def _hits_of_one(stage: Stage, ready: int, go: int, store: str, hits: int) -> li
         started = time.perf_counter()
         cache.get_or_prepare(stage.model, clip)
         taken.append(time.perf_counter() - started)
+    assert cache.get_cache_stats()["misses"] == 0
     return taken
 
 
