@@ -73,6 +73,21 @@ def _grown(parts: Parts) -> float:
     return _of(parts, "growth", "any voice of 10000") / _of(parts, "growth", "any voice of 10")
 
 
+def _over_disk(parts: Parts, store: str) -> float:
+    return _of(parts, "fleet", f"hit, {store}") - _of(parts, "fleet", "hit, disk")
+
+
+def _beside_disk(parts: Parts, store: str) -> str:
+    floor = _of(parts, "fleet", f"floor: one GET of the bytes by {store}'s own client")
+    return f"disk hit {_of(parts, 'fleet', 'hit, disk'):.2f} ms, one bare GET {floor:.2f}"
+
+
+def _outage(parts: Parts, which: str) -> str:
+    pauses = _of(parts, "fleet", f"pauses that they began, {which}")
+    longest = _of(parts, "fleet", f"of it to one of them, at most, {which}")
+    return f"{pauses:.0f} pauses; at most {longest:.0f} ms to one call"
+
+
 TARGETS = (
     Target("memory hit, `prepare_conditionals` with `enable()`", "at most 20 us", 20, "us", _memory("enable()"),
            _floor_of_memory,
@@ -129,4 +144,15 @@ TARGETS = (
            lambda p: 2 * _of(p, "jobs", "warm --jobs 2") / _of(p, "jobs", "upstream alone"),
            lambda p: f"{_of(p, 'jobs', 'upstream alone'):.1f} s",
            why="It needs two cores that nothing else uses, and two processes share the memory and the caches."),
+    Target("hit from Valkey over loopback, over a disk hit", "at most 1.5 ms", 1.5, "ms",
+           lambda p: _over_disk(p, "Valkey"), lambda p: _beside_disk(p, "Valkey"),
+           why="The rest of it over a bare GET is that the voice is kept on this disk as well."),
+    Target("hit from S3 over loopback, over a disk hit", "at most 15 ms", 15, "ms",
+           lambda p: _over_disk(p, "S3"), lambda p: _beside_disk(p, "S3")),
+    Target("what a Valkey that refuses connections adds to 100 misses, over one timeout for each pause", "at most 1", 1,
+           "x", lambda p: _of(p, "fleet", "added over one timeout for each pause, refusing Valkey"),
+           lambda p: _outage(p, "refusing Valkey")),
+    Target("the same, of one that takes connections and says nothing", "at most 1", 1,
+           "x", lambda p: _of(p, "fleet", "added over one timeout for each pause, silent Valkey"),
+           lambda p: _outage(p, "silent Valkey")),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 import hypothesis.configuration
 import pytest
 
+from benchmarks.servers import Seaweed, Valkey, running
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.demo.hub import hub_folder
 from chatterbox_cached.upstream.families import family_of
@@ -22,7 +23,6 @@ from chatterbox_cached.upstream.slots import hold
 from tests.support import run_wide, short_models, tally
 from tests.support.commands import REPOSITORY, SHORTENED
 from tests.support.preloaded import CHATTERBOX, LIBRARIES, Preloaded
-from tests.support.servers import Seaweed, Valkey, running
 
 # Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
 # anything with threads is loaded, and passed on to the processes that tests start. It is the only such setting, so that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import calls, crowds, families, first_hit, growth, jobs, room, start
+from . import calls, crowds, families, first_hit, fleet, growth, jobs, room, start
 
 PARTS = {
     "start": start.start,
@@ -21,5 +21,6 @@ PARTS = {
     "room": room.room,
     "processes": crowds.processes,
     "job": jobs.job,
+    "fleet": fleet.fleet,
 }
 QUICK = ("start", "first_hit", "memory_hit", "disk_hit", "generate", "threads")

@@ -61,7 +61,7 @@ def processes(stage: Stage) -> dict[str, Any]:
     figures: dict[str, Any] = {"unit": "hits/s"}
     for name, forgetting in (("memory", False), ("disk", True)):
         for count in COUNTS:
-            rates = [sum(_together(stage, count, folder, clip, forgetting)) for _ in range(stage.times(3, 1))]
+            rates = [sum(together(stage, count, _hits, folder, clip, forgetting)) for _ in range(stage.times(3, 1))]
             figures[f"{count} processes, {name}"] = clock.figure(rates)
     return figures
 
@@ -70,11 +70,13 @@ def _prepared(stage: Stage, folder: Any, clip: str) -> None:
     ways.Cache(stage.model, folder).prepare(clip)
 
 
-def _together(stage: Stage, count: int, *args: Any) -> list[float]:
+def together(stage: Stage, count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
+    """What each of so many processes gives for ``work(stage, ready, go, *args)``: it writes a byte to ``ready``, and
+    begins once it can read one from ``go``."""
     ready, go = os.pipe(), os.pipe()
-    rates: list[float] = []
+    given: list[Any] = []
     people = [
-        threading.Thread(target=lambda: rates.append(in_child(_hits, stage, ready[1], go[0], *args)))
+        threading.Thread(target=lambda: given.append(in_child(work, stage, ready[1], go[0], *args)))
         for _ in range(count)
     ]
     for each in people:
@@ -86,7 +88,7 @@ def _together(stage: Stage, count: int, *args: Any) -> list[float]:
         each.join()
     for end in (*ready, *go):
         os.close(end)
-    return rates
+    return given
 
 
 def _hits(stage: Stage, ready: int, go: int, folder: Any, clip: str, forgetting: bool) -> float:

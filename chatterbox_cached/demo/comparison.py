@@ -14,7 +14,7 @@ from chatterbox_cached import ConditionalCache
 from chatterbox_cached.upstream.families import Family
 
 TEXTS = ("Good morning, everyone.", "The kettle is on.", "Who left the door open?", "See you on Friday.")
-_SOURCES = {"memory_hits": "memory", "disk_hits": "disk", "misses": "upstream"}
+_SOURCES = {"memory_hits": "memory", "disk_hits": "disk", "shared_hits": "store", "misses": "upstream"}
 
 
 class Spoken(NamedTuple):
@@ -47,17 +47,17 @@ def compare(model: Any, family: Family, calls: Sequence[Mapping[str, Any]], say:
 
     ``say`` prints what it is at.
     """
-    with _timed_preparations(model, family.prepare) as timed, tempfile.TemporaryDirectory() as folder:
+    with timed_preparations(model, family.prepare) as timed, tempfile.TemporaryDirectory() as folder:
         say("", f"{'Speaking in' if family.speaks_texts else 'Converting to'} this voice, without the cache ...")
-        without = [_speak(model, timed, call) for call in calls]
+        without = [speak(model, timed, call) for call in calls]
         say("The same calls after chatterbox_cached.enable() ...")
         try:
             cache = chatterbox_cached.enable(folder)
-            cached = [_speak(model, timed, call) for call in calls]
+            cached = [speak(model, timed, call) for call in calls]
             stats = cache.get_cache_stats()
             # As after a new start of the script: a cache that has nothing but the folder.
             again = chatterbox_cached.enable(cache=ConditionalCache(folder))
-            restarted = _speak(model, timed, calls[0])
+            restarted = speak(model, timed, calls[0])
         finally:
             chatterbox_cached.disable()
         for opened in (cache, again):
@@ -65,7 +65,7 @@ def compare(model: Any, family: Family, calls: Sequence[Mapping[str, Any]], say:
     return Comparison(without, cached, restarted, stats)
 
 
-def _speak(model: Any, timed: list[float], call: Mapping[str, Any]) -> Spoken:
+def speak(model: Any, timed: list[float], call: Mapping[str, Any]) -> Spoken:
     """One seeded ``generate``, timed; what is not preparation is generation."""
     torch = import_module("torch")
     timed.clear()
@@ -80,7 +80,7 @@ def _speak(model: Any, timed: list[float], call: Mapping[str, Any]) -> Spoken:
 
 
 @contextlib.contextmanager
-def _timed_preparations(model: Any, prepare: str) -> Iterator[list[float]]:
+def timed_preparations(model: Any, prepare: str) -> Iterator[list[float]]:
     """The seconds of each call of ``prepare`` that ``model`` makes on itself, which it does inside generate."""
     seconds: list[float] = []
 

@@ -23,7 +23,7 @@ def run(voice: Path | None, out: Path, device: str, model_name: str) -> dict[str
     kept_by_upstream = memory.warm_up_and_weigh(model, family, reference)
     if published and device == "cpu":
         say("On a CPU a generation takes far longer than a preparation: this may take several minutes.")
-    calls = _calls(family, out)
+    calls = calls_of(family, out)
     result = comparison.compare(
         model, family, [{**call, family.prompt: str(reference)} for call in calls.values()], say
     )
@@ -48,7 +48,7 @@ def _given(family: Family) -> str:
     return "text" if family.speaks_texts else "clip"
 
 
-def _calls(family: Family, out: Path) -> dict[str, dict[str, Any]]:
+def calls_of(family: Family, out: Path) -> dict[str, dict[str, Any]]:
     """The arguments of four calls without the voice, by what the tables call them; clips are made up, in ``out``."""
     if family.speaks_texts:
         language = {"language_id": "en"} if family.name == "multilingual" else {}

@@ -27,7 +27,7 @@ class Fleet:
             SharingTier(
                 store_at(address, settings.namespace, settings.connect_seconds, settings.operation_seconds),
                 failed,
-                writes=settings.shared_mode != "read",
+                writes=settings.shared_mode != "read" and not settings.only_checks,
                 forgot=forgot,
             )
             for address in settings.shared

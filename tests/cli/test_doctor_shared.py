@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.proxy import proxy
+from benchmarks.servers import BUCKET, Seaweed, Valkey, free_port, running
 from chatterbox_cached.cli.shared_diagnosis import diagnose_shared
 from chatterbox_cached.settings import resolve
 from tests.support.commands import Cli
-from tests.support.proxy import proxy
-from tests.support.servers import BUCKET, Seaweed, Valkey, free_port, running
 
 # What there is to say of each thing that was looked at, and what to do.
 Found = dict[str, tuple[str, str]]
@@ -176,7 +176,8 @@ def test_wrong_credentials_for_s3_are_told_of(looked: Look, s3: Seaweed, monkeyp
     assert "SeaweedFS" in found["shared store"][0]
 
 
-def test_a_bucket_that_is_not_there_is_told_of(looked: Look, s3: Seaweed) -> None:
+def test_a_bucket_that_is_not_there_is_told_of(looked: Look, s3: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATTERBOX_CACHED_OPERATION_SECONDS", "20")
     said, advice = looked("s3://nobodys-bucket/doctor")["its permissions"]
     assert "NoSuchBucket" in said
     assert advice

@@ -15,12 +15,12 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from benchmarks.servers import Server
 from chatterbox_cached.tiers.base import Tier
 from chatterbox_cached.tiers.disk.either import FolderTier
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.tiers.memory import MemoryTier
 from chatterbox_cached.tiers.shared.stores import store_at
-from tests.support.servers import Server
 
 Make = Callable[[Path, int], Tier[bytes]]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.servers import Valkey, running
 from chatterbox_cached import CacheWarning, ConditionalCache
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.tiers.disk.folder import entries_of
@@ -23,7 +24,6 @@ from tests.support.breakages import entry_file, rewritten
 from tests.support.commands import REPOSITORY
 from tests.support.comparison import assert_same_conditionals
 from tests.support.pairs import OTHER_PAIR, PAIR
-from tests.support.servers import Valkey, running
 from tests.support.small_voices import KEY, snapshot
 
 SECRET = "a secret that machines share"
@@ -222,7 +222,7 @@ def test_without_cryptography_secrets_work_and_keys_of_a_pair_say_what_to_instal
 from chatterbox_cached.errors import SettingsError
 from chatterbox_cached.settings import resolve
 from chatterbox_cached.voice.entry_format import decode, encode
-from tests.support.servers import Valkey, running
+from benchmarks.servers import Valkey, running
 from tests.support.small_voices import KEY, snapshot
 keys = resolve({"signing_key": "a secret that machines share"}).keyring
 decode(KEY, encode(KEY, snapshot(), keys), keys)

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 import chatterbox_cached
+from benchmarks.proxy import proxy
+from benchmarks.servers import Server, Valkey
 from chatterbox_cached import CacheWarning
-from tests.faults.test_shared_stores import KEY, Worker
 from tests.support.commands import REPOSITORY, STANDIN
-from tests.support.proxy import proxy
+from tests.support.fleet_worker import KEY, Worker
 from tests.support.scenery import ended_well, forked, voices
-from tests.support.servers import Server, Valkey
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

@@ -15,60 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from chatterbox_cached import CacheWarning, ConditionalCache
-from chatterbox_cached.concurrency.breaker import LONGEST_PAUSE_SECONDS
-from tests.support.proxy import Proxy, proxy
+from benchmarks.proxy import Proxy, proxy
+from benchmarks.servers import BUCKET, Valkey, free_port, running
+from chatterbox_cached import CacheWarning
+from tests.support.fleet_worker import Worker
 from tests.support.scenery import until, voices
-from tests.support.servers import BUCKET, Valkey, free_port, running
 from tests.support.stage import Stage
 from tests.support.tally import tried
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
-KEY = "a key of the team, of 16 bytes and more"
 CONNECT, OPERATION = 0.2, 1.0
 SLACK = 6.0  # for a busy machine; without an end to each operation the slow ones take a minute and more
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Worker:
-    """A program on a machine of its own, the clock of whose pauses is turned by hand."""
-
-    def __init__(self, folder: Path, url: str, **settings: Any) -> None:
-        from chatterbox.tts import ChatterboxTTS
-
-        self.cache = ConditionalCache(folder, shared=url, **{"signing_key": KEY, **settings})
-        self.model, self.clock = ChatterboxTTS(), Clock()
-        self.store = self.cache.serving.store.shared.tiers[0]
-        self.store._clock = self.store._reading._clock = self.store._writing._clock = self.clock
-
-    def wants(self, path: Path) -> None:
-        from chatterbox.tts import voice_of
-
-        self.cache.clear_memory()
-        found = self.cache.get_or_prepare(self.model, path)
-        assert torch.equal(found.gen["embedding"], voice_of(path.read_bytes()))
-
-    def stats(self) -> dict[str, Any]:
-        return self.cache.get_cache_stats()
-
-    def finds_it_back(self) -> bool:
-        """Whether the store works again, after pauses that pass by the clock. What has begun before may still fail."""
-        self.clock.now += LONGEST_PAUSE_SECONDS
-        self.store.look_at_forgotten()
-        return not self.store._reading._pause
-
-    def puts(self) -> None:
-        """Wait until what waits is put."""
-        until(lambda: not self.stats()["shared"][self.store.name]["waiting"])
 
 
 @contextlib.contextmanager
@@ -368,7 +327,7 @@ def other_kinds_there(folder: Path, port: int) -> Any:
     (path,) = voices(folder, 1)
     worker = Worker(folder / "mine", f"valkey://127.0.0.1:{port}/0", namespace=folder.name)
     root, client = worker.store.shared._root, Valkey(port).client()
-    for name in ("voices", "forgotten", "forgotten:state"):
+    for name in ("voices", "forgotten"):
         client.rpush(f"{root}:{name}", "a list")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 import chatterbox_cached
+from benchmarks.proxy import proxy
+from benchmarks.servers import Server, Valkey
 from chatterbox_cached import CacheWarning, ConditionalCache, SharedStoreError
 from chatterbox_cached.library.warming import FAILED, PREPARED, THERE_ALREADY, warm
 from chatterbox_cached.tiers.sharing import FORGOTTEN_SECONDS, LEASE_SECONDS
 from tests.support.beside import at_each_call
 from tests.support.children import all_done, started
 from tests.support.comparison import assert_same_conditionals
-from tests.support.proxy import proxy
 from tests.support.scenery import until
-from tests.support.servers import Server, Valkey
 from tests.support.speech import speak
 
 KEY = "a key of the team, of 16 bytes and more"

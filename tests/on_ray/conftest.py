@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.servers import Valkey
 from chatterbox_cached.demo.hub import hub_folder
 from chatterbox_cached.settings import PREFIX
 from tests.support import short_models
 from tests.support.cluster import Fleet, two_nodes
 from tests.support.commands import COUNTED, REPOSITORY, STANDIN
-from tests.support.servers import Valkey
 
 KEY = "a key of the team, of 16 bytes and more"
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from benchmarks.servers import free_port
 from chatterbox_cached.demo import rehearsal
 from tests.support import scenery
 from tests.support.cluster import Fleet
 from tests.support.commands import REPOSITORY
-from tests.support.servers import free_port
 
 EXAMPLES = REPOSITORY / "examples"
 SECONDS = 120.0

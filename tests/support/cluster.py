@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+from benchmarks.servers import Valkey
 from chatterbox_cached.settings import PREFIX
-from tests.support.servers import Valkey
 
 OBJECTS = 100 * 2**20  # bytes for each node's objects; Ray wants 75 MB at least
 

@@ -261,10 +261,14 @@ class S3Tier(RenewedAfterFork):
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=32,
         )
-        with self._lock:
-            # A session of its own: boto3's own one must not be used by two threads at once.
-            self._made = self._made or boto3.session.Session().client("s3", config=config)
-            return self._made
+
+        def make() -> Any:
+            with self._lock:
+                # A session of its own: boto3's own one must not be used by two threads at once.
+                self._made = self._made or boto3.session.Session().client("s3", config=config)
+                return self._made
+
+        return within(self._connect_seconds + self._operation_seconds, make)  # it may ask for credentials
 
 
 def _quoted(part: str) -> str:

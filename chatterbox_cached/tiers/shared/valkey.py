@@ -2,8 +2,8 @@
 
     <root>:v<schema>/<audio>   hash     what was made of one voice, by the digest of what made it; it expires
     <root>:voices              zset     the hashes, by when they were last put to: a tenant may not list all keys
-    <root>:forgotten           hash     the voices that no machine may keep, with when they were forgotten
-    <root>:forgotten:state     number   counts up with each change of those
+    <root>:forgotten           hash     the voices that no machine may keep, with when they were forgotten; and, so that
+                                        both are there or neither, a number that counts up with each change of those
     <root>:lease:<name>        string   the token of who has it; it expires
 
 ``<root>`` is ``chatterbox-cached:<namespace>``. What was made of one voice is one hash, so it is dropped, and evicted,
@@ -27,8 +27,15 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _BATCH = 200
+_STATE = b"state"  # no SHA-256
 # Voices expire, so that a server which evicts only what expires (volatile-lru) never evicts anything else of ours.
 _LIFE_SECONDS = 365 * 24 * 3600
+# The value, or its size where that is larger: in one trip, and what is too large stays where it is.
+_GET = """
+local size = redis.call('HSTRLEN', KEYS[1], ARGV[1])
+if size > tonumber(ARGV[2]) then return size end
+return redis.call('HGET', KEYS[1], ARGV[1])
+"""
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -49,11 +56,11 @@ class ValkeyTier(RenewedAfterFork):
         """Nothing to get ready: connections are made by the first operation."""
 
     def get(self, key: str) -> bytes | None:
-        voice, maker = self._place(key)
-        size, there = self._at_once(lambda pipe: (pipe.hstrlen(voice, maker), pipe.hexists(voice, maker)))
-        if size > MOST_BYTES:
-            raise EntryError(f"entry is larger than any voice, {size} bytes")
-        return self._do(lambda client: client.hget(voice, maker)) if there else None
+        found = self._do(lambda client: client.eval(_GET, 1, *self._place(key), MOST_BYTES))
+        if isinstance(found, int):
+            raise EntryError(f"entry is larger than any voice, {found} bytes")
+        value: bytes | None = found
+        return value
 
     def contains(self, key: str) -> bool:
         voice, maker = self._place(key)
@@ -110,27 +117,27 @@ class ValkeyTier(RenewedAfterFork):
             client.close()
 
     def forgotten(self, known: str) -> Forgotten | None:
-        state = (self._do(lambda client: client.get(f"{self._root}:forgotten:state")) or b"").decode()
-        if state == known:
-            return None
-        voices = self._do(lambda client: client.hkeys(f"{self._root}:forgotten"))
-        return Forgotten(state, frozenset(voice.decode() for voice in voices))
+        state = (self._do(lambda client: client.hget(f"{self._root}:forgotten", _STATE)) or b"").decode()
+        return None if state == known else Forgotten(state, frozenset(self.forgotten_since()))
 
     def forgotten_since(self) -> dict[str, float]:
         noted = self._do(lambda client: client.hgetall(f"{self._root}:forgotten"))
-        return {voice.decode(): float(when) for voice, when in noted.items()}
+        return {voice.decode(): float(when) for voice, when in noted.items() if voice != _STATE}
 
     def forget(self, voice: str) -> None:
         self._at_once(
             lambda pipe: (
                 pipe.hset(f"{self._root}:forgotten", voice, int(time.time())),
-                pipe.incr(f"{self._root}:forgotten:state"),
+                pipe.hincrby(f"{self._root}:forgotten", _STATE, 1),
             )
         )
 
     def lift(self, voice: str) -> bool:
         lifted, _ = self._at_once(
-            lambda pipe: (pipe.hdel(f"{self._root}:forgotten", voice), pipe.incr(f"{self._root}:forgotten:state"))
+            lambda pipe: (
+                pipe.hdel(f"{self._root}:forgotten", voice),
+                pipe.hincrby(f"{self._root}:forgotten", _STATE, 1),
+            )
         )
         return bool(lifted)
 
