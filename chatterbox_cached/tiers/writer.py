@@ -39,7 +39,7 @@ class Writer(RenewedAfterFork):
         atexit.register(lambda: (writer := weak()) and writer.flush())
 
     def renew_locks(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Condition()
         self._waiting: deque[Write] = deque()
         self._bytes = 0
         self._thread: threading.Thread | None = None
@@ -50,7 +50,7 @@ class Writer(RenewedAfterFork):
 
     def submit(self, write: Write) -> None:
         """Have it done later."""
-        with self._changed:
+        with self._lock:
             full = len(self._waiting) >= MOST_WAITING or self._bytes + write.nbytes > MOST_BYTES
             if not full:
                 self._waiting.append(write)
@@ -58,13 +58,13 @@ class Writer(RenewedAfterFork):
                 if self._thread is None or not self._thread.is_alive():
                     self._thread = threading.Thread(target=self._work, name="chatterbox-cached-writer", daemon=True)
                     self._thread.start()
-                self._changed.notify_all()
+                self._lock.notify_all()
         if full:
             self._drop(1)
 
     def drop_voice(self, voice: str) -> None:
         """Write nothing of this voice that still waits."""
-        with self._changed:
+        with self._lock:
             self._keep_waiting([write for write in self._waiting if write.voice != voice or not voice])
 
     def flush(self, seconds: float = 10.0) -> bool:
@@ -72,10 +72,10 @@ class Writer(RenewedAfterFork):
         if not len(self):
             return True
         self._by_hand()
-        with self._changed:
+        with self._lock:
             self._failed_last = False
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not len(self) or self._failed_last, seconds)
+            self._lock.notify_all()
+            self._lock.wait_for(lambda: not len(self) or self._failed_last, seconds)
             left = len(self._waiting)
             self._keep_waiting([])
         if left:
@@ -84,19 +84,19 @@ class Writer(RenewedAfterFork):
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting)
+            with self._lock:
+                self._lock.wait_for(lambda: self._waiting)
                 write = self._waiting[0]
                 self._working = True
             done = write.attempt()
-            with self._changed:
+            with self._lock:
                 if done and self._waiting and self._waiting[0] is write:
                     self._waiting.popleft()
                     self._bytes -= write.nbytes
                 self._working, self._failed_last = False, not done
-                self._changed.notify_all()
+                self._lock.notify_all()
                 if not done:
-                    self._changed.wait(LOOK_SECONDS)
+                    self._lock.wait(LOOK_SECONDS)
 
     def _keep_waiting(self, writes: list[Write]) -> None:
         self._waiting = deque(writes)

@@ -80,9 +80,9 @@ def ctrl_c(folder: Path, kind: str) -> Any:
         more = interrupted(act, times + 1)
         times += more
 
-    owners = list(forks._renewed)
+    owners = [owner for owner in forks._renewed if hasattr(owner, "_lock")]
     flights = list(cache.serving.flights._flights.values())
-    locks = [turn(model).lock, *(flight.lock for flight in flights), *(owner._lock for owner in owners)]  # type: ignore[attr-defined]
+    locks = [turn(model).lock, *(flight.lock for flight in flights), *(owner._lock for owner in owners)]
     names = ["turn", *(["flight"] * len(flights)), *(type(owner).__name__ for owner in owners)]
     free = at_once(lambda _: [_free(lock) for lock in locks], 1)[0]
 

@@ -16,6 +16,7 @@ from chatterbox_cached.accounting.account import Batch
 from chatterbox_cached.serving.flights import flights_of
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.folder import entries_of
+from chatterbox_cached.tiers.store import VoiceStore
 from tests.support.children import KEYS
 from tests.support.people import ANNA, AS_ROOT, BEN, STRANGER, TEAM, as_user, volume
 from tests.support.store_user import User, upstream
@@ -152,7 +153,7 @@ def test_two_users_of_a_group_wait_for_each_other_by_the_same_lock(shared: Path,
     settings = Settings(cache_dir=shared, trust_cache_dir=True, wait_seconds=5)
 
     def takes_it() -> None:
-        with flights_of(settings).flight(KEYS[0]):
+        with flights_of(settings, VoiceStore(settings, lambda *_: None)).flight(KEYS[0]):
             (lock,) = set(entries_of(shared).glob("*.lock")) - {entries_of(shared) / "open.lock"}
             with pytest.raises(filelock.Timeout):
                 filelock.FileLock(lock, timeout=0).acquire()
