@@ -104,8 +104,16 @@ def with_a_bad_network(folder: Path, kind: str, port: int, env: dict[str, str], 
         return len(ours), places == [worker.store.name], longest, served, newcomer.stats()["shared_hits"]
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["at the start", "later"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [
+        *((name, False) for name in NETWORKS),
+        *(
+            (name, True)
+            for name in ("it is away", "it answers nothing", "connections are cut in the middle of a value")
+        ),
+    ],
+)
 @pytest.mark.parametrize("kind", ["valkey", "s3"])
 def test_a_bad_network_costs_one_timeout_and_one_warning(
     kind: str, name: str, opened: bool, stage: Stage, tmp_path: Path, request: pytest.FixtureRequest
