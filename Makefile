@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz ray matrix bench bench-gpu bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz fleet ray matrix bench bench-gpu bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -45,8 +45,12 @@ docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build si
 
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy. In their
 # order, which ends with the quick ones: else files of few long tests come last, and one core waits for the other.
-test: .venv/.ready ## run all tests; ARGS="tests/unit -k memory" goes to pytest
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/.ready ## run all tests but those of `make fleet`; ARGS="tests/unit -k memory" goes to pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/fleet $(ARGS)
+
+# In three processes: they wait for timeouts and for other machines more than they work.
+fleet: .venv/.ready ## run the tests of stores that machines share, on real servers, in about two minutes
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/fleet $(ARGS)
 
 quick: .venv/.ready ## run the unit and contract tests only, in less than a minute
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract $(ARGS)
