@@ -6,11 +6,11 @@ a key that is not known here, for one.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from ..concurrency.breaker import Clock
 from ..concurrency.one_by_one import one_by_one
@@ -132,7 +132,7 @@ class SharingTier(GuardedTier):
         self.look_at_forgotten()
         return lifted
 
-    @contextmanager
+    @contextlib.contextmanager
     def lease(self, key: str, deadline: float) -> Iterator[None]:
         """Be the only one of all machines at ``key``, until what was put meanwhile is there; or go ahead anyway, where
         the wait was too long, the store can't be reached, or another machine has put the entry.
@@ -141,11 +141,14 @@ class SharingTier(GuardedTier):
         if not self.writes or not self._acquired(key, name, token, deadline):
             yield
             return
-        ended = threading.Event()
-        threading.Thread(target=self._keep_renewing, args=(name, token, ended), daemon=True).start()
+        done, ended = threading.Event(), threading.Event()
+        renewing = threading.Thread(target=self._keep_renewing, args=(name, token, done, ended), daemon=True)
+        with contextlib.suppress(RuntimeError):  # no thread can begin: then it is had for as long as it lasts
+            renewing.start()
         try:
             yield
         finally:
+            done.set()
             # After what was put before it, which the next one waits for.
             self.writer.submit(Write(lambda: self._released(name, token, ended), 0))
 
@@ -164,10 +167,12 @@ class SharingTier(GuardedTier):
             time.sleep(min(left, look * (0.5 + int(token[:4], 16) / 0xFFFF)))
             look = min(1.5 * look, _LONGEST_LOOK)
 
-    def _keep_renewing(self, name: str, token: str, ended: threading.Event) -> None:
-        while not ended.wait(LEASE_SECONDS / 3):
+    def _keep_renewing(self, name: str, token: str, done: threading.Event, ended: threading.Event) -> None:
+        more = 3  # times, for what was put: where that can't be, others need not wait for it
+        while more and not ended.wait(LEASE_SECONDS / 3):
             if not self._read("lease", lambda: self.shared.renew(name, token, LEASE_SECONDS), False):
                 return
+            more -= done.is_set()
 
     def _released(self, name: str, token: str, ended: threading.Event) -> bool:
         ended.set()
