@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 from ..concurrency.breaker import Clock
+from ..concurrency.forks import ForkSafeLock
 from ..concurrency.one_by_one import one_by_one
 from ..errors import NotWritten
 from ..voice.key_format import parsed, prefix_of
@@ -40,7 +41,8 @@ class SharingTier(GuardedTier):
     ) -> None:
         super().__init__(tier, failed, clock)
         self.shared, self.writes, self._forgot, self._clock = tier, writes, forgot, clock
-        self._forgotten, self._looked = Forgotten("", frozenset()), float("-inf")
+        self._forgotten, self._lock = Forgotten("", frozenset()), ForkSafeLock()
+        self._looked = self._seen = float("-inf")  # when the last look began, and the one whose answer this is
         self._offered: set[str] = set()
         self.writer = Writer(self._say_dropped, self.try_again)
 
@@ -75,17 +77,18 @@ class SharingTier(GuardedTier):
         def put() -> bool:
             if not self._is_forgotten_now(key):
                 self.tier.put(key, value)
-                # Another machine may have forgotten it meanwhile, and dropped what was there before.
-                if self._is_forgotten_now(key):
-                    self.tier.delete_voice(prefix_of(key))
+            # Another machine may have forgotten it meanwhile, and dropped what was there before; or before this look
+            # when it was last tried.
+            if self._is_forgotten_now(key):
+                self.tier.delete_voice(prefix_of(key))
             return True
 
         return self._write("put", put, False)
 
     def _is_forgotten_now(self, key: str) -> bool:
-        self.look_at_forgotten()
+        """Raises where that can't be seen: then nothing may be put, or what was put may have to go."""
         parts = parsed(key)
-        return parts is not None and parts.audio in self._forgotten.voices
+        return parts is not None and parts.audio in self._seen_now().voices
 
     def delete(self, key: str) -> bool:
         """Nothing is dropped for what this machine thinks of it."""
@@ -109,17 +112,24 @@ class SharingTier(GuardedTier):
 
     def look_at_forgotten(self) -> None:
         """See now which voices no machine may keep."""
+        self._read("forgotten", self._seen_now, None)
+
+    def _seen_now(self) -> Forgotten:
+        """The voices that no machine may keep, as the store says now. Raises what keeps it from saying so."""
         one_by_one.give_way()
-        self._looked = self._clock()  # before, so that one thread looks
-        nothing: Forgotten | None = None
-        now = self._read("forgotten", lambda: self.shared.forgotten(self._forgotten.state), nothing)
-        if now is None:
-            return
-        if self._forgotten.state and not now.state:
-            return  # the store was emptied, which lifts nothing
-        more, self._forgotten = now.voices - self._forgotten.voices, now
+        known, began = self._forgotten, self._clock()
+        self._looked = began  # before, so that one thread looks
+        now = self.shared.forgotten(known.state)
+        if now is None or (known.state and not now.state):  # the last is a store that was emptied, which lifts nothing
+            return known
+        more: frozenset[str] = frozenset()
+        with self._lock:
+            if began >= self._seen:  # an answer that was long on its way takes nothing back
+                more = now.voices - self._forgotten.voices
+                self._forgotten, self._seen = now, began
         if more:
             self._forgot(more)
+        return now
 
     def forget(self, voice: str) -> None:
         """No machine may keep this voice from now on. Raises where that fails."""
