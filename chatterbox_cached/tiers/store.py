@@ -134,6 +134,8 @@ class VoiceStore:
     def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
         """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""
         prefix = voice_prefix(audio)
+        if self.shared.may_not_keep(audio):
+            return
         for key in reversed(self.memory.keys(prefix)):
             if (snapshot := self.memory.get(key)) is not None:
                 yield "memory", snapshot

@@ -114,3 +114,19 @@ def test_what_is_forgotten_while_it_is_being_kept_is_not_kept(
     where: str, stage: Stage, tmp_path: Path, valkey: Valkey
 ) -> None:
     assert stage(forgotten_meanwhile, valkey.url, where, folder=tmp_path) == [0, 0, []]
+
+
+def saved_after_it_was_forgotten(folder: Path, url: str) -> Any:
+    """What a machine has to save of a voice in its memory, a minute after another machine has forgotten it."""
+    (path,) = voices(folder, 1)
+    here, there = (Worker(folder / name, url, namespace=folder.name) for name in ("here", "there"))
+    here.wants(path)
+    here.puts()
+    there.cache.forget(path)
+    here.clock.now += 60
+    return [tier for tier, _ in here.cache.serving.store.of_audio(here.cache.serving.name_of(path))]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_is_forgotten_is_not_given_to_be_saved(stage: Stage, tmp_path: Path, valkey: Valkey) -> None:
+    assert stage(saved_after_it_was_forgotten, valkey.url, folder=tmp_path) == []
