@@ -104,7 +104,7 @@ def test_valkey_starts_with_these_options(command: list[str], tmp_path: Path) ->
     )
     try:
         client = redis.Redis(port=port, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200))
-        assert client.config_get("maxmemory*")["maxmemory-policy"] == "allkeys-lru"
+        assert client.config_get("maxmemory*")["maxmemory-policy"] == "volatile-lru"
         assert client.config_get("maxmemory")["maxmemory"] == str(2 * 2**30)
         assert client.config_get("save")["save"] == ""
     finally:
