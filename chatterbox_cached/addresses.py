@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 VALKEY, S3 = "valkey", "s3"
 EXTRAS = {VALKEY: ("redis", "valkey"), S3: ("boto3", "s3")}  # what each needs, and the extra that brings it
@@ -38,7 +38,10 @@ class Address(NamedTuple):
 
 def parsed(text: str) -> Address:
     """The address that a text gives. Raises ValueError, which says what is needed and names no password."""
-    parts = urlsplit(text.strip())
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:  # which may show all that stands before the path
+        raise ValueError(f"an address such as {FORMS}") from None
     if parts.scheme == "s3":
         if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("'s3://bucket/prefix'; credentials are found as boto3 finds them")
@@ -47,16 +50,19 @@ def parsed(text: str) -> Address:
     scheme = _VALKEY.get(parts.scheme)
     if scheme is None:
         raise ValueError(f"an address such as {FORMS}")
+    if parts.fragment or "@" in parts.query:  # the rest of a password, whose beginning would be shown as a port
+        raise ValueError("nothing after a '#'; in a password '#' is written '%23', '?' '%3F', '/' '%2F' and '@' '%40'")
     rest = text.strip().partition("://")[2]
+    asked = parse_qs(parts.query).get("db", [""])[0]  # which redis-py takes before a database in the path
     if scheme == "unix":
         if not parts.path:
             raise ValueError("the path of a socket, such as 'unix:///run/valkey.sock?db=0'")
-        return Address(VALKEY, f"unix://{parts.path}", f"unix://{rest}")
+        return Address(VALKEY, f"unix://{parts.path}{f'?db={asked}' if asked else ''}", f"unix://{rest}")
     try:
         host, port = parts.hostname, parts.port or 6379
     except ValueError:
         raise ValueError("a host, and a port from 1 to 65535") from None
-    database = parts.path.strip("/")
+    database = asked or parts.path.strip("/")
     if not host or not (database.isdigit() or not database):
         raise ValueError("a host, and a database that is a number")
     shown = f"[{host}]" if ":" in host else host

@@ -6,13 +6,14 @@ a key that is not known here, for one.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from ..concurrency.breaker import Clock
+from ..concurrency.forks import ForkSafeLock
 from ..concurrency.one_by_one import one_by_one
 from ..errors import NotWritten
 from ..voice.key_format import parsed, prefix_of
@@ -40,7 +41,8 @@ class SharingTier(GuardedTier):
     ) -> None:
         super().__init__(tier, failed, clock)
         self.shared, self.writes, self._forgot, self._clock = tier, writes, forgot, clock
-        self._forgotten, self._looked = Forgotten("", frozenset()), float("-inf")
+        self._forgotten, self._lock = Forgotten("", frozenset()), ForkSafeLock()
+        self._looked = self._seen = float("-inf")  # when the last look began, and the one whose answer this is
         self._offered: set[str] = set()
         self.writer = Writer(self._say_dropped, self.try_again)
 
@@ -75,17 +77,18 @@ class SharingTier(GuardedTier):
         def put() -> bool:
             if not self._is_forgotten_now(key):
                 self.tier.put(key, value)
-                # Another machine may have forgotten it meanwhile, and dropped what was there before.
-                if self._is_forgotten_now(key):
-                    self.tier.delete_voice(prefix_of(key))
+            # Another machine may have forgotten it meanwhile, and dropped what was there before; or before this look
+            # when it was last tried.
+            if self._is_forgotten_now(key):
+                self.tier.delete_voice(prefix_of(key))
             return True
 
         return self._write("put", put, False)
 
     def _is_forgotten_now(self, key: str) -> bool:
-        self.look_at_forgotten()
+        """Raises where that can't be seen: then nothing may be put, or what was put may have to go."""
         parts = parsed(key)
-        return parts is not None and parts.audio in self._forgotten.voices
+        return parts is not None and parts.audio in self._seen_now().voices
 
     def delete(self, key: str) -> bool:
         """Nothing is dropped for what this machine thinks of it."""
@@ -109,17 +112,24 @@ class SharingTier(GuardedTier):
 
     def look_at_forgotten(self) -> None:
         """See now which voices no machine may keep."""
+        self._read("forgotten", self._seen_now, None)
+
+    def _seen_now(self) -> Forgotten:
+        """The voices that no machine may keep, as the store says now. Raises what keeps it from saying so."""
         one_by_one.give_way()
-        self._looked = self._clock()  # before, so that one thread looks
-        nothing: Forgotten | None = None
-        now = self._read("forgotten", lambda: self.shared.forgotten(self._forgotten.state), nothing)
-        if now is None:
-            return
-        if self._forgotten.state and not now.state:
-            return  # the store was emptied, which lifts nothing
-        more, self._forgotten = now.voices - self._forgotten.voices, now
+        known, began = self._forgotten, self._clock()
+        self._looked = began  # before, so that one thread looks
+        now = self.shared.forgotten(known.state)
+        if now is None or (known.state and not now.state):  # the last is a store that was emptied, which lifts nothing
+            return known
+        more: frozenset[str] = frozenset()
+        with self._lock:
+            if began >= self._seen:  # an answer that was long on its way takes nothing back
+                more = now.voices - self._forgotten.voices
+                self._forgotten, self._seen = now, began
         if more:
             self._forgot(more)
+        return now
 
     def forget(self, voice: str) -> None:
         """No machine may keep this voice from now on. Raises where that fails."""
@@ -132,7 +142,7 @@ class SharingTier(GuardedTier):
         self.look_at_forgotten()
         return lifted
 
-    @contextmanager
+    @contextlib.contextmanager
     def lease(self, key: str, deadline: float) -> Iterator[None]:
         """Be the only one of all machines at ``key``, until what was put meanwhile is there; or go ahead anyway, where
         the wait was too long, the store can't be reached, or another machine has put the entry.
@@ -141,11 +151,14 @@ class SharingTier(GuardedTier):
         if not self.writes or not self._acquired(key, name, token, deadline):
             yield
             return
-        ended = threading.Event()
-        threading.Thread(target=self._keep_renewing, args=(name, token, ended), daemon=True).start()
+        done, ended = threading.Event(), threading.Event()
+        renewing = threading.Thread(target=self._keep_renewing, args=(name, token, done, ended), daemon=True)
+        with contextlib.suppress(RuntimeError):  # no thread can begin: then it is had for as long as it lasts
+            renewing.start()
         try:
             yield
         finally:
+            done.set()
             # After what was put before it, which the next one waits for.
             self.writer.submit(Write(lambda: self._released(name, token, ended), 0))
 
@@ -164,10 +177,12 @@ class SharingTier(GuardedTier):
             time.sleep(min(left, look * (0.5 + int(token[:4], 16) / 0xFFFF)))
             look = min(1.5 * look, _LONGEST_LOOK)
 
-    def _keep_renewing(self, name: str, token: str, ended: threading.Event) -> None:
-        while not ended.wait(LEASE_SECONDS / 3):
+    def _keep_renewing(self, name: str, token: str, done: threading.Event, ended: threading.Event) -> None:
+        more = 3  # times, for what was put: where that can't be, others need not wait for it
+        while more and not ended.wait(LEASE_SECONDS / 3):
             if not self._read("lease", lambda: self.shared.renew(name, token, LEASE_SECONDS), False):
                 return
+            more -= done.is_set()
 
     def _released(self, name: str, token: str, ended: threading.Event) -> bool:
         ended.set()

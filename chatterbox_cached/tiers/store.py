@@ -78,6 +78,7 @@ class VoiceStore:
         found = self.peek_lower_tiers(key, device)
         if found is not None:
             self.memory.put(_in_memory(key, device), found[1])
+            self._was_forgotten_meanwhile(key)
         return found
 
     def peek_lower_tiers(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
@@ -96,6 +97,8 @@ class VoiceStore:
             self.lower.keep_nearer(tier, key, entry)
             if tier in self._folders:
                 self.shared.offer(key, entry)
+            if self._was_forgotten_meanwhile(key):
+                return None
             try:
                 return tier.name, snapshot.to(device)
             except Exception as error:  # no memory left on the device, for one
@@ -126,10 +129,13 @@ class VoiceStore:
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
             self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
+        self._was_forgotten_meanwhile(key)
 
     def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
         """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""
         prefix = voice_prefix(audio)
+        if self.shared.may_not_keep(audio):
+            return
         for key in reversed(self.memory.keys(prefix)):
             if (snapshot := self.memory.get(key)) is not None:
                 yield "memory", snapshot
@@ -199,6 +205,14 @@ class VoiceStore:
         """Whether what is under ``key`` is of a voice that no machine may keep."""
         parts = parsed(key)
         return parts is not None and self.shared.may_not_keep(parts.audio)
+
+    def _was_forgotten_meanwhile(self, key: str) -> bool:
+        """To be asked once it is kept: what was dropped at the word of another thread may just have come back."""
+        parts = parsed(key)
+        if parts is None or not self.shared.may_not_keep(parts.audio):
+            return False
+        self._forget_here(parts.audio)
+        return True
 
     def _drop_forgotten(self, voices: frozenset[str]) -> None:
         """Drop from this machine what no machine may keep."""

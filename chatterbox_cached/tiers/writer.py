@@ -1,19 +1,24 @@
-"""Writes behind the caller's back: in order, in one thread, and none is lost in silence."""
+"""Writes behind the caller's back: in order, but for what fails, in one thread, and none is lost in silence."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..concurrency.forks import RenewedAfterFork
+from ..log import logger
 
 MOST_WAITING = 512
 MOST_BYTES = 64 * 2**20
 LOOK_SECONDS = 0.25
+IDLE_SECONDS = 5.0
 
 
 class Write(NamedTuple):
@@ -36,14 +41,15 @@ class Writer(RenewedAfterFork):
         self.dropped = 0
         super().__init__()
         weak = weakref.ref(self)
-        atexit.register(lambda: (writer := weak()) and writer.flush())
+        self._at_end: Callable[[], object] = lambda: (writer := weak()) and writer.flush()
+        atexit.register(self._at_end)
 
     def renew_locks(self) -> None:
         self._lock = threading.Condition()
         self._waiting: deque[Write] = deque()
         self._bytes = 0
         self._thread: threading.Thread | None = None
-        self._working = self._failed_last = False
+        self._working = self._failed_last = self._heeds_workers_end = False
 
     def __len__(self) -> int:
         return len(self._waiting) + self._working
@@ -55,9 +61,7 @@ class Writer(RenewedAfterFork):
             if not full:
                 self._waiting.append(write)
                 self._bytes += write.nbytes
-                if self._thread is None or not self._thread.is_alive():
-                    self._thread = threading.Thread(target=self._work, name="chatterbox-cached-writer", daemon=True)
-                    self._thread.start()
+                self._begin()
                 self._lock.notify_all()
         if full:
             self._drop(1)
@@ -74,29 +78,67 @@ class Writer(RenewedAfterFork):
         self._by_hand()
         with self._lock:
             self._failed_last = False
+            self._begin()
             self._lock.notify_all()
-            self._lock.wait_for(lambda: not len(self) or self._failed_last, seconds)
+            if self._thread is not None:
+                self._lock.wait_for(lambda: not len(self) or self._failed_last, seconds)
+        if self._thread is None:
+            self._work_off(time.monotonic() + seconds)
+        with self._lock:
             left = len(self._waiting)
             self._keep_waiting([])
         if left:
             self._drop(left)
         return not left
 
+    def _begin(self) -> None:
+        if not self._heeds_workers_end and (util := sys.modules.get("multiprocessing.util")) is not None:
+            util.Finalize(None, self._at_end, exitpriority=0)  # its workers end by os._exit, past atexit
+            self._heeds_workers_end = True
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = None
+            thread = threading.Thread(target=self._work, name="chatterbox-cached-writer", daemon=True)
+            with contextlib.suppress(RuntimeError):  # none can begin: the next call sees to it, or flush
+                thread.start()
+                self._thread = thread
+
     def _work(self) -> None:
         while True:
             with self._lock:
-                self._lock.wait_for(lambda: self._waiting)
-                write = self._waiting[0]
-                self._working = True
+                # A thread that waits for ever would keep all that it could write to: a cache that nobody uses any more.
+                if not self._lock.wait_for(lambda: self._waiting, IDLE_SECONDS):
+                    self._thread = None
+                    return
+            if not self._do_next():
+                with self._lock:
+                    self._lock.wait(LOOK_SECONDS)
+
+    def _work_off(self, until: float) -> None:
+        while self._waiting and not self._failed_last and time.monotonic() < until:
+            self._do_next()
+
+    def _do_next(self) -> bool:
+        """Says whether what is first is done with. Else it is the last now, lest it keep the others back for ever."""
+        with self._lock:
+            if not self._waiting:
+                return True
+            write = self._waiting[0]
+            self._working = True
+        done = False
+        try:
             done = write.attempt()
-            with self._lock:
-                if done and self._waiting and self._waiting[0] is write:
+        except BaseException:  # whatever it is, this thread has others to write
+            logger().debug("An attempt to write ended early.", exc_info=True)
+        with self._lock:
+            if self._waiting and self._waiting[0] is write:
+                if done:
                     self._waiting.popleft()
                     self._bytes -= write.nbytes
-                self._working, self._failed_last = False, not done
-                self._lock.notify_all()
-                if not done:
-                    self._lock.wait(LOOK_SECONDS)
+                else:
+                    self._waiting.rotate(-1)
+            self._working, self._failed_last = False, not done
+            self._lock.notify_all()
+        return done
 
     def _keep_waiting(self, writes: list[Write]) -> None:
         self._waiting = deque(writes)

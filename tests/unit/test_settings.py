@@ -391,9 +391,15 @@ def test_the_password_of_a_store_is_not_shown() -> None:
     settings = resolve({"shared": ["valkey://someone:hush@host:1/2", "unix://:hush@/run/a.sock?db=1"], "signed": False})
     assert "hush" not in repr(settings)
     assert "valkey://host:1/2" in repr(settings)
-    with pytest.raises(SettingsError) as raised:
-        resolve({"shared": "valkey://someone:hush@host:port/2"})
-    assert "hush" not in str(raised.value)
+    for login in (
+        "someone:hush@host:port/2",
+        "someone:hush\u2100@host",
+        "someone:20#hush@host",
+        "someone:20?hush@host",
+    ):
+        with pytest.raises(SettingsError) as raised:
+            resolve({"shared": f"valkey://{login}"})
+        assert "hush" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +409,9 @@ def test_the_password_of_a_store_is_not_shown() -> None:
         ("redis://u:p@host:7/3", "valkey://host:7/3", "redis://u:p@host:7/3"),
         ("valkeys://host", "valkey://host:6379/0", "rediss://host"),
         ("rediss://[::1]:7", "valkey://[::1]:7/0", "rediss://[::1]:7"),
-        ("unix:///run/a.sock?db=2", "unix:///run/a.sock", "unix:///run/a.sock?db=2"),
+        ("redis://host/1?db=2", "valkey://host:6379/2", "redis://host/1?db=2"),  # of which redis-py takes the second
+        ("unix:///run/a.sock", "unix:///run/a.sock", "unix:///run/a.sock"),
+        ("unix:///run/a.sock?db=2", "unix:///run/a.sock?db=2", "unix:///run/a.sock?db=2"),
         ("s3://bucket/a/b/", "s3://bucket/a/b", ""),
         ("s3://bucket", "s3://bucket", ""),
     ],

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import threading
+import time
+import weakref
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +22,8 @@ class Store:
     """Takes what is written while it ``works``."""
 
     def __init__(self) -> None:
-        self.works, self.written, self.attempts = True, [], 0
+        self.works, self.attempts = True, 0
+        self.written: list[str] = []
         self.dropped: list[int] = []
         self.asked_by_hand = 0
         self.writer = Writer(self.dropped.append, self._by_hand)
@@ -53,8 +59,86 @@ def test_what_fails_is_written_when_the_store_is_back() -> None:
     assert store.written == []
     store.works = True
     until(lambda: len(store.writer) == 0)
-    assert store.written == ["a", "b"]
+    assert sorted(store.written) == ["a", "b"]
     assert store.dropped == []
+
+
+def test_one_that_always_fails_keeps_no_other_back_and_is_told_of_at_the_end() -> None:
+    store = Store()
+    store.writer.submit(Write(lambda: False, 1))
+    for name in "abc":
+        store.write(name)
+    until(lambda: store.written == ["a", "b", "c"])
+    assert not store.writer.flush()
+    assert store.dropped == [1]
+
+
+@pytest.mark.parametrize("odd", [RuntimeError, SystemExit, KeyboardInterrupt, MemoryError])
+def test_an_attempt_that_ends_in_any_other_way_ends_no_other(odd: type[BaseException]) -> None:
+    store, tries = Store(), iter([True])
+
+    def attempt() -> bool:
+        if next(tries, False):
+            raise odd
+        store.written.append("odd")
+        return True
+
+    store.writer.submit(Write(attempt, 1))
+    store.write("a")
+    until(lambda: not len(store.writer))
+    assert sorted(store.written) == ["a", "odd"]
+    assert store.dropped == []
+
+
+def test_where_no_thread_can_begin_it_is_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = Store()
+    with monkeypatch.context() as none_can_begin:
+        none_can_begin.setattr(threading.Thread, "start", start)
+        store.write("a")
+        store.write("b")
+        assert store.writer.flush()
+    assert store.written == ["a", "b"]
+    store.write("c")
+    until(lambda: store.written == ["a", "b", "c"])
+
+
+def test_one_that_nobody_uses_any_more_leaves_no_thread_and_nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "IDLE_SECONDS", 0.05)
+    store = Store()
+    store.write("a")
+    assert store.writer.flush()
+    before = weakref.ref(store)
+    del store
+
+    def is_gone() -> bool:
+        gc.collect()
+        return before() is None
+
+    until(is_gone)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_waits_in_a_worker_of_multiprocessing_is_written_before_it_ends(tmp_path: Path) -> None:
+    begun = Store()
+    begun.write("before")
+    assert begun.writer.flush()
+
+    def work() -> None:
+        def attempt() -> bool:
+            time.sleep(0.3)
+            (tmp_path / "written").touch()
+            return True
+
+        begun.writer.submit(Write(attempt, 1))
+
+    worker = multiprocessing.get_context("fork").Process(target=work)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+    assert (tmp_path / "written").exists()
 
 
 def test_at_the_end_a_failing_store_is_tried_once_and_what_is_left_is_told() -> None:

@@ -3,7 +3,7 @@
     <root>:v<schema>/<audio>   hash     what was made of one voice, by the digest of what made it; it expires
     <root>:voices              zset     the hashes, by when they were last put to: a tenant may not list all keys
     <root>:forgotten           hash     the voices that no machine may keep, with when they were forgotten; and, so that
-                                        both are there or neither, a number that counts up with each change of those
+                                        both are there or neither, a name that is new with each change of those
     <root>:lease:<name>        string   the token of who has it; it expires
 
 ``<root>`` is ``chatterbox-cached:<namespace>``. What was made of one voice is one hash, so it is dropped, and evicted,
@@ -13,6 +13,7 @@ at once.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _BATCH = 200
-_STATE = b"state"  # no SHA-256
+_STATE = b"state"  # no SHA-256; no count, which a server that has lost all would begin anew
 # Voices expire, so that a server which evicts only what expires (volatile-lru) never evicts anything else of ours.
 _LIFE_SECONDS = 365 * 24 * 3600
 # The value, or its size where that is larger: in one trip, and what is too large stays where it is.
@@ -128,7 +129,7 @@ class ValkeyTier(RenewedAfterFork):
         self._at_once(
             lambda pipe: (
                 pipe.hset(f"{self._root}:forgotten", voice, int(time.time())),
-                pipe.hincrby(f"{self._root}:forgotten", _STATE, 1),
+                pipe.hset(f"{self._root}:forgotten", _STATE, uuid.uuid4().hex),
             )
         )
 
@@ -136,7 +137,7 @@ class ValkeyTier(RenewedAfterFork):
         lifted, _ = self._at_once(
             lambda pipe: (
                 pipe.hdel(f"{self._root}:forgotten", voice),
-                pipe.hincrby(f"{self._root}:forgotten", _STATE, 1),
+                pipe.hset(f"{self._root}:forgotten", _STATE, uuid.uuid4().hex),
             )
         )
         return bool(lifted)
