@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,19 +35,21 @@ def free_port(below: int = 50_000) -> int:
             return candidate
 
 
-class Server:
-    """One server process; ``options`` are its own."""
+class Server(ABC):
+    """One server process."""
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="server-"))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it, in its own folder."""
 
+    @abstractmethod
     def answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it is ready to be used."""
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -72,16 +75,6 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    def pause(self) -> None:
-        """Let it accept connections and answer nothing."""
-        assert self._process is not None
-        os.kill(self._process.pid, 19)
-
-    def go_on(self) -> None:
-        """End a pause."""
-        assert self._process is not None
-        os.kill(self._process.pid, 18)
 
     def end(self) -> None:
         """End it and remove what it has written."""

@@ -23,6 +23,7 @@ from chatterbox_cached.upstream.slots import hold
 from tests.support import run_wide, short_models, tally
 from tests.support.commands import REPOSITORY, SHORTENED
 from tests.support.preloaded import CHATTERBOX, LIBRARIES, Preloaded
+from tests.support.stage import Stage
 
 # Two processes that each want both cores make each other wait: a generation of 2 s was seen to take 50. Set before
 # anything with threads is loaded, and passed on to the processes that tests start. It is the only such setting, so that
@@ -114,6 +115,11 @@ def preloaded() -> Iterator[Preloaded]:
     process = Preloaded(*LIBRARIES)
     yield process
     process.close()
+
+
+@pytest.fixture(scope="session")
+def stage(preloaded: Preloaded) -> Stage:
+    return Stage(preloaded)
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,8 @@ class Encodings:
             self._cache.finder.count_where_kept(part.uncertain)
         else:
             saved = stats.hit(part.tier, part.snapshot.prepare_seconds, part.took, ENCODERS)
-        self._cache.ledger.used(audio.digest, audio.path, audio.name, saved)
+        if not self._cache.store.shared.may_not_keep(audio.digest):
+            self._cache.ledger.used(audio.digest, audio.path, audio.name, saved)
 
     def _not_kept(self, doubt: Unidentifiable, seconds: float) -> None:
         if (around := around_now()) is not None:

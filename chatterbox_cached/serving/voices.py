@@ -191,7 +191,7 @@ class Serving:
                 around.tier, around.seconds_of_served, sum(part.took for part in around.parts), ENCODERS
             )
             self.log.debug("its encoders' calls were served from %s, the rest took %.2f s", around.tier, took)
-        if audio is not None:
+        if audio is not None and not self.store.shared.may_not_keep(audio.digest):
             self.ledger.used(audio.digest, audio.path, audio.name, saved)
 
     def _found(self, find: Find, call: Preparation, key: Key, emotion: torch.Tensor, started: float) -> Prepared | None:

@@ -60,7 +60,7 @@ class VoiceStore:
 
     def from_memory(self, key: str, device: str | torch.device) -> Snapshot | None:
         """The snapshot from memory, its tensors on ``device``."""
-        if self.shared and self.has_forgotten(key):
+        if self.shared.tiers and self.has_forgotten(key):
             return None
         return self.memory.get(_in_memory(key, device))
 
@@ -83,14 +83,15 @@ class VoiceStore:
 
     def peek_lower_tiers(self, key: str, device: str | torch.device) -> tuple[str, Snapshot] | None:
         """``from_lower_tiers``, but memory stays as it is."""
-        if self.shared and self.has_forgotten(key):
+        if self.has_forgotten(key):
             return None
         for tier, entry in self.lower.found(key):
             try:
                 snapshot = self._decoded(key, entry)
             except EntryError as error:
                 of_signature = isinstance(error, SignatureError)
-                self._failed("signature" if of_signature else "entry", error)
+                where = "" if tier in self._folders else f"{tier.name} "  # which of the stores is to be looked at
+                self._failed(f"{where}{'signature' if of_signature else 'entry'}", error)
                 if not (of_signature and self._only_checks):  # it could put nothing in its place
                     tier.delete(key)
                 continue
@@ -124,7 +125,7 @@ class VoiceStore:
 
         Raises Unidentifiable for a voice that no machine may keep.
         """
-        if self.shared and self.has_forgotten(key):
+        if self.has_forgotten(key):
             raise Unidentifiable("voice was forgotten")
         self.memory.put(_in_memory(key, device), snapshot)
         if durable:
@@ -203,16 +204,15 @@ class VoiceStore:
 
     def has_forgotten(self, key: str) -> bool:
         """Whether what is under ``key`` is of a voice that no machine may keep."""
-        parts = parsed(key)
+        parts = parsed(key) if self.shared.tiers else None
         return parts is not None and self.shared.may_not_keep(parts.audio)
 
     def _was_forgotten_meanwhile(self, key: str) -> bool:
         """To be asked once it is kept: what was dropped at the word of another thread may just have come back."""
-        parts = parsed(key)
-        if parts is None or not self.shared.may_not_keep(parts.audio):
-            return False
-        self._forget_here(parts.audio)
-        return True
+        forgotten = self.has_forgotten(key)
+        if forgotten and (parts := parsed(key)) is not None:
+            self._forget_here(parts.audio)
+        return forgotten
 
     def _drop_forgotten(self, voices: frozenset[str]) -> None:
         """Drop from this machine what no machine may keep."""

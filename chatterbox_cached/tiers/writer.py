@@ -22,7 +22,9 @@ IDLE_SECONDS = 5.0
 
 
 class Write(NamedTuple):
-    """Something to be done. ``attempt`` says whether it is done with, or is to be tried again."""
+    """Something to be done. ``attempt`` says whether it is done with, or is to be tried again. Without ``nbytes`` it is
+    no entry, and not counted where it is given up.
+    """
 
     attempt: Callable[[], bool]
     nbytes: int
@@ -64,7 +66,7 @@ class Writer(RenewedAfterFork):
                 self._begin()
                 self._lock.notify_all()
         if full:
-            self._drop(1)
+            self._drop([write])
 
     def drop_voice(self, voice: str) -> None:
         """Write nothing of this voice that still waits."""
@@ -85,10 +87,9 @@ class Writer(RenewedAfterFork):
         if self._thread is None:
             self._work_off(time.monotonic() + seconds)
         with self._lock:
-            left = len(self._waiting)
+            left = list(self._waiting)
             self._keep_waiting([])
-        if left:
-            self._drop(left)
+        self._drop(left)
         return not left
 
     def _begin(self) -> None:
@@ -144,6 +145,7 @@ class Writer(RenewedAfterFork):
         self._waiting = deque(writes)
         self._bytes = sum(write.nbytes for write in writes)
 
-    def _drop(self, count: int) -> None:
-        self.dropped += count
-        self._dropped(count)
+    def _drop(self, writes: list[Write]) -> None:
+        if count := sum(write.nbytes > 0 for write in writes):
+            self.dropped += count
+            self._dropped(count)

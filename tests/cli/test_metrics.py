@@ -10,14 +10,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.commands import COMMAND
+from tests.support.commands import COMMAND, process_in
 
 RUN = [str(COMMAND), "run", "--cache-dir", "voices"]
 Answer = dict[tuple[str, str], float]  # by series and the value of its label
@@ -50,23 +51,9 @@ def start(environment: dict[str, str], standin_environment: dict[str, str], tmp_
     for name in ("voice", "other"):
         (tmp_path / f"{name}.wav").write_bytes(f"{name}'s audio".encode() * 100)
 
-    @contextlib.contextmanager
-    def start(arguments: list[str | Path], **more: str) -> Iterator[subprocess.Popen[str]]:
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with (tmp_path / "stderr").open("w") as stderr:
-            process = subprocess.Popen(
-                list(map(str, arguments)),
-                env={**environment, **standin_environment, "STANDIN_SECONDS": "0.2", **more},
-                cwd=tmp_path,
-                stderr=stderr,
-                **pipes,
-            )
-            try:
-                yield process
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+    def start(arguments: list[str | Path], **more: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        env = {**environment, **standin_environment, "STANDIN_SECONDS": "0.2", **more}
+        return process_in(tmp_path, arguments, env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     return start
 

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import soundfile
 
 from chatterbox_cached.accounting.tally import Report
 from chatterbox_cached.patching.autostart import REPORT
-from tests.support.commands import COMMAND, REPOSITORY, STANDIN
+from tests.support.commands import COMMAND, REPOSITORY, STANDIN, process_in
 
 PROGRAMS = Path(__file__).parent / "programs"
 COUNTED = [str(COMMAND), "run", "--json"]
@@ -45,18 +46,8 @@ def start(environment: dict[str, str], tmp_path: Path) -> Start:
         "PYTHONPATH": os.pathsep.join(map(str, (STANDIN, PROGRAMS, REPOSITORY))),
     }
 
-    @contextlib.contextmanager
-    def start(arguments: list[str | Path], **more: str) -> Iterator[subprocess.Popen[str]]:
-        with (tmp_path / "stderr").open("w+") as stderr:
-            process = subprocess.Popen(
-                list(map(str, arguments)), env={**environment, **own, **more}, cwd=tmp_path, stderr=stderr, text=True
-            )
-            try:
-                yield process
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+    def start(arguments: list[str | Path], **more: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        return process_in(tmp_path, arguments, {**environment, **own, **more})
 
     return start
 

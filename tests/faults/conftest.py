@@ -8,13 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support import people
-from tests.support.preloaded import Preloaded
-from tests.support.stage import Stage
-
-
-@pytest.fixture(scope="session")
-def stage(preloaded: Preloaded) -> Stage:
-    return Stage(preloaded)
 
 
 @pytest.fixture

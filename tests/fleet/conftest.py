@@ -1,7 +1,6 @@
-"""What the tests of shared stores have from those of faults, of the command line and of the real package."""
+"""What the tests of shared stores have in common with those of the command line and of the real package."""
 
-from tests.cli.conftest import cli, environment, standin_environment, unladen, write
-from tests.faults.conftest import stage
-from tests.integration.conftest import upstream_says
+from tests.support.command_fixtures import cli, environment, standin_environment, unladen, write
+from tests.support.model_fixtures import one_thread, upstream_says
 
-__all__ = ["cli", "environment", "stage", "standin_environment", "unladen", "upstream_says", "write"]
+__all__ = ["cli", "environment", "one_thread", "standin_environment", "unladen", "upstream_says", "write"]

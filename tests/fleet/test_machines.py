@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import chatterbox_cached
 from benchmarks.proxy import proxy
 from benchmarks.servers import Server, Valkey
 from chatterbox_cached import CacheWarning, ConditionalCache, SharedStoreError
+from chatterbox_cached.accounting import account
 from chatterbox_cached.library.warming import FAILED, PREPARED, THERE_ALREADY, warm
 from chatterbox_cached.tiers import sharing
 from tests.support.beside import at_each_call
-from tests.support.children import all_done, started
+from tests.support.children import started
 from tests.support.comparison import assert_same_conditionals
+from tests.support.crowd import wanted_at_once
 from tests.support.scenery import until
 from tests.support.speech import speak
 
@@ -116,33 +119,12 @@ def test_what_one_class_has_prepared_serves_another_on_another_machine(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the model is shared by a fork")
 def test_eight_workers_on_two_machines_have_a_new_voice_prepared_once(
-    machine: Machine, english: Any, voice: Path, tmp_path: Path
+    machine: Machine, english: Any, voice: Path, tmp_path: Path, one_thread: None
 ) -> None:
-    torch.set_num_threads(1)  # a forked child has none of the threads that PyTorch would share its work among
-    with torch.no_grad():
-        english.prepare_conditionals(voice)
-    expected, upstream = english.conds, type(english).prepare_conditionals
-    log, (waits, go) = tmp_path / "log", os.pipe()
+    def cache_of(number: int) -> ConditionalCache:
+        return machine(f"machine {number % 2}")
 
-    def note(line: str) -> None:
-        with open(log, "ab", buffering=0) as file:
-            file.write(line.encode())
-
-    def want(number: int) -> None:
-        os.close(go)
-        cache = machine(f"machine {number % 2}")
-        os.read(waits, 1)  # until all of them wait
-        with at_each_call(upstream, lambda: note("upstream\n")):
-            assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
-        assert sum(served(cache)) == 1
-        cache.close()
-        note("hit\n" * (1 - served(cache)[0]))
-
-    children = [started(lambda number=number: want(number)) for number in range(8)]  # type: ignore[misc]
-    os.close(go)
-    os.close(waits)
-    all_done(children)
-    assert sorted(log.read_text().split()) == ["hit"] * 7 + ["upstream"]
+    assert wanted_at_once(8, english, voice, tmp_path / "log", cache_of) == ["upstream"] + ["hit"] * 7
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the model is shared by a fork")
@@ -208,7 +190,11 @@ def test_a_person_who_is_forgotten_on_one_machine_is_forgotten_on_all(
     assert (now["memory_cached_items"], now["disk_cached_items"]) == (1, 1)
     newcomer = machine("newcomer")
     newcomer.get_or_prepare(english, voice)
-    newcomer.close()
+    for cache in (second, newcomer):
+        cache.close()
+        assert cache.settings.cache_dir is not None
+        known = account.read(cache.settings.cache_dir).voices
+        assert cache.serving.name_of(voice) not in known  # neither its name nor its path
     assert newcomer.get_cache_stats()["not_stored"] == {"voice was forgotten": 1}
     forgotten = first.serving.name_of(voice)
     assert [key for key in first.serving.store.lower.keys() if forgotten in key] == []  # noqa: SIM118
@@ -218,6 +204,15 @@ def test_a_person_who_is_forgotten_on_one_machine_is_forgotten_on_all(
     second.get_or_prepare(english, voice)
     second.get_or_prepare(english, voice)
     assert second.get_cache_stats()["memory_hits"] == 3
+
+
+def test_many_who_forget_at_once_are_all_heard(machine: Machine) -> None:
+    voices = [f"{number:064x}" for number in range(12)]
+    stores = [machine("first").serving.store.shared for _ in voices]
+    with ThreadPoolExecutor(len(voices)) as pool:
+        list(pool.map(lambda pair: pair[0].forget(pair[1]), zip(stores, voices, strict=True)))
+    (noted,) = stores[0].forgotten().values()
+    assert sorted(noted) == voices
 
 
 def test_what_cannot_be_forgotten_everywhere_is_said(machine: Machine, english: Any, voice: Path) -> None:

@@ -1,28 +1,5 @@
 """What several tests on the real package share."""
 
-from __future__ import annotations
+from tests.support.model_fixtures import one_thread, upstream_says
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import pytest
-import torch
-
-import chatterbox_cached
-from tests.support.speech import speak
-
-
-@pytest.fixture(scope="module")
-def upstream_says(voice: Path) -> Callable[[Any, float], torch.Tensor]:
-    """What upstream alone says with the voice; worked out once per model and exaggeration."""
-    said: dict[tuple[int, float], torch.Tensor] = {}
-
-    def says(model: Any, exaggeration: float) -> torch.Tensor:
-        assert not chatterbox_cached.is_enabled()
-        which = id(model), exaggeration
-        if which not in said:
-            said[which] = speak(model, audio_prompt_path=voice, exaggeration=exaggeration)
-        return said[which]
-
-    return says
+__all__ = ["one_thread", "upstream_says"]

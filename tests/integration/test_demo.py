@@ -22,7 +22,7 @@ from chatterbox_cached.demo import comparison, loading
 from chatterbox_cached.upstream import slots
 from chatterbox_cached.voice import entry_format
 from chatterbox_cached.voice.snapshot import Snapshot
-from tests.support.commands import COMMAND, REPOSITORY
+from tests.support.commands import COMMAND, REPOSITORY, shallow_environment
 from tests.support.preloaded import Preloaded
 from tests.support.small_voices import with_field
 
@@ -44,12 +44,6 @@ def run(
         return 0
 
     return run
-
-
-def shallow_environment(folder: Path) -> dict[str, str]:
-    (folder / "sitecustomize.py").write_text("from tests.support import shallow\nshallow.make_shallow()\n")
-    own = {"HF_HUB_CACHE": str(folder / "empty"), "HF_HUB_OFFLINE": "1"}
-    return {**os.environ, **own, "PYTHONPATH": f"{folder}{os.pathsep}{REPOSITORY}"}
 
 
 def test_the_demo_runs_without_published_weights_and_says_so(
@@ -170,26 +164,6 @@ def test_voice_conversion_is_shown_with_clips_that_are_made_up(
     assert [row.split()[0] for row in rows] == sorted(path.name for path in (tmp_path / "out").glob("source-*"))
     assert "set_target_voice" not in vars(vc)
     assert vc.ref_dict is not None
-
-
-@pytest.mark.skipif(os.name == "nt", reason="there is no Valkey for Windows")
-def test_the_demo_with_a_store_shows_two_workers_of_which_each_voice_is_prepared_by_one(
-    voice: Path, tmp_path: Path
-) -> None:
-    command = [COMMAND, "demo", "--shared", "--json", "--voice", voice, "--out", "out"]
-    (temporary := tmp_path / "t").mkdir()
-    env = {**shallow_environment(tmp_path), "TMPDIR": str(temporary)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["same"], found["preparations"], found["published_weights"]) == (True, 2, False)
-    alone, first, second, *others = [call["voice_from"] for call in found["calls"]]
-    assert (alone, first, second) == ("no cache", "upstream", "store")
-    assert sorted(others) == ["no cache", "store", "upstream"]
-    assert len([line for line in done.stderr.splitlines() if line.endswith(" yes")]) == len(found["calls"])
-    assert "RANDOM WEIGHTS" in done.stderr
-    assert max(map(len, done.stderr.splitlines())) <= 80
-    assert list(temporary.iterdir()) == []
 
 
 def test_where_there_is_no_valkey_one_line_says_what_to_install(tmp_path: Path) -> None:

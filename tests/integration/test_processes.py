@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ import pytest
 import torch
 
 from chatterbox_cached import ConditionalCache
-from tests.support.beside import at_each_call
-from tests.support.children import all_done, started
 from tests.support.commands import REPOSITORY, STANDIN
-from tests.support.comparison import assert_same_conditionals
+from tests.support.crowd import wanted_at_once
 from tests.support.preloaded import Preloaded
 from tests.support.speech import speak
 
@@ -81,43 +78,14 @@ def _told_to_go(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen
     return processes
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """For a forked child has none of the threads that PyTorch would share its work among."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the model is shared by a fork")
 def test_eight_processes_that_want_a_new_voice_at_once_have_upstream_prepare_it_once(
     english: Any, voice: Path, tmp_path: Path, one_thread: None
 ) -> None:
-    with torch.no_grad():
-        english.prepare_conditionals(voice)
-    expected, upstream = english.conds, type(english).prepare_conditionals
-    log, (waits, go) = tmp_path / "log", os.pipe()
+    def cache_of(_: int) -> ConditionalCache:
+        return ConditionalCache(tmp_path / "voices")
 
-    def note(line: str) -> None:
-        with open(log, "ab", buffering=0) as file:
-            file.write(line.encode())
-
-    def want() -> None:
-        os.close(go)
-        cache = ConditionalCache(tmp_path / "voices")
-        os.read(waits, 1)  # until nobody can say anything any more
-        with at_each_call(upstream, lambda: note("upstream\n")):
-            assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
-        now = cache.get_cache_stats()
-        assert (now["misses"] + now["disk_hits"], now["bypasses"], now["errors"]) == (1, {}, {}), now
-        note("hit\n" * now["disk_hits"])
-
-    children = [started(want) for _ in range(8)]
-    os.close(go)
-    os.close(waits)
-    all_done(children)
-    assert sorted(log.read_text().split()) == ["hit"] * 7 + ["upstream"]
+    assert wanted_at_once(8, english, voice, tmp_path / "log", cache_of) == ["upstream"] + ["hit"] * 7
 
 
 @pytest.mark.parametrize(("proxy", "kind"), [("CachedTTS", "english"), ("CachedMultilingualTTS", "multilingual")])

@@ -38,6 +38,17 @@ def warm(fleet: Fleet, tmp_path: Path) -> Warm:
     return warm
 
 
+def warming(fleet: Fleet, voices: list[Path]) -> subprocess.Popen[str]:
+    """``warm --ray`` of these files, at work."""
+    return subprocess.Popen(
+        [str(COMMAND), "warm", *map(str, voices), "--ray", "auto"],
+        env=fleet.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_a_folder_is_prepared_once_by_workers_on_all_nodes_and_is_in_the_store(
     warm: Warm, fleet: Fleet, tmp_path: Path
 ) -> None:
@@ -61,13 +72,7 @@ def test_a_folder_is_prepared_once_by_workers_on_all_nodes_and_is_in_the_store(
 
 def test_a_worker_that_dies_is_told_of_and_the_other_does_its_file(fleet: Fleet, tmp_path: Path) -> None:
     voices = scenery.voices(tmp_path, 10)
-    with subprocess.Popen(
-        [str(COMMAND), "warm", *map(str, voices), "--ray", "auto"],
-        env=fleet.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as command:
+    with warming(fleet, voices) as command:
         until(command, lambda: len(set(fleet.preparations)) == 2)
         os.kill(int(fleet.preparations[0]), signal.SIGKILL)
         out, said = command.communicate(timeout=240)
@@ -81,13 +86,7 @@ def test_a_worker_that_dies_is_told_of_and_the_other_does_its_file(fleet: Fleet,
 
 def test_an_interruption_keeps_what_is_done_and_leaves_no_worker(fleet: Fleet, tmp_path: Path) -> None:
     voices = scenery.voices(tmp_path, 12)
-    with subprocess.Popen(
-        [str(COMMAND), "warm", *map(str, voices), "--ray", "auto"],
-        env=fleet.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as command:
+    with warming(fleet, voices) as command:
         until(command, lambda: fleet.voices() > 0 and len(set(fleet.preparations)) == 2)
         command.send_signal(signal.SIGINT)
         out, said = command.communicate(timeout=60)

@@ -17,7 +17,7 @@ STANDS_ON = {
     "accounting": ["tiers.disk", "settings"],
     "tiers": ["tiers.disk", "tiers.shared", "settings"],
     "tiers.disk": ["voice", "concurrency", "log"],
-    "tiers.shared": ["addresses", "concurrency", "errors"],
+    "tiers.shared": ["addresses", "concurrency", "voice"],
     "identity": ["identity.code"],
     "identity.code": ["upstream"],
     "upstream": ["voice", "notices", "concurrency"],

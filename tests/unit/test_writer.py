@@ -157,6 +157,16 @@ def test_at_the_end_a_failing_store_is_tried_once_and_what_is_left_is_told() -> 
     assert store.written == ["d"]
 
 
+def test_what_is_no_entry_is_not_counted_where_it_is_given_up() -> None:
+    store = Store()
+    store.works = False
+    store.write("a lease's end", nbytes=0)
+    store.write("an entry")
+    until(lambda: store.attempts > 0)
+    assert not store.writer.flush()
+    assert store.dropped == [1]
+
+
 @pytest.mark.parametrize("limit", ["MOST_WAITING", "MOST_BYTES"])
 def test_what_finds_no_room_is_told_and_not_written(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, limit, 3)

@@ -21,7 +21,7 @@ def within(seconds: float, operation: Callable[[], _Result]) -> _Result:
     """What ``operation`` gives, or raises. Raises TimeoutError after ``seconds``, and lets it end unseen."""
     run = _Run(operation)
     try:
-        _hands.take_up(run)
+        _idle_threads.take_up(run)
     except RuntimeError:  # Python is ending, where no thread can begin: the client's own timeouts must do
         return operation()
     if not run.ended.acquire(timeout=seconds):
@@ -49,10 +49,10 @@ class _Run:
             self.error = error
 
 
-class _Hand:
+class _Reused:
     """A thread that does one operation after the other."""
 
-    def __init__(self, idle: list[_Hand]) -> None:
+    def __init__(self, idle: list[_Reused]) -> None:
         self._idle, self._wanted = idle, threading.Lock()
         self._next: list[_Run] = []
         self._wanted.acquire()
@@ -77,19 +77,19 @@ class _Hand:
                 return
 
 
-class _Hands(RenewedAfterFork):
+class _IdleThreads(RenewedAfterFork):
     """Those that have nothing to do. One whose operation does not end is not among them."""
 
     def renew_locks(self) -> None:
-        self._idle: list[_Hand] = []
+        self._idle: list[_Reused] = []
 
     def take_up(self, run: _Run) -> None:
         """Have it done. Raises RuntimeError where no thread can begin."""
         try:
-            hand = self._idle.pop()
+            thread = self._idle.pop()
         except IndexError:
-            hand = _Hand(self._idle)
-        hand.take_up(run)
+            thread = _Reused(self._idle)
+        thread.take_up(run)
 
 
-_hands = _Hands()
+_idle_threads = _IdleThreads()

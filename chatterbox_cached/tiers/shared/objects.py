@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +22,13 @@ from urllib.parse import quote, unquote
 from ...addresses import Address
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
+from ...voice.entry_format import MOST_BYTES
 from .deadline import within
-from .protocol import MOST_BYTES, About, Forgotten
+from .protocol import About, Forgotten
 
 _Result = TypeVar("_Result")
 _BATCH = 1000  # what one request may list or delete
-_ATTEMPTS = 5
+_ATTEMPTS = 10
 _NOBODYS_TAG = f'"{"0" * 32}"'
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _ANOTHER_WAS_FIRST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
@@ -211,7 +213,8 @@ class S3Tier(RenewedAfterFork):
 
     def _change_forgotten(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         """Change what is there, and not what was there before another machine has changed it."""
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            time.sleep(random.uniform(0, 0.05 * attempt))  # lest they all come again at once
             tag, voices = self._read_forgotten() or (None, {})
             told = json.dumps({"voices": change(voices)}, indent=1).encode()
             if self._put_if(f"{self._root}/forgotten.json", told, tag) is not None:

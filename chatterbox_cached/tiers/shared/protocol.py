@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-MOST_BYTES = 16 * 2**20  # a voice is 167 KB: whatever is much larger is none, and is not read
-
 
 class Forgotten(NamedTuple):
     """The voices that no machine may keep, by the SHA-256 of their audio; ``state`` tells one such set from another."""
@@ -31,7 +29,8 @@ class SharedTier(Protocol):
     """A Tier (see tiers.base) with one namespace of a store on other machines; safe from any thread, and in a forked
     child, where connections are made anew.
 
-    Any method may raise whatever its client raises; none takes longer than the two timeouts together.
+    Any method may raise whatever its client raises. None of its requests takes longer than the two timeouts together,
+    and on the way of a call there is one, but for a set of forgotten voices that has changed.
     """
 
     name: str

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...addresses import Address
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
+from ...voice.entry_format import MOST_BYTES
 from .deadline import within
-from .protocol import MOST_BYTES, About, Forgotten
+from .protocol import About, Forgotten
 
 if TYPE_CHECKING:
     import redis
