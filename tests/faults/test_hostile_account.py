@@ -266,7 +266,7 @@ def test_a_row_that_nobody_can_have_written_is_passed_over(scene: Scene, row: st
 
 
 def test_an_account_of_a_later_version_is_left_to_it(scene: Scene) -> None:
-    sql("CREATE TABLE more (a)", "PRAGMA user_version = 2")(scene.account, scene.precious)
+    sql("CREATE TABLE more (a)", "PRAGMA user_version = 3")(scene.account, scene.precious)
     before = scene.account.read_bytes()
     desk = Desk(scene.root)
     desk.hit()
