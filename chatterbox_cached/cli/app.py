@@ -54,6 +54,7 @@ VERBS: dict[str, Verb] = {
     "import": Verb("import_", "Keep the voices of a bundle, or of a voice.pt."),
     "keys": Verb("keys", "Make a pair of keys to sign and to check entries."),
     "doctor": Verb("doctor", "Look whether everything is in order, and say what to do."),
+    "page": Verb("page", "Show voices, savings and settings in a browser."),
     "demo": Verb("demo", "Hear and time the cache."),
 }
 

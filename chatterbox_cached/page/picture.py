@@ -40,11 +40,9 @@ def of_entry(key: str, entry: bytes, keys: Keyring) -> bytes | None:
 
 def _mel(key: str, entry: bytes, keys: Keyring) -> np.ndarray[Any, np.dtype[Any]] | None:
     """Bands from low to high by frames."""
-    import safetensors
-
     header, payload = entry_format.opened(key, entry, keys)
     try:
-        said = dict(safetensors.deserialize(bytes(payload))).get(_FIELD)
+        said = dict(_deserialize(bytes(payload))).get(_FIELD)
         if said is None or 0 in said["shape"]:
             return None
         # It is stored as it lies in memory, where frames or bands are next to each other.
@@ -52,6 +50,12 @@ def _mel(key: str, entry: bytes, keys: Keyring) -> np.ndarray[Any, np.dtype[Any]
         return rows if header.strides[_FIELD][-1] != 1 else rows.T
     except Exception as error:  # whatever a parser makes of it
         raise EntryError("entry is malformed") from error
+
+
+def _deserialize(payload: bytes) -> list[tuple[str, dict[str, Any]]]:
+    from safetensors import deserialize
+
+    return deserialize(payload)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _numbers(said: dict[str, Any]) -> np.ndarray[Any, np.dtype[Any]]:
@@ -69,7 +73,8 @@ def _shades(mel: np.ndarray[Any, np.dtype[Any]]) -> Pixels:
     small = _shrunk(_shrunk(np.nan_to_num(mel), HEIGHT).T, WIDTH).T
     dark, bright = np.percentile(small, (_DARK, _BRIGHT))
     share = (small - dark) / max(bright - dark, 1e-6)
-    return (np.clip(share, 0, 1) * (_SHADES - 1)).astype(np.uint8)[::-1]
+    shades: Pixels = (np.clip(share, 0, 1) * (_SHADES - 1)).astype(np.uint8)
+    return shades[::-1]
 
 
 def _shrunk(rows: np.ndarray[Any, np.dtype[Any]], number: int) -> np.ndarray[Any, np.dtype[Any]]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 STANDS_ON = {
     "": ["patching"],
     "__main__": ["cli"],
-    "cli": ["demo", "library"],
+    "cli": ["demo", "page"],
+    "page": ["library", "figures"],
     "demo": [""],
     "metrics": ["accounting"],
     "library": ["cache"],
@@ -26,6 +27,7 @@ STANDS_ON = {
     "values": ["addresses", "voice"],
     "notices": ["errors", "log"],
     "errors": [],
+    "figures": [],
     "log": [],
     "addresses": [],
     "concurrency": [],
