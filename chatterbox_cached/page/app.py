@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import mimetypes
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ..errors import ChatterboxCachedError, NotCachedError, in_short
 from ..figures import counted, moment, size
-from ..library import savings
+from ..library import savings, voices
 from ..library.savings import Savings
 from ..settings import Settings
-from . import shelf
+from . import rows
+from .forms import DONE, Forms
 from .gate import Gate, Keys
-from .shelf import Row, Shelf
+from .rows import Row
+from .shelf import Shelf
 from .speaker import Speaker
 from .templating import rendered
 
@@ -45,29 +49,65 @@ class Page:
     def __init__(self, settings: Settings, speaker: Speaker, edit: bool, tell: Callable[[str], None]) -> None:
         self.settings, self.speaker, self.edit, self._tell = settings, speaker, edit, tell
         self.shelf = Shelf(settings, tell)
+        self.forms = Forms(self)
 
     def routes(self) -> list[Route]:
         """All addresses."""
         return [
             Route("/", self.voices),
+            Route("/named/{name}", self.voice),
+            Route("/named/{name}/audio", self.audio),
+            Route("/named/{name}/forget", self.ask),
             Route("/cached/{digest}", self.voice),
+            Route("/cached/{digest}/forget", self.ask),
             Route("/picture/{digest}", self.picture),
             Route("/savings", self.savings),
             Route("/tiers", self.tiers),
             Route("/settings", self.settings_in_force),
+            *self.forms.routes(),
             Route("/{file}", _static),
         ]
 
     def voices(self, request: Request) -> Response:
-        q, order = request.query_params.get("q", ""), request.query_params.get("sort", shelf.USUAL_ORDER)
-        if order.removeprefix("-") not in shelf.ORDERS:
-            order = shelf.USUAL_ORDER
-        part = self.shelf.part(q, order, _whole(request.query_params.get("page", "1")))
-        return self.shown("voices", "/", part=part, q=q, sort=order, heads=_HEADS, orders=_ORDERS)
+        said = DONE.get(request.query_params.get("done", ""), "")
+        return self._listed(request.query_params, said)
+
+    def added(self, outcomes: list[str], went_well: bool) -> Response:
+        """The list with what became of files that were added."""
+        return self._listed({}, "\n".join(outcomes), 200 if went_well else 400)
+
+    def _listed(self, asked: Mapping[str, str], said: str, status: int = 200) -> Response:
+        order = asked.get("sort", rows.USUAL_ORDER)
+        if not rows.is_order(order):
+            order = rows.USUAL_ORDER
+        q = asked.get("q", "")
+        part = self.shelf.part(q, order, _whole(asked.get("page", "1")))
+        values = {"part": part, "q": q, "sort": order, "heads": _HEADS, "orders": _ORDERS, "said": said}
+        keep = self.forms.edits.must_keep_audio
+        return self.shown("voices", "/", status, **values, went_well=status == 200, must_keep_audio=keep)
+
+    def row(self, request: Request) -> Row:
+        """The voice that an address means."""
+        if "name" in request.path_params:
+            return self.shelf.of_name(request.path_params["name"])
+        return self.shelf.of_digest(request.path_params["digest"])
 
     def voice(self, request: Request) -> Response:
-        row = self.shelf.row(request.path_params["digest"])
-        return self.shown("voice", "/", row=row, facts=_facts(row))
+        row = self.row(request)
+        said = DONE.get(request.query_params.get("done", ""), "")
+        found = row.named is None and row.known is not None and row.known.path and os.path.isfile(row.known.path)
+        return self.shown("voice", "/", row=row, facts=self._facts(row), said=said, can_be_named=bool(found))
+
+    def audio(self, request: Request) -> Response:
+        named = self.row(request).named
+        if named is None or named.audio is None or not named.audio.is_file():
+            raise HTTPException(404, "No recording is kept with this voice.")
+        kind = mimetypes.guess_type(named.audio.name)[0] or ""
+        return FileResponse(named.audio, media_type=kind if kind.startswith("audio/") else "application/octet-stream")
+
+    def ask(self, request: Request) -> Response:
+        """The question before a voice is forgotten, which needs no script."""
+        return self.shown("forget", "/", row=self.row(request), shares=bool(self.settings.shared))
 
     def picture(self, request: Request) -> Response:
         made = self.shelf.picture(request.path_params["digest"])
@@ -90,6 +130,30 @@ class Page:
 
     def settings_in_force(self, request: Request) -> Response:
         return self.shown("settings", "/settings", savings=self._read())
+
+    def _facts(self, row: Row) -> list[tuple[str, str]]:
+        """What is said of a voice on its own page, each with its name."""
+        named, cached, path = row.named, row.cached, row.known.path if row.known else None
+        good_for = self.shelf.named.models(named.name) if named else ()
+        facts = [
+            ("Length", "not known" if row.seconds is None else f"{row.seconds:.1f} s"),
+            ("Good for", "; ".join(good_for or row.models) or "no model yet"),
+            ("Hits", f"{row.hits:,}"),
+            ("Seconds saved", f"{row.saved:,.1f}"),
+            ("Last used", moment(row.last_used) if row.last_used else "not yet"),
+        ]
+        if named is not None:
+            facts += [
+                ("Also called", ", ".join(named.aliases) or "nothing else"),
+                ("Consent", named.consent or "nothing was said"),
+                ("Its recording", "kept with it" if named.audio else "not kept"),
+                ("Added", moment(named.added)),
+            ]
+        if cached is not None:
+            facts.append(("In the cache", f"{counted(len(cached.entries), 'entry', 'entries')}, {size(cached.nbytes)}"))
+        if path is not None:
+            facts.append(("Last seen at", voices.plain(path)))
+        return [*facts, ("Digest", row.digest)]
 
     def _read(self) -> Savings:
         return savings.read(self.settings, self._tell)
@@ -134,22 +198,6 @@ def _static(request: Request) -> Response:
     if name not in _STATIC:
         raise HTTPException(404, "There is no such page.")
     return Response(files(__package__).joinpath("static").joinpath(name).read_bytes(), media_type=_STATIC[name])
-
-
-def _facts(row: Row) -> list[tuple[str, str]]:
-    """What is said of a voice on its own page, each with its name."""
-    entries, known = row.voice.entries, row.voice.known
-    told = [
-        ("Length", "not known" if row.seconds is None else f"{row.seconds:.1f} s"),
-        ("Good for", "; ".join(row.models) or "no model yet"),
-        ("Hits", f"{row.hits:,}"),
-        ("Seconds saved", f"{row.saved:,.1f}"),
-        ("Last used", moment(row.last_used)),
-        ("Kept", f"{counted(len(entries), 'entry', 'entries')}, {size(row.voice.nbytes)}"),
-        ("Last seen at", known.path if known and known.path else "not known"),
-        ("Digest of the audio", row.digest),
-    ]
-    return told
 
 
 def _width(part: float, most: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import colorsys
 import struct
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EntryError
@@ -35,7 +36,15 @@ def of_entry(key: str, entry: bytes, keys: Keyring) -> bytes | None:
     Raises EntryError for what is no entry under this key.
     """
     mel = _mel(key, entry, keys)
-    return None if mel is None else _png(_shades(mel), _palette(key))
+    return None if mel is None else _png(_shades(mel), _palette(key.split("/")[1]))
+
+
+def of_file(file: Path, digest: str) -> bytes:
+    """The same of a ``.pt`` file of conditionals. Raises VoiceFileError for what is none, and OSError."""
+    from ..upstream import pt_file
+
+    mel = pt_file.read(file, "cpu").tensors()[_FIELD]
+    return _png(_shades(mel[0].float().numpy().T), _palette(digest))
 
 
 def _mel(key: str, entry: bytes, keys: Keyring) -> np.ndarray[Any, np.dtype[Any]] | None:
@@ -87,9 +96,9 @@ def _shrunk(rows: np.ndarray[Any, np.dtype[Any]], number: int) -> np.ndarray[Any
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts)[:, None])
 
 
-def _palette(key: str) -> bytes:
-    """From dark to bright in a hue that the audio's digest chooses, as three bytes a shade."""
-    hue = zlib.crc32(key.split("/")[1].encode()) / 2**32
+def _palette(digest: str) -> bytes:
+    """From dark to bright in a hue that the voice's digest chooses, as three bytes a shade."""
+    hue = zlib.crc32(digest.encode()) / 2**32
     colours = bytearray()
     for shade in range(_SHADES):
         at = shade / (_SHADES - 1)

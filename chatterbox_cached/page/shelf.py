@@ -4,79 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
-from ..errors import EntryError, NotCachedError
+from ..cache import ConditionalCache
+from ..errors import EntryError, NotCachedError, UnknownVoiceError
 from ..library import voices
+from ..library.named_voices import Voices
 from ..library.voices import Folder, Voice
+from ..named.record import CONDITIONALS, NamedVoice
 from ..settings import Settings
 from ..tiers.store import VoiceStore
 from ..voice.key_format import voice_prefix
-from . import picture
+from . import picture, rows
+from .rows import Row
 
 AT_ONCE = 50  # voices that one page shows
-
-
-@dataclass(frozen=True)
-class Row:
-    """One voice in the list. ``models``: those that it is good for; filled in for what is shown only."""
-
-    voice: Voice
-    models: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        return self.voice.digest
-
-    @property
-    def name(self) -> str:
-        return self.voice.label
-
-    @property
-    def path(self) -> str:
-        """Where its own page is."""
-        return f"/cached/{self.digest}"
-
-    @property
-    def is_default(self) -> bool:
-        return False
-
-    @property
-    def description(self) -> str:
-        return ""
-
-    @property
-    def seconds(self) -> float | None:
-        return self.voice.known.duration if self.voice.known else None
-
-    @property
-    def hits(self) -> int:
-        return self.voice.known.hits if self.voice.known else 0
-
-    @property
-    def saved(self) -> float:
-        return self.voice.known.saved_seconds if self.voice.known else 0.0
-
-    @property
-    def last_used(self) -> float:
-        return self.voice.last_used
-
-    def matches(self, wanted: str) -> bool:
-        """Whether a search for this, in lower case, finds it."""
-        return wanted in self.name.casefold() or self.digest.startswith(wanted)
-
-
-_BY: dict[str, Callable[[Row], Any]] = {
-    "name": lambda row: row.name.casefold(),
-    "length": lambda row: row.seconds or 0.0,
-    "hits": lambda row: row.hits,
-    "saved": lambda row: row.saved,
-    "used": lambda row: row.last_used,
-}
-ORDERS = tuple(_BY)
-USUAL_ORDER = "-used"
 
 
 class Part(NamedTuple):
@@ -96,46 +39,88 @@ class Shelf:
 
     def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
         self.settings, self._tell = settings, tell
+        self.cache = ConditionalCache.from_settings(settings)
+        self.named = Voices(lambda: self.cache)
         # Beside the folder, which knows of all voices, and so takes long to open for each picture.
         self._store = VoiceStore(settings._replace(shared=()), lambda place, error: None)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Folder]:
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Folder]:
+        """The cache folder."""
         with voices.opened(self.settings, self._tell) as folder:
             yield folder
 
     def part(self, wanted: str, order: str, page: int) -> Part:
-        """A page of what a search finds, all where ``wanted`` is empty; ``order`` is one of ORDERS, with a minus for
-        the most first. What is out of bounds is taken for the nearest.
-        """
-        with self._opened() as folder:
-            everything = [Row(voice) for voice in folder.voices()]
-            found = [row for row in everything if row.matches(wanted.strip().casefold())]
-            by = _BY.get(order.removeprefix("-"), _BY["used"])
-            found.sort(key=by, reverse=order.startswith("-"))
+        """A page of what a search finds, all where ``wanted`` is empty. A page out of bounds is the nearest."""
+        with self.opened() as folder:
+            everything = self._rows(folder)
+            sought = wanted.strip().casefold()
+            found = rows.ordered([row for row in everything if row.matches(sought)], order)
             pages = max(1, -(-len(found) // AT_ONCE))
             page = min(max(page, 1), pages)
-            shown = found[(page - 1) * AT_ONCE : page * AT_ONCE]
-            rows = [Row(row.voice, _models(folder, row.voice)) for row in shown]
-        return Part(rows, len(found), len(everything), page, pages)
+            shown = [self._with_models(folder, row) for row in found[(page - 1) * AT_ONCE : page * AT_ONCE]]
+        return Part(shown, len(found), len(everything), page, pages)
 
-    def row(self, digest: str) -> Row:
-        """The voice with this digest. Raises NotCachedError where there is none."""
-        with self._opened() as folder:
-            for voice in folder.voices():
-                if voice.digest == digest:
-                    return Row(voice, _models(folder, voice))
-        raise NotCachedError("Nothing is kept of that voice any more.")
+    def of_name(self, name: str) -> Row:
+        """The voice that has this name. Raises UnknownVoiceError where there is none."""
+        if name not in self.named:  # "default" is not its name
+            raise UnknownVoiceError(f"No voice is called {name!r} any more.")
+        return self._one(lambda row: row.named is not None and row.named.name == self.named[name].name)
+
+    def of_digest(self, digest: str) -> Row:
+        """The recording that has this digest, and of which something is cached. Raises NotCachedError."""
+        return self._one(lambda row: row.digest == digest and row.cached is not None)
+
+    def everything(self) -> list[Row]:
+        """All voices."""
+        with self.opened() as folder:
+            return self._rows(folder)
 
     def picture(self, digest: str) -> bytes | None:
         """The picture of a voice as a PNG; None where nothing is kept that one could be made of."""
-        for key in reversed(self._store.lower.keys(voice_prefix(digest))):
+        for key, entry in self._entries(digest):
             with contextlib.suppress(EntryError):
-                made = picture.of_entry(key, self._store.entry(key), self.settings.keyring)
-                if made is not None:
+                if (made := picture.of_entry(key, entry, self.settings.keyring)) is not None:
                     return made
+        named = next((voice for voice in self.named.library.names().voices if voice.digest == digest), None)
+        if named is not None and named.kind == CONDITIONALS:
+            return picture.of_file(self.named.library.conditionals_of(named), digest)
         return None
 
+    def _one(self, is_it: Callable[[Row], bool]) -> Row:
+        with self.opened() as folder:
+            for row in self._rows(folder):
+                if is_it(row):
+                    return self._with_models(folder, row)
+        raise NotCachedError("Nothing is kept of that voice any more.")
 
-def _models(folder: Folder, voice: Voice) -> tuple[str, ...]:
-    return tuple(sorted({folder.made(entry).model for entry in voice.entries}))
+    def _rows(self, folder: Folder) -> list[Row]:
+        cached = {voice.digest: voice for voice in folder.voices()}
+        counted = folder.account.voices
+        given = self.named.library.names()
+        of_names = [Row(each.digest, each, cached.get(each.digest), counted.get(each.digest)) for each in given.voices]
+        others = [voice for digest, voice in cached.items() if digest not in given.digests]
+        return of_names + [Row(voice.digest, None, voice, voice.known) for voice in others]
+
+    def _with_models(self, folder: Folder, row: Row) -> Row:
+        kept = _models_of_cached(folder, row.cached) if row.cached else set[str]()
+        return replace(row, models=tuple(sorted(kept | self._models_of_named(row.named))))
+
+    def _models_of_named(self, named: NamedVoice | None) -> set[str]:
+        """The models without what else is known of them."""
+        return set() if named is None else {said.partition(" (")[0] for said in self.named.models(named.name)}
+
+    def _entries(self, digest: str) -> Iterator[tuple[str, bytes]]:
+        """What is kept of a voice, the newest first."""
+        prefix, library = voice_prefix(digest), self.named.library
+        for key in reversed(self._store.lower.keys(prefix)):
+            with contextlib.suppress(EntryError):
+                yield key, self._store.entry(key)
+        if library.names().digests and library.places.prepared.exists():
+            for key in reversed(library.entries.keys(prefix)):
+                with contextlib.suppress(EntryError):
+                    yield key, library.entries.entry(key)
+
+
+def _models_of_cached(folder: Folder, voice: Voice) -> set[str]:
+    return {folder.made(entry).model for entry in voice.entries}

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
+from ..named.asked import PREFIX
 
 _Result = TypeVar("_Result")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
@@ -77,11 +79,10 @@ class Speaker:
             raise ChatterboxCachedError(self.failed or "This page has no model. Start it with --model.")
         return self.model
 
-    def say(self, voice: str, text: str, language: str) -> Future[bytes]:
-        """What the model makes of a text in the voice that ``voice:NAME`` means, as a wav."""
-        return self.do(
-            lambda model: _said(model, voice, text, {"language_id": language} if self.wants_language else {})
-        )
+    def say(self, cache: ConditionalCache, name: str, text: str, language: str) -> Future[bytes]:
+        """What the model makes of a text in the voice that has this name, as a wav."""
+        more = {"language_id": language} if self.wants_language else {}
+        return self.do(lambda model: _said(cache, model, name, text, more))
 
 
 def _done(do: Callable[[], Any], future: Future[Any]) -> None:
@@ -96,8 +97,9 @@ def _done(do: Callable[[], Any], future: Future[Any]) -> None:
         future.set_result(result)
 
 
-def _said(model: Any, voice: str, text: str, more: dict[str, str]) -> bytes:
-    sound = model.generate(text, audio_prompt_path=f"voice:{voice}", **more)
+def _said(cache: ConditionalCache, model: Any, name: str, text: str, more: dict[str, str]) -> bytes:
+    cache.get_or_prepare(model, f"{PREFIX}{name}")
+    sound = model.generate(text, **more)
     samples = (sound.detach().cpu().float().flatten().clamp(-1, 1) * 32767).short().numpy()
     written = io.BytesIO()
     with wave.open(written, "wb") as file:

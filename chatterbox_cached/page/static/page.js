@@ -32,3 +32,58 @@ if (search) {
     }
   });
 }
+
+const drop = document.querySelector(".drop");
+
+if (drop) {
+  const send = () => {
+    drop.querySelector("[role=status]").textContent = "Adding…";
+    drop.querySelector("button").disabled = true;
+  };
+  drop.addEventListener("submit", send);
+  for (const kind of ["dragenter", "dragover"]) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) drop.classList.remove("over");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (event.dataTransfer.files.length) {
+      drop.elements.files.files = event.dataTransfer.files;
+      drop.requestSubmit();
+    }
+  });
+}
+
+const say = document.querySelector(".say");
+
+if (say) {
+  say.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const status = say.querySelector("[role=status]"), button = say.querySelector("button");
+    status.textContent = "Speaking…";
+    button.disabled = true;
+    say.querySelector("audio")?.remove();
+    try {
+      const answer = await fetch(say.action, { method: "POST", body: new FormData(say) });
+      if (!answer.ok) {
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        throw new Error(page.querySelector("[role=alert]")?.textContent ?? "That could not be done.");
+      }
+      const audio = document.createElement("audio");
+      audio.controls = audio.autoplay = true;
+      audio.src = URL.createObjectURL(await answer.blob());
+      status.before(audio);
+      status.textContent = "Done.";
+    } catch (error) {
+      status.textContent = error.message;
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
