@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "show": Verb("show", "Show one voice and what made it."),
     "warm": Verb("warm", "Prepare voices before they are needed."),
     "verify": Verb("verify", "Prepare voices again and compare them with what is kept."),
+    "voices": Verb("voices", "Give voices names, and speak with voice:NAME."),
     "rm": Verb("rm", "Remove voices."),
     "lift": Verb("lift", "Let machines keep what was forgotten on all of them."),
     "prune": Verb("prune", "Remove what is old or too much."),
@@ -78,6 +79,10 @@ def load(name: str) -> Any:
     """The command of one verb."""
     verb = VERBS[name]
     module = import_module(f"{__package__}.verbs.{verb.module}")
+    if isinstance(module.command, typer.Typer):  # a verb with verbs of its own
+        group = typer.main.get_command(module.command)
+        group.name, group.help = name, verb.summary
+        return group
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name, **verb.settings)(module.command)
     return typer.main.get_command(single)

@@ -69,14 +69,17 @@ def _by_librosa(audio: Any) -> float:
     return len(samples) / float(rate)
 
 
-def keep_files(library: Library, voice: NamedVoice, audio: Any, *, keep_audio: bool) -> Path | None:
-    """Copy what a voice is to keep of its files; gives where the recording is now."""
+def keep_files(library: Library, voice: NamedVoice, audio: Any, *, keep_audio: bool, suffix: str = "") -> Path | None:
+    """Copy what a voice is to keep of its files; gives where the recording is now.
+
+    ``suffix`` is that of its file where no path says it.
+    """
     if voice.kind == CONDITIONALS:
         _copied(audio, library.conditionals_of(voice))
         return None
     if not keep_audio:
         return None
-    suffix = Path(path_of(audio) or getattr(audio, "name", "") or "").suffix.lower()
+    suffix = suffix or Path(path_of(audio) or getattr(audio, "name", "") or "").suffix.lower()
     plain = suffix if len(suffix) <= _LONGEST_SUFFIX and suffix[1:].isalnum() and suffix.isascii() else ""
     return _copied(audio, library.places.audio / f"{voice.digest}{plain}")
 

@@ -12,6 +12,7 @@ from ..settings import Settings, folder_of
 from ..tiers.disk.either import FolderTier
 from ..voice import bundle, entry_format
 from ..voice.bundle import VoiceEntry
+from ..voice.bundle_names import NamedInBundle
 from ..voice.signing import Keyring
 
 
@@ -78,14 +79,30 @@ class TakenIn(NamedTuple):
     made_room: int
 
 
-def take_in(path: Path, tier: FolderTier, settings: Settings) -> TakenIn:
+class Names(Protocol):
+    """What takes the voices with names of a bundle: each is checked, before anything is kept, and then kept."""
+
+    def check(self, named: NamedInBundle, content: bytes | None) -> None: ...
+
+    def keep(self, named: NamedInBundle, content: bytes | None) -> None: ...
+
+
+class NoNames:
+    """Leaves names where they are."""
+
+    def check(self, named: NamedInBundle, content: bytes | None) -> None: ...
+
+    keep = check
+
+
+def take_in(path: Path, tier: FolderTier, settings: Settings, names: Names = NoNames()) -> TakenIn:  # noqa: B008
     """Keep all voices of a bundle, once all of it has been checked. What is there already stays as it is.
 
-    Raises what ``bundle.read`` raises, BundleError when the bundle is larger than the folder may be, and OSError or
-    sqlite3.Error when the folder can't be written.
+    Raises what ``bundle.read`` and ``names`` raise, BundleError when the bundle is larger than the folder may be, and
+    OSError or sqlite3.Error when the folder can't be written.
     """
     voices, size = [], 0
-    for voice in bundle.read(path):
+    for voice in bundle.read(path, names.check):
         size += len(entry_format.seal(voice.header, voice.payload))
         voices.append(voice._replace(payload=b""))
     if size > settings.size_limit:
@@ -94,5 +111,5 @@ def take_in(path: Path, tier: FolderTier, settings: Settings) -> TakenIn:
             " CHATTERBOX_CACHED_SIZE_LIMIT."
         )
     before, keys = tier.keys(), settings.keyring
-    new = sum(store_entry(tier, voice, keys) for voice in bundle.read(path))
+    new = sum(store_entry(tier, voice, keys) for voice in bundle.read(path, names.keep))
     return TakenIn(voices, new, len(set(before) - set(tier.keys())))

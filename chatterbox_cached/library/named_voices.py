@@ -97,6 +97,18 @@ class Voices(Mapping[str, NamedVoice]):
             self.prepare(voice.name, model)
         return self[voice.name]
 
+    def add_all(self, files: Mapping[str, Path]) -> tuple[list[str], list[str]]:
+        """Give the voices in these files names, once all of them have been looked at; those already there stay.
+
+        Gives the names that are new, and those of voices that were there just so. Raises as ``add``.
+        """
+        found = [adding.looked_at(checked(name), file) for name, file in files.items()]
+        here = {voice.name for voice in self.library.names().voices if (voice.name, voice.digest) in
+                {(each.name, each.digest) for each in found}}  # fmt: skip
+        new = {name: file for name, file in files.items() if checked(name) not in here}
+        self._refuse_taken([checked(name) for name in new], replace=False)
+        return [self.add(name, file).name for name, file in new.items()], sorted(here)
+
     def prepare(self, name: str, model: Any) -> None:
         """Prepare a voice with ``model``, whose own voice is afterwards what it was before, and keep that for good.
 

@@ -82,6 +82,10 @@ class Library:
         """What was prepared of all of them, as bytes by key. Raises VoiceLibraryError as ``places``."""
         return FolderTier(self.places.prepared, _NO_LIMIT, trusted=self.settings.trust_cache_dir)
 
+    def has_entries(self) -> bool:
+        """Whether anything was ever prepared of any of them."""
+        return self._places is not None and self._places.prepared.exists()
+
     def tier(self) -> NamedTier | None:
         """The same for a cache to keep what it makes of them; None for a user who has no place for it."""
         return None if self._places is None else NamedTier(self.entries, lambda: self.names().digests)
@@ -115,6 +119,6 @@ class Library:
         self._drop_entries({voice.digest for voice in gone} - left)
 
     def _drop_entries(self, digests: set[str]) -> None:
-        if self.places.prepared.exists():
+        if self.has_entries():
             for digest in digests:
                 self.entries.delete_voice(voice_prefix(digest))

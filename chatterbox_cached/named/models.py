@@ -21,7 +21,7 @@ def models_of(library: Library, voice: NamedVoice) -> tuple[str, ...]:
     """Each in a phrase, such as "english (chatterbox-tts 0.1.7, weights 3f9a2c11, cpu)", the last prepared last."""
     if voice.kind == CONDITIONALS:
         return tuple(family.name for family in FAMILIES if family.speaks_texts)
-    if not library.places.prepared.exists():
+    if not library.has_entries():
         return ()
     entries, keys, said = library.entries, library.settings.keyring, list[str]()
     for key in entries.keys(voice_prefix(voice.digest)):

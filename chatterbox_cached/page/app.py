@@ -5,9 +5,9 @@ from __future__ import annotations
 import mimetypes
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -43,10 +43,18 @@ _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "im
 _BARS = 30  # days, and voices, that are shown beside each other
 
 
+class Given(NamedTuple):
+    """The settings in force, and the names of those that were given as options."""
+
+    settings: Settings
+    keywords: Collection[str] = ()
+
+
 class Page:
     """The pages of one library."""
 
-    def __init__(self, settings: Settings, speaker: Speaker, edit: bool, tell: Callable[[str], None]) -> None:
+    def __init__(self, given: Given, speaker: Speaker, edit: bool, tell: Callable[[str], None]) -> None:
+        self._given, settings = given, given.settings
         self.settings, self.speaker, self.edit, self._tell = settings, speaker, edit, tell
         self.shelf = Shelf(settings, tell)
         self.forms = Forms(self)
@@ -156,7 +164,7 @@ class Page:
         return [*facts, ("Digest", row.digest)]
 
     def _read(self) -> Savings:
-        return savings.read(self.settings, self._tell)
+        return savings.read(self.settings, self._tell, self._given.keywords)
 
     def shown(self, template: str, here: str, status: int = 200, **values: Any) -> Response:
         """A page with what all of them have."""

@@ -15,10 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from ..errors import ChatterboxCachedError, NotCachedError, VoiceNameError
 from ..figures import counted
 from ..library import exchange, warming
+from ..library.exchange_names import Kept, Newcomers, for_bundle
 from ..library.named_voices import Voices
 from ..named.names import checked
 from ..voice import bundle
-from ..voice.bundle import VoiceEntry
 from ..voice.key_format import voice_prefix
 from .rows import Row
 from .shelf import Shelf
@@ -106,13 +106,16 @@ class Edits:
 
     def _take_in(self, file: Path) -> str:
         settings = self._shelf.settings
-        tier = exchange.open_to_write(settings)
+        tier, newcomers = exchange.open_to_write(settings), Newcomers(self._voices.library)
         try:
-            taken = exchange.take_in(file, tier, settings)
+            taken = exchange.take_in(file, tier, settings, newcomers)
         finally:
             tier.close()
+        newcomers.keep_prepared()
+        entries = counted(taken.new, "entry is", "entries are")
+        named = f", and names of {', '.join(newcomers.names)}" if newcomers.names else ""
         voices = counted(len({voice.audio for voice in taken.voices}), "voice", "voices")
-        return f"The bundle has {voices}; {counted(taken.new, 'entry is', 'entries are')} new here."
+        return f"The bundle has what was prepared of {voices}, of which {entries} new here{named}."
 
     def rename(self, row: Row, name: str) -> str:
         """Give a voice a name, or another one; gives the name."""
@@ -142,29 +145,21 @@ class Edits:
         if self._speaker.model is not None:
             self._shelf.cache.serving.store.memory.delete_voice(voice_prefix(row.digest))
 
-    def export(self, rows: Sequence[Row]) -> Path:
+    def export(self, rows: Sequence[Row], with_audio: bool) -> Path:
         """Write a bundle of all that is kept of voices, in a folder of its own, which the caller removes."""
+        digests = {row.digest for row in rows}
         folder = Path(tempfile.mkdtemp())
         try:
             with self._shelf.opened() as cached:
-                found = {key: tier for row in rows for key, tier in self._entries(row, cached.store)}
-                if not found:
+                kept = Kept(cached, self._voices.library)
+                everything = kept.keys()
+                keys = [key for key in everything if key.split("/")[1] in digests]
+                names = for_bundle(self._voices.library, kept.named(digests), with_audio=with_audio)
+                if not keys and not any(names.values()):
                     raise NotCachedError("Nothing is kept that could be exported.")
-                keys = self._shelf.settings.keyring
-
-                def entry(key: str) -> VoiceEntry:
-                    return exchange.read_entry(found[key], key, keys)
-
-                bundle.write(folder / f"voices{BUNDLE}", list(found), entry)
+                keyring, file = self._shelf.settings.keyring, folder / f"voices{BUNDLE}"
+                bundle.write(file, keys, lambda key: exchange.read_entry(kept, key, keyring), names)
         except BaseException:
             shutil.rmtree(folder)
             raise
-        return folder / f"voices{BUNDLE}"
-
-    def _entries(self, row: Row, cached: exchange.Entries) -> list[tuple[str, exchange.Entries]]:
-        """The keys of what is kept of a voice, each with what it is read from."""
-        kept: list[tuple[str, exchange.Entries]] = []
-        if row.named is not None and self._voices.library.places.prepared.exists():
-            library = self._voices.library.entries
-            kept = [(key, library) for key in library.keys(voice_prefix(row.digest))]
-        return kept + [(entry.key, cached) for entry in (row.cached.entries if row.cached else ())]
+        return file

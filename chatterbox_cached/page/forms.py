@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -103,13 +104,13 @@ class Forms:
         return await run_in_threadpool(self._page.added, outcomes, went_well)
 
     async def _export(self, request: Request) -> Response:
-        names, digests = (request.query_params.getlist(kind) for kind in ("name", "digest"))
-        file = await run_in_threadpool(
-            lambda: self.edits.export(
-                [*map(self._page.shelf.of_name, names), *map(self._page.shelf.of_digest, digests)]
-                or self._page.shelf.everything()
-            )
-        )
+        asked, shelf = request.query_params, self._page.shelf
+
+        def written() -> Path:
+            rows = [*map(shelf.of_name, asked.getlist("name")), *map(shelf.of_digest, asked.getlist("digest"))]
+            return self.edits.export(rows or shelf.everything(), with_audio="audio" in asked)
+
+        file = await run_in_threadpool(written)
         clean = BackgroundTask(shutil.rmtree, file.parent)
         return FileResponse(file, media_type="application/octet-stream", filename=file.name, background=clean)
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import uvicorn
 
 from ..errors import ChatterboxCachedError
-from ..settings import Settings
-from .app import Page, application
+from .app import Given, Page, application
 from .gate import Keys, is_loopback
 from .speaker import Speaker
 
@@ -35,7 +34,7 @@ class Options(NamedTuple):
     browser: bool = True
 
 
-def run(settings: Settings, options: Options, model: str | None, load: Callable[[], Any]) -> None:
+def run(given: Given, options: Options, model: str | None, load: Callable[[], Any]) -> None:
     """Serve the page until Ctrl-C or SIGTERM; its address is the first line on stdout.
 
     ``model``: the name of the model that ``load`` gives, None for a page without one.
@@ -45,7 +44,7 @@ def run(settings: Settings, options: Options, model: str | None, load: Callable[
     listening = _listening(options)
     port = int(listening.getsockname()[1])
     keys, speaker = Keys(port, options.password), Speaker(model, load)
-    page = Page(settings, speaker, options.edit, lambda sentence: print(sentence, file=sys.stderr))
+    page = Page(given, speaker, options.edit, lambda sentence: print(sentence, file=sys.stderr))
     server = uvicorn.Server(_config(page, keys, options.host))
     thread = threading.Thread(target=server.run, args=([listening],), name="page")
     address = f"http://{_shown(options.host)}:{port}/?token="

@@ -116,7 +116,7 @@ class Shelf:
         for key in reversed(self._store.lower.keys(prefix)):
             with contextlib.suppress(EntryError):
                 yield key, self._store.entry(key)
-        if library.names().digests and library.places.prepared.exists():
+        if library.has_entries():
             for key in reversed(library.entries.keys(prefix)):
                 with contextlib.suppress(EntryError):
                     yield key, library.entries.entry(key)

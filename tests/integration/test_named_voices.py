@@ -282,8 +282,8 @@ def test_what_can_t_be_added_is_refused_and_nothing_is_written(clip: Path, tmp_p
     (tmp_path / "text.wav").write_text("no audio " * 1000)
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "bad.pt").write_bytes(b"no conditionals")
-    for name, path in (("a/b", clip), ("ok", tmp_path / "text.wav"), ("ok", tmp_path / "empty.wav"),
-                       ("ok", tmp_path / "bad.pt"), ("ok", tmp_path / "none.wav"), ("ok", tmp_path), ("ok", 7)):  # fmt: skip
+    no_audio = [tmp_path / name for name in ("text.wav", "empty.wav", "bad.pt", "none.wav")]
+    for name, path in [("a/b", clip), *(("ok", each) for each in (*no_audio, tmp_path, 7))]:
         with pytest.raises((ChatterboxCachedError, OSError)):
             voices.add(name, path, keep_audio=True)
     with pytest.raises(VoiceNameError):
@@ -301,12 +301,9 @@ def test_a_name_is_no_name_in_a_folder_of_that_name(english: Any, clip: Path, tm
 def test_an_entry_that_is_signed_with_another_key_stays(english: Any, clip: Path, tmp_path: Path) -> None:
     with chatterbox_cached.enabled(tmp_path / "one", signing_key="k" * 16):
         voices.add("Narrator", clip, model=english)
-        clip.unlink()
-    with (
-        chatterbox_cached.enabled(tmp_path / "two", signing_key="l" * 16),
-        pytest.warns(chatterbox_cached.CacheWarning),
-        pytest.raises(UnknownVoiceError),
-    ):
+    clip.unlink()
+    other_key = chatterbox_cached.enabled(tmp_path / "two", signing_key="l" * 16)
+    with other_key, pytest.warns(chatterbox_cached.CacheWarning), pytest.raises(UnknownVoiceError):
         english.prepare_conditionals("voice:narrator")
     with chatterbox_cached.enabled(tmp_path / "three", signing_key="k" * 16) as cache:
         english.prepare_conditionals("voice:narrator")

@@ -236,7 +236,7 @@ def test_voices_are_carried_from_one_page_to_another(open_page: Open, shelf: She
     served.send(f"/cached/{other}/forget")
     assert served.ask("/export").status == 404
     answer = served.upload({"voices.cbv": everything.body})
-    assert "The bundle has 2 voices; 2 entries are new here." in answer.text
+    assert "prepared of 2 voices, of which 2 entries are new here." in answer.text
     assert served.ask(f"/cached/{one}").status == 200
     assert served.ask(f"/cached/{other}").status == 200
 

@@ -12,13 +12,17 @@ import typer
 
 from ...accounting import account
 from ...accounting.account import Batch, VoiceAccount
+from ...cache import ConditionalCache
 from ...errors import BundleError, ChatterboxCachedError, Unidentifiable
 from ...identity import compatibility
 from ...identity.audio import AudioIndex
 from ...identity.key import Identity, Maker
 from ...identity.origin import model_of, origin_of_imported
-from ...library import exchange
+from ...library import exchange, exchange_names
 from ...library.exchange import TakenIn
+from ...library.named_voices import Voices
+from ...library.voices import plain
+from ...named.library import Library
 from ...settings import Settings, folder_of
 from ...upstream import pt_file, slots
 from ...upstream.calls import asked_for
@@ -29,7 +33,14 @@ from ...voice.key_format import is_sha256, key_of
 from ..common import CacheDir, Json, moved_aside, print_json, print_table, settings_for
 from ..models import Checkpoint, Device, Model, load, quietly
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="voices.cbv, or voice.pt in Chatterbox's own format.")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="voices.cbv, voice.pt in Chatterbox's own format, or a folder of such .pt files.",
+        exists=True,
+    ),
+]
 As = Annotated[
     str | None,
     typer.Option("--as", metavar="VOICE", help="For voice.pt: the audio that it stands for, or the audio's SHA-256."),
@@ -52,13 +63,19 @@ def command(
     """Keep the voices of a bundle (voices.cbv), or one voice from a file that Chatterbox wrote (voice.pt).
 
     It says for which models each voice is a hit here. A bundle is checked as a whole before anything of it is kept;
-    what is kept already stays as it is. A voice.pt is believed to be what the model makes of the audio.
+    what is kept already stays as it is. A voice.pt is believed to be what the model makes of the audio. Each .pt file
+    of a folder becomes a voice with its file's name, which any model of the kind that it is from can speak with.
 
     Example: chatterbox-cached import voices.cbv
+
+    Example: chatterbox-cached import voice_conds/
 
     Example: chatterbox-cached import voice.pt --as anna.wav --model english
     """
     settings = settings_for(cache_dir)
+    if file.is_dir():
+        _folder(settings, file, as_json)
+        return
     is_voice_file = file.suffix.lower() == ".pt"
     if is_voice_file and (audio is None or model is None):
         raise typer.BadParameter("a .pt file needs --as VOICE and --model, which say what it stands for")
@@ -68,13 +85,29 @@ def command(
         _voice_file(settings, file, audio, (model, device, checkpoint), as_json)
         return
     _refuse_other_files(file)
-    tier = exchange.open_to_write(settings, moved_aside)
+    tier, newcomers = exchange.open_to_write(settings, moved_aside), exchange_names.Newcomers(Library(settings))
     try:
-        taken = exchange.take_in(file, tier, settings)
+        taken = exchange.take_in(file, tier, settings, newcomers)
     finally:
         tier.close()
+    newcomers.keep_prepared()
     makers = {} if model is None else {model.family.name: _maker(model, device, checkpoint)[0].made_by}
-    _report(settings, taken, makers, as_json)
+    _report(settings, taken, newcomers, makers, as_json)
+
+
+def _folder(settings: Settings, folder: Path, as_json: bool) -> None:
+    """Give each ``.pt`` file of a folder its own name, once all of them have been looked at."""
+    voices = Voices(lambda: ConditionalCache.from_settings(settings))
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".pt")
+    if not files:
+        raise ChatterboxCachedError(f"There are no .pt files in {folder}. Recordings are for: chatterbox-cached warm")
+    with quietly():
+        added, known = voices.add_all({path.stem: path for path in files})
+    if as_json:
+        print_json({"folder": str(voices.folder), "new": added, "already_there": known})
+    else:
+        there = f", {len(known)} there already" if known else ""
+        print(f"{len(added)} new in {voices.folder}{there}. See: chatterbox-cached voices ls")
 
 
 def _refuse_other_files(file: Path) -> None:
@@ -131,12 +164,14 @@ def _name(settings: Settings, digest: str, path: Path) -> None:
         )
 
 
-def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_json: bool) -> None:
+def _report(
+    settings: Settings, taken: TakenIn, newcomers: exchange_names.Newcomers, makers: Mapping[str, str], as_json: bool
+) -> None:
     rows = list(_rows(taken.voices, makers))
     already = len(taken.voices) - taken.new
     if as_json:
         figures = {"new": taken.new, "already_there": already, "made_room": taken.made_room}
-        print_json({"folder": str(settings.cache_dir), **figures, "voices": rows})
+        print_json({"folder": str(settings.cache_dir), **figures, "voices": rows, "names": newcomers.names})
         return
     from rich.console import Console
     from rich.table import Table
@@ -152,6 +187,8 @@ def _report(settings: Settings, taken: TakenIn, makers: Mapping[str, str], as_js
     there = f", {already} there already" if already else ""
     room = f", {taken.made_room} older ones made room" if taken.made_room else ""
     print(f"{taken.new} new in {settings.cache_dir}{there}{room}.")
+    if newcomers.names:
+        print(f"With names: {', '.join(map(plain, newcomers.names))}.")
 
 
 def _rows(voices: list[VoiceEntry], makers: Mapping[str, str]) -> Iterator[dict[str, Any]]:

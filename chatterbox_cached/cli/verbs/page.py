@@ -53,7 +53,7 @@ def command(
     missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         raise ChatterboxCachedError(f"The page needs {', '.join(missing)}. Run: pip install 'chatterbox-cached[page]'")
-    from ...page import server
+    from ...page import app, server
 
     def loaded() -> Any:
         assert model is not None
@@ -61,4 +61,5 @@ def command(
             return load(model, device, checkpoint)
 
     options = server.Options(host, port, password, edit, browser)
-    server.run(settings_for(cache_dir), options, model and model.value, loaded)
+    given = app.Given(settings_for(cache_dir), () if cache_dir is None else ("cache_dir",))
+    server.run(given, options, model and model.value, loaded)

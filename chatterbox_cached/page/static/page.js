@@ -36,11 +36,12 @@ if (search) {
 const drop = document.querySelector(".drop");
 
 if (drop) {
-  const send = () => {
+  const form = drop.querySelector("form");
+  form.addEventListener("submit", () => {
+    drop.open = true;
     drop.querySelector("[role=status]").textContent = "Adding…";
-    drop.querySelector("button").disabled = true;
-  };
-  drop.addEventListener("submit", send);
+    form.querySelector("button").disabled = true;
+  });
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
       event.preventDefault();
@@ -54,8 +55,8 @@ if (drop) {
     event.preventDefault();
     drop.classList.remove("over");
     if (event.dataTransfer.files.length) {
-      drop.elements.files.files = event.dataTransfer.files;
-      drop.requestSubmit();
+      form.elements.files.files = event.dataTransfer.files;
+      form.requestSubmit();
     }
   });
 }

@@ -27,7 +27,8 @@ _DROP = """([name, content]) => {
 
 
 def _drop(page: Page, name: str, content: bytes) -> None:
-    """Let go of a file over the page."""
+    """Let go of a file over the page, once it listens."""
+    page.wait_for_load_state()
     page.evaluate(_DROP, [name, base64.b64encode(content).decode()])
 
 
@@ -67,7 +68,7 @@ def test_what_is_no_audio_is_refused_before_it_is_prepared(with_model: Served, s
 
 def test_a_voice_is_added_by_the_form_and_heard(open_page: Open, shelf: Shelf, clip: Path, visit: Any) -> None:
     page = visit(open_page("--edit"), PHONE, "dark").page
-    page.get_by_label("Drop recordings here").set_input_files(clip)
+    page.get_by_label("Drop recordings anywhere").set_input_files(clip)
     page.get_by_text("Name and more").click()
     page.get_by_label("Name, where it is not the file's").fill("Erzähler")
     page.get_by_label("Who allowed what").fill("The speaker, in 2026.")
@@ -90,7 +91,7 @@ def test_a_voice_is_renamed_described_chosen_and_forgotten(
     page.get_by_label("Description").fill("Calm, and old.")
     page.get_by_label("Other names").fill("old man, grandpa")
     page.get_by_role("button", name="Keep this").click()
-    expect(page.get_by_text("old man, grandpa")).to_be_visible()
+    expect(page.get_by_text("grandpa, old man")).to_be_visible()
     page.get_by_role("button", name="Make it the default").click()
     expect(page.locator(".tag")).to_have_text("default")
     assert (shelf.voices.default, shelf.voices["Grandpa"].description) == ("Erzähler", "Calm, and old.")
@@ -114,7 +115,7 @@ def test_voices_are_exported_and_imported(open_page: Open, shelf: Shelf, tmp_pat
     page.get_by_role("button", name="Forget").click()
     expect(page.get_by_text("No voices yet.")).to_be_visible()
     _drop(page, "voices.cbv", (tmp_path / "voices.cbv").read_bytes())
-    expect(page.get_by_text("The bundle has 1 voice; 1 entry is new here.")).to_be_visible()
+    expect(page.get_by_text("what was prepared of 1 voice, of which 1 entry is new here.")).to_be_visible()
     assert page.locator(".voices tbody tr").count() == 1
 
 
