@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable
 from types import FrameType
@@ -46,11 +47,19 @@ def run(given: Given, options: Options, model: str | None, load: Callable[[], An
     keys, speaker = Keys(port, options.password), Speaker(model, load)
     page = Page(given, speaker, options.edit, lambda sentence: print(sentence, file=sys.stderr))
     server = uvicorn.Server(_config(page, keys, options.host))
-    thread = threading.Thread(target=server.run, args=([listening],), name="page")
+    # Whatever keeps it from ending, as an import that was interrupted in the main thread, does not keep this process.
+    thread = threading.Thread(target=server.run, args=([listening],), name="page", daemon=True)
     address = f"http://{_shown(options.host)}:{port}/?token="
-    before = signal.signal(signal.SIGTERM, _as_ctrl_c)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        speaker.ended = True  # PyTorch swallows what is raised while it is imported
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         thread.start()
+        while thread.is_alive() and not server.started:
+            time.sleep(0.01)
         print(f"{address}{keys.token}", flush=True)
         print(f"{'It can be edited' if options.edit else 'Read-only'}. Ctrl-C ends it.", file=sys.stderr)
         if options.browser:
@@ -61,7 +70,7 @@ def run(given: Given, options: Options, model: str | None, load: Callable[[], An
     finally:
         signal.signal(signal.SIGTERM, before)
         server.should_exit = True
-        thread.join()
+        thread.join(2 * _GRACE_SECONDS)
 
 
 def _refuse_open_doors(options: Options) -> None:
@@ -87,20 +96,18 @@ def _listening(options: Options) -> socket.socket:
 
 def _config(page: Page, keys: Keys, host: str) -> uvicorn.Config:
     # No access log, since the token is in it; no websockets, since there are none.
-    return uvicorn.Config(
-        application(page, keys, host), log_level="error", access_log=False, ws="none", lifespan="off",
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS,
+    config = uvicorn.Config(
+        application(page, keys, host), loop="asyncio", http="h11", ws="none", lifespan="off", log_level="error",
+        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS,
     )  # fmt: skip
+    config.load()
+    return config
 
 
 def _shown(host: str) -> str:
     if host in _WILDCARDS:
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host
-
-
-def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _open(address: str) -> None:

@@ -29,6 +29,7 @@ class Speaker:
         self.name, self._load = name, load
         self.model: Any = None
         self.failed: str | None = None
+        self.ended = False
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
     @property
@@ -55,13 +56,13 @@ class Speaker:
         return self.name == "multilingual"
 
     def work(self) -> None:
-        """Load the model, then do one job after the other, until an exception ends it."""
+        """Load the model, then do one job after the other, until ``ended`` is set or an exception ends it."""
         if self.name is not None:
             try:
                 self.model = self._load()
             except ChatterboxCachedError as error:
                 self.failed = str(error)
-        while True:
+        while not self.ended:
             try:
                 do, future = self._jobs.get(timeout=_TICK_SECONDS)
             except queue.Empty:

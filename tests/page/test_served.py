@@ -37,6 +37,17 @@ def test_it_ends_on_a_signal_in_good_order(open_page: Open, number: int) -> None
     assert served.process.wait(timeout=10) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_it_ends_while_a_model_is_loaded(
+    open_page: Open, hub_environment: dict[str, str], number: int, seconds: float
+) -> None:
+    served = open_page("--model", "english", "--device", "cpu", **hub_environment)
+    time.sleep(seconds)
+    served.process.send_signal(number)
+    assert served.process.wait(timeout=60) == 0
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(open_page: Open) -> None:
     port = str(open_page().port)
     done = subprocess.run([COMMAND, "page", "--no-browser", "--port", port], capture_output=True, text=True, timeout=60)

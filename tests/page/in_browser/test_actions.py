@@ -68,7 +68,7 @@ def test_what_is_no_audio_is_refused_before_it_is_prepared(with_model: Served, s
 
 def test_a_voice_is_added_by_the_form_and_heard(open_page: Open, shelf: Shelf, clip: Path, visit: Any) -> None:
     page = visit(open_page("--edit"), PHONE, "dark").page
-    page.get_by_label("Drop recordings anywhere").set_input_files(clip)
+    page.get_by_label("Recordings to add").set_input_files(clip)
     page.get_by_text("Name and more").click()
     page.get_by_label("Name, where it is not the file's").fill("Erzähler")
     page.get_by_label("Who allowed what").fill("The speaker, in 2026.")
