@@ -40,6 +40,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
     "stats": Verb("stats", "Show what the cache did, in all processes that used this folder."),
+    "report": Verb("report", "Write what the cache saved as a page, for a mail or a build."),
     "ls": Verb("ls", "List the voices that are cached."),
     "show": Verb("show", "Show one voice and what made it."),
     "warm": Verb("warm", "Prepare voices before they are needed."),

@@ -126,7 +126,7 @@ def in_force(settings: Settings, keywords: Collection[str]) -> list[SettingInFor
 
 
 def _hidden(keys: tuple[bytes, ...]) -> str:
-    return f"{len(keys)}, not shown" if keys else "none"
+    return f"{len(keys)} of them, not shown" if keys else "none"
 
 
 def _said(value: Any) -> str:

@@ -50,6 +50,7 @@ def test_what_stdout_can_not_show_stops_nothing(cli: Cli, root: Path) -> None:
 # integration/test_demo.
 CALLS = {
     "stats": (),
+    "report": (),
     "ls": (),
     "show": (digest(ANNA),),
     "rm": (digest(ANNA),),
