@@ -15,7 +15,7 @@ _INTRODUCTION = """\
 |---|---|
 | `chatterbox-cached ls` | A row per voice: name, length, models, age, hits, seconds saved |
 | `chatterbox-cached stats` | What all processes that used this folder did |
-| `chatterbox-cached report -o report.html` | The same and more as a page, for a mail or a build ([What it saved](statistics.md#as-a-page)) |
+| `chatterbox-cached report -o report.html` | The same as a page, for a mail ([As a page](statistics.md#as-a-page)) |
 | `chatterbox-cached show narrator.wav` | Everything that is kept of one voice |
 | `chatterbox-cached warm voices/ --model multilingual` | Prepare before it is needed; `--jobs 4` by four processes |
 | `chatterbox-cached warm voices/ --into /opt/voices` | Fill a folder that becomes a part of an image |

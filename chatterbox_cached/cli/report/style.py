@@ -50,7 +50,8 @@ figure { display: grid; grid-template-columns: auto 1fr; column-gap: .5rem; marg
 figcaption { grid-column: 2; margin-top: .25rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .75rem; }
 @media (max-width: 30rem) { body { padding: 1.25rem 1rem 2rem; } th, td { padding-left: .75rem; }
-  .tiles { grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: .875rem; } .tiles li { padding: .5rem .625rem; }
+  .tiles { grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: .875rem; }
+  .tiles li { padding: .5rem .625rem; }
   .tiles li.first { grid-column: 1 / -1; font-size: 1rem; } .tiles li + li b { font-size: 1.25rem; }
   .chart { height: 8rem; } }
 @media print { :root { color-scheme: light; --page: #ffffff; --text: #000000; --dim: #444444; --line: #bbbbbb;
