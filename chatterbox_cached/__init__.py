@@ -11,7 +11,10 @@ from .errors import (
     NotCachedError,
     SettingsError,
     SharedStoreError,
+    UnknownVoiceError,
     VoiceFileError,
+    VoiceLibraryError,
+    VoiceNameError,
 )
 from .patching import autostart as _autostart
 from .patching.activation import disable, enable, enabled, get_cache, is_enabled, stats
@@ -20,10 +23,12 @@ from .upstream.context import disabled
 
 if TYPE_CHECKING:
     from .cache import ConditionalCache
+    from .named.record import NamedVoice
     from .patching.proxies import CachedMultilingualTTS, CachedTTS, CachedTurboTTS, CachedVC
     from .serving.own_voice import builtin_voice
     from .tiers.disk.repair import CheckReport
     from .verification import Verification
+    from .voice_library import voices
 
 __version__ = "0.1.0"
 
@@ -38,12 +43,16 @@ __all__ = [
     "ConditionalCache",
     "ExaggerationMismatchError",
     "ExaggerationMismatchWarning",
+    "NamedVoice",
     "NotCachedError",
     "Settings",
     "SettingsError",
     "SharedStoreError",
+    "UnknownVoiceError",
     "Verification",
     "VoiceFileError",
+    "VoiceLibraryError",
+    "VoiceNameError",
     "builtin_voice",
     "disable",
     "disabled",
@@ -52,6 +61,7 @@ __all__ = [
     "get_cache",
     "is_enabled",
     "stats",
+    "voices",
 ]
 
 # What loads more than enable() needs is loaded when it is asked for, by the module that it is in.
@@ -62,8 +72,10 @@ _LOADED_LATE = {
     "CachedVC": "patching.proxies",
     "CheckReport": "tiers.disk.repair",
     "ConditionalCache": "cache",
+    "NamedVoice": "named.record",
     "Verification": "verification",
     "builtin_voice": "serving.own_voice",
+    "voices": "voice_library",
 }
 
 

@@ -74,7 +74,7 @@ class ConditionalCache:
         ``verbose`` prints where it came from. Raises whatever upstream raises for this audio.
         """
         started = time.perf_counter()
-        prepared = self.serving.serve_by_hand(model, audio_path, exaggeration, refresh=force_refresh)
+        prepared = self.serving.by_hand.serve(model, audio_path, exaggeration, refresh=force_refresh)
         if verbose:
             print(f"{audio_path}: {prepared.source}, {(time.perf_counter() - started) * 1000:.2f} ms")
         return prepared.conditionals  # the model may have another thread's by now
@@ -84,7 +84,7 @@ class ConditionalCache:
 
         What differs is replaced, counted and warned of. The model's voice is afterwards what it was before.
         """
-        return self.serving.verifier.compare(model, audio_paths, self.serving.known)
+        return self.serving.verifier.compare(model, audio_paths, self.serving.known, self.serving.by_hand.call)
 
     def save(self, audio_path: Any, exaggeration: Any, filepath: str | os.PathLike[str]) -> Path:
         """Write a cached voice to ``filepath`` as a ``.pt`` file that upstream's ``Conditionals.load`` reads.
@@ -150,6 +150,7 @@ class ConditionalCache:
         voice = self.serving.name_of(audio_path)
         brought = self.serving.brought.pop(voice, None)
         self.serving.ledger.forget(voice)
+        self.serving.naming.forget(frozenset({voice}))
         return self.serving.store.forget(voice) + (brought is not None)
 
     def lift(self, audio_path: Any) -> bool:

@@ -12,11 +12,26 @@ class SettingsError(ChatterboxCachedError, ValueError):
 
 
 class NotCachedError(ChatterboxCachedError, KeyError):
-    """Asked to save a voice of which nothing is cached."""
+    """Asked for a voice of which nothing is kept."""
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, which makes a sentence hard to read.
         return str(self.args[0]) if self.args else ""
+
+
+class UnknownVoiceError(NotCachedError, FileNotFoundError):
+    """No voice has the name that was asked for, or what is kept of it is good for other models only.
+
+    A program that is ready for a missing file is ready for this.
+    """
+
+
+class VoiceNameError(ChatterboxCachedError, ValueError):
+    """A text can't be a voice's name, or another voice has it."""
+
+
+class VoiceLibraryError(ChatterboxCachedError, OSError):
+    """The library of named voices can't be used."""
 
 
 class SharedStoreError(ChatterboxCachedError, OSError):

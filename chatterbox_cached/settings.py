@@ -47,6 +47,7 @@ class Settings(NamedTuple):
     nearest first, such as "valkey://host:6379/0" or "s3://bucket/prefix"; a text may hold several with spaces between.
     ``shared_mode``: "read" stores nothing there. ``namespace``: which voices of these stores are meant; nothing of one
     is seen in another. ``connect_seconds`` and ``operation_seconds`` bound each wait for such a store.
+    ``voices_dir``: the folder of the voices that have names, None for the one in the user's data folder.
     """
 
     cache_dir: Path | None = None
@@ -69,6 +70,7 @@ class Settings(NamedTuple):
     namespace: str = "default"
     connect_seconds: float = 0.2
     operation_seconds: float = 1.0
+    voices_dir: Path | None = None
 
     @property
     def keyring(self) -> Keyring:
@@ -117,6 +119,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "namespace": values.namespace,
     "connect_seconds": values.seconds,
     "operation_seconds": values.seconds,
+    "voices_dir": values.folder,
 }
 # The folder's variable has a shorter name, since it is the one that is typed.
 _VARIABLES = {name: PREFIX + ("DIR" if name == "cache_dir" else name.upper()) for name in _READERS}

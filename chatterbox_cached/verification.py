@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from .accounting.failures import Failures
 from .accounting.stats import Stats
 from .concurrency.turns import turn
-from .errors import Unidentifiable
+from .errors import Unidentifiable, UnknownVoiceError
 from .identity.key import Key
 from .identity.origin import elsewhere, origin_of, setup_of
 from .settings import Settings
 from .tiers.store import VoiceStore
 from .upstream import slots
-from .upstream.calls import Preparation, asked_for, unproxied
+from .upstream.calls import Preparation, unproxied
 from .upstream.context import disabled
 from .upstream.encodings import EncodingCall
-from .upstream.families import family_of, overrides
+from .upstream.families import Family, family_of, overrides
 from .upstream.run import run, without_graph
 from .voice.snapshot import Snapshot, differing
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # What a cache has for one call: key, emotion_adv, and a snapshot from memory and from below it.
 Known = Callable[[Preparation], "tuple[Key, torch.Tensor, list[Snapshot]] | None"]
+# A model, its family, audio and an exaggeration to the call that prepares it.
+Asked = Callable[[Any, Family, object, Any], Preparation]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ class Verifier:
             return fields
         except Unidentifiable:
             return None  # upstream's conditionals are there, and they are the caller's
+        except UnknownVoiceError:  # it has no recording, so there is nothing to compare it with
+            slots.hold(call.model, call.family, before)
+            return None
         except Exception as error:
             slots.hold(call.model, call.family, before)
             self._failures.report("verification", error)
@@ -114,13 +119,13 @@ class Verifier:
         except Exception as error:
             self._failures.report("verification", error)
 
-    def compare(self, model: Any, audio_paths: Iterable[Any], known: Known) -> Verification:
+    def compare(self, model: Any, audio_paths: Iterable[Any], known: Known, asked: Asked) -> Verification:
         """Compare all that is ``known`` of these voices; ``model.conds`` is afterwards what it was before."""
         model = unproxied(model)
         same, different, not_compared = list[str](), dict[str, tuple[str, ...]](), list[str]()
         made = dict[str, tuple[str, ...]]()
         for audio in audio_paths:
-            fields, apart = self._compared(model, audio, known)
+            fields, apart = self._compared(model, audio, known, asked)
             if apart:
                 made[str(audio)] = apart
             if fields:
@@ -129,12 +134,14 @@ class Verifier:
                 (not_compared if fields is None else same).append(str(audio))
         return Verification(tuple(same), different, tuple(not_compared), made)
 
-    def _compared(self, model: Any, audio: object, known: Known) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    def _compared(
+        self, model: Any, audio: object, known: Known, asked: Asked
+    ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
         """The fields that differ, as ``differences`` gives them, and in what the set-up does."""
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
             return None, ()
-        call = asked_for(model, family, audio, 0.5)
+        call = asked(model, family, audio, 0.5)
         with (its := turn(model)).lock:
             its.let_finish()
             before = slots.held(model, family)

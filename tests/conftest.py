@@ -155,6 +155,7 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     for name in [name for name in os.environ if name.startswith("CHATTERBOX_CACHED")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     yield
     if (key := sys.modules.get("chatterbox_cached.identity.key")) is not None:
         key._history = type(key._history)()  # what one test puts in the place of code is as in another process

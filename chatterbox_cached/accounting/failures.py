@@ -32,6 +32,8 @@ class Failures:
         if isinstance(error, NotWritten):
             self._stats.not_shared(where, error.count)
         check = f"the store {where}" if "://" in where else f"the cache folder {self._folder}"
+        if where == "voices":
+            check = "the folder of voices with names (`chatterbox-cached voices ls` says where it is)"
         self.warn_once(
             where,  # a disk that fails is told of once, whatever was wanted of it
             f"The voice cache failed ({place}: {type(error).__name__}: {error}). The sound is not affected: what the"

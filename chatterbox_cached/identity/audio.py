@@ -54,6 +54,22 @@ class Audio(NamedTuple):
     unchanged: Callable[[], bool]
 
 
+class NamedAudio(str):
+    """A voice asked for by its name: a path to its recording or, where that is not here, the name itself.
+
+    ``identified`` is what is known of the recording, here or not.
+    """
+
+    identified: Audio
+
+    @classmethod
+    def of(cls, identified: Audio, text: str) -> NamedAudio:
+        """``text`` with what is known of it."""
+        named = cls(text)
+        named.identified = identified
+        return named
+
+
 # Of audio that was never read nothing can be known, so nothing that is made of it is stored.
 UNKNOWN_AUDIO = Audio("", "", "", lambda: False)
 
@@ -70,6 +86,8 @@ class AudioIndex:
 
         Raises Unidentifiable for anything else, and for a path that can't be read: upstream has its own error for it.
         """
+        if type(audio) is NamedAudio:
+            return audio.identified
         path = audio if type(audio) is str else path_of(audio)
         if not path:
             return _of_file_object(audio)

@@ -110,7 +110,7 @@ def warm(cache: ConditionalCache, model: Any, path: Path, *, at_once: bool = Fal
     ``at_once``: it is in the shared stores, too, before this returns. Of all that goes wrong with it, only an
     interruption is raised.
     """
-    if cache.serving.has(model, path):
+    if cache.serving.by_hand.has(model, path):
         return Outcome(path, THERE_ALREADY)
     before = cache.get_cache_stats()
     try:

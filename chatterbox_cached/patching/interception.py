@@ -27,13 +27,32 @@ def prepare(
     cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
-    call = preparation(model, family, function, upstream, args, kwargs, _signature(function)[0])
+    signature = _signature(function)[0]
+    call = preparation(model, family, function, upstream, args, kwargs, signature)
     if call is not None:
-        return cache.serving.serve(call).returned
+        return cache.serving.serve(_by_name(cache, call, signature, upstream, args, kwargs)).returned
     if is_doing("prepare", model):  # the call comes by again below another wrapper
         return upstream(*args, **kwargs)
     call = Preparation(model, family, function, None, None, {}, partial(upstream, *args, **kwargs))
     return cache.serving.round_the_cache(call, Unidentifiable("arguments don't fit the method")).returned
+
+
+def _by_name(
+    cache: ConditionalCache, call: Preparation, signature: Signature, upstream: Upstream, args: Any, kwargs: Any
+) -> Preparation:
+    """The call as it is meant: where its audio is a voice's name, upstream is given the recording's path."""
+    naming, audio = cache.serving.naming, call.audio
+    if naming.resolved(audio) is audio:
+        return call
+
+    def with_path(path: object) -> Preparation:
+        put = [path if value is audio else value for value in args]
+        named = {name: path if value is audio else value for name, value in kwargs.items()}
+        made = preparation(call.model, call.family, call.function, upstream, tuple(put), named, signature)
+        assert made is not None, "as the call was, with another value in it"
+        return made
+
+    return naming.call(audio, with_path)
 
 
 def encode(

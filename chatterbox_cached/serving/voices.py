@@ -15,24 +15,26 @@ from ..accounting.stats import ENCODERS, Stats
 from ..concurrency.one_by_one import one_by_one
 from ..concurrency.turns import turn
 from ..errors import Unidentifiable
-from ..identity.audio import Audio
+from ..identity.audio import Audio, NamedAudio
 from ..identity.key import Identity, Key
 from ..identity.origin import origin_of, with_parts
 from ..log import logger
+from ..named.library import Library
 from ..settings import Settings
 from ..tiers.store import Find, VoiceStore
 from ..upstream import builtin, guard, slots
-from ..upstream.calls import Preparation, Prepared, asked_for, unproxied
-from ..upstream.context import disabled, doing, done_now, goes_round, is_doing
-from ..upstream.families import FAMILIES, family_of, overrides
+from ..upstream.calls import Preparation, Prepared
+from ..upstream.context import disabled, doing, done_now, goes_round
 from ..upstream.run import run, without_graph
 from ..verification import Verifier
 from ..voice.snapshot import Snapshot
 from .around import Around
+from .by_hand import ByHand
 from .encodings import Encodings
 from .explaining import made_elsewhere, why_no_hit
 from .finding import Finder
 from .flights import flights_of
+from .naming import Naming
 
 if TYPE_CHECKING:
     import torch
@@ -55,18 +57,18 @@ class Serving:
     def __init__(self, settings: Settings, *, off: bool = False) -> None:
         self.settings, self.off = settings, off
         self.identity, self.stats = Identity(), Stats()
-        self.name_of = self.identity.audio.name_of
         self.failures = Failures(self.stats, settings.cache_dir)
         self.bypasses = Bypasses(self.stats, self.failures)
         self.ledger = Ledger(settings, self.stats, self.failures)
-        self.store = VoiceStore(settings, self.failures.report)
-        self.store.on_forgotten = self.ledger.forget_all
+        library = Library(settings)
+        self.store = VoiceStore(settings, self.failures.report, library.tier())
+        self.store.on_forgotten = self._forget_all
         self.finder = Finder(self.store, settings, self.bypasses)
         self.flights = flights_of(settings, self.store)
         self.verifier = Verifier(settings, self.store, self.stats, self.failures)
         self.log = logger()
         self.log.info("Voices are kept in memory%s.", f" and in {settings.cache_dir}" if settings.cache_dir else "")
-        self.encodings = Encodings(self)
+        self.encodings, self.by_hand, self.naming = Encodings(self), ByHand(self), Naming(self, library)
         # Voices that the user brought in, by the digest of their audio, or by path where the audio is not here.
         self.brought: dict[str, Snapshot] = {}
 
@@ -93,26 +95,6 @@ class Serving:
             guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not by_the_way)
             return prepared
 
-    def serve_by_hand(self, model: Any, audio: object, exaggeration: Any, *, refresh: bool) -> Prepared:
-        """``serve`` for a model, or a proxy around one, of any class that has upstream's method to prepare."""
-        model = unproxied(model)
-        family = family_of(model)
-        if family is None or overrides(model, family.prepare, family):
-            doubt = Unidentifiable("class is not cached" if family is None else "prepare method is overridden")
-            as_family = family or FAMILIES[0]
-            prepare, keywords = getattr(model, as_family.prepare), as_family.with_exaggeration(exaggeration)
-            prepared = self._by_encoders(audio, doubt, lambda: prepare(audio, **keywords))
-            prepared.conditionals = slots.held(model, as_family)
-            guard.remember(prepared.conditionals, exaggeration, on_purpose=not is_doing("generate", model))
-            return prepared
-        return self.serve(asked_for(model, family, audio, exaggeration), refresh)
-
-    def has(self, model: Any, audio: object) -> bool:
-        """Whether what ``model`` would make of this audio is kept; not counted as a hit."""
-        family = family_of(model)
-        known = None if family is None else self.known(asked_for(model, family, audio, 0.5))
-        return known is not None and bool(known[2])
-
     def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
         """What is kept for this call, in memory and below it; not counted as a hit. None where that can't be known."""
         try:
@@ -122,6 +104,14 @@ class Serving:
         # Also below it, since the next process will not have memory.
         key, below = self.finder.look(self.store.peek_lower_tiers, key, call.model.device)
         return key, emotion, [snapshot for snapshot in (in_memory, below and below[1]) if snapshot is not None]
+
+    def name_of(self, audio: object) -> str:
+        """What a voice goes by: see AudioIndex.name_of. Raises UnknownVoiceError for a name that no voice has."""
+        return self.identity.audio.name_of(self.naming.resolved(audio))
+
+    def _forget_all(self, digests: frozenset[str]) -> None:
+        self.ledger.forget_all(digests)
+        self.naming.forget(digests)
 
     def _in_turn(self, call: Preparation, refresh: bool) -> Prepared:
         started = time.perf_counter()
@@ -149,7 +139,7 @@ class Serving:
         """Have upstream prepare, because of a ``doubt``, and serve what its encoders are asked for."""
         with doing("prepare", call.model):
             if doubt.reason not in _ASKED_FOR:
-                return self._by_encoders(call.audio, doubt, call.upstream)
+                return self.by_encoders(call.audio, doubt, call.upstream)
             self._bypassed(call.audio, doubt)
             return Prepared("round the cache", call.upstream())
 
@@ -157,7 +147,7 @@ class Serving:
         self.bypasses.count(doubt)
         self.log.debug("%s: goes round the cache: %s", audio, ": ".join(filter(None, (doubt.reason, doubt.detail))))
 
-    def _by_encoders(self, audio: object, doubt: Unidentifiable, upstream: Callable[[], Any]) -> Prepared:
+    def by_encoders(self, audio: object, doubt: Unidentifiable, upstream: Callable[[], Any]) -> Prepared:
         """Have ``upstream`` prepare, which can't be served as a whole because of a ``doubt``; and count that."""
         around = Around(self._identified(audio), keep_parts=True, waits=False)
         started = time.perf_counter()
@@ -258,6 +248,8 @@ class Serving:
         if self.log.isEnabledFor(DEBUG):
             took = 1000 * (time.perf_counter() - started)
             self.log.debug("%s: from %s in %.2f ms%s", call.audio, tier, took, made_elsewhere(snapshot, call.device))
+        if type(call.audio) is NamedAudio:
+            self.naming.keep_too(key, snapshot)
         if self.verifier.due():
             self.verifier.differences(call, key, snapshot, emotion)
         return Prepared(tier, slots.held(call.model, call.family) if key.gives_conditionals else None)

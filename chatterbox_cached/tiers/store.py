@@ -20,6 +20,7 @@ from .disk.stored import Stored
 from .fleet import Fleet
 from .guarded import Failed, GuardedTier
 from .memory import MemoryTier
+from .named import NamedTier
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +30,12 @@ Find = Callable[[str, "str | torch.device"], "tuple[str, Snapshot] | None"]
 
 
 class VoiceStore:
-    """Where the snapshots of one cache are kept. ``failed`` is told of what went wrong; nothing here raises for it."""
+    """Where the snapshots of one cache are kept. ``failed`` is told of what went wrong; nothing here raises for it.
 
-    def __init__(self, settings: Settings, failed: Failed) -> None:
+    ``named``: the tier of voices that have names, where they are to be served.
+    """
+
+    def __init__(self, settings: Settings, failed: Failed, named: NamedTier | None = None) -> None:
         self._failed, self._keys = failed, settings.keyring
         self._only_checks = settings.only_checks
         self._root = settings.cache_dir
@@ -53,6 +57,10 @@ class VoiceStore:
         ]
         folders: list[Tier[bytes]] = [*([] if self._disk is None else [self._disk]), *self.read_only]
         self._folders = [GuardedTier(folder, failed) for folder in folders]
+        self._named = (
+            [] if named is None else [GuardedTier(named, lambda place, error: failed(f"voices {place}", error))]
+        )
+        self._folders.extend(self._named)
         self.shared = Fleet(settings, failed, self._drop_forgotten)
         self.lower = TierChain([*self._folders, *self.shared.tiers])
         # Told of the voices that no machine may keep, when it is seen that there are more of them.
@@ -92,7 +100,9 @@ class VoiceStore:
                 of_signature = isinstance(error, SignatureError)
                 where = "" if tier in self._folders else f"{tier.name} "  # which of the stores is to be looked at
                 self._failed(f"{where}{'signature' if of_signature else 'entry'}", error)
-                if not (of_signature and self._only_checks):  # it could put nothing in its place
+                # Where nothing could be put in its place, and where it may be all that is left of a recording, it stays
+                # for whoever has the right key.
+                if not (of_signature and (self._only_checks or tier in self._named)):
                     tier.delete(key)
                 continue
             self.lower.keep_nearer(tier, key, entry)

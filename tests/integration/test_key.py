@@ -183,11 +183,11 @@ def test_another_version_of_a_library_is_another_entry(
         with monkeypatch.context() as patch:
             patch.setattr(metadata, "version", lambda name, other=library: "99.9" if name == other else version(name))
             libraries.version_of.cache_clear()  # none changes while a process runs
-            assert not ConditionalCache(tmp_path / "voices").serving.has(english, voice), library
+            assert not ConditionalCache(tmp_path / "voices").serving.by_hand.has(english, voice), library
     with monkeypatch.context() as patch:
         patch.setattr(soundfile, "__libsndfile_version__", "99.9")
         packages._libsndfile.cache_clear()
-        assert not ConditionalCache(tmp_path / "voices").serving.has(english, voice)
+        assert not ConditionalCache(tmp_path / "voices").serving.by_hand.has(english, voice)
     packages._libsndfile.cache_clear()
     libraries.version_of.cache_clear()
     assert prepare(english, voice, ConditionalCache(tmp_path / "voices")) == "hit"

@@ -169,16 +169,16 @@ def test_by_hand_a_voice_is_had_verified_refreshed_and_forgotten(
     vc: Any, voice: Path, tmp_path: Path, upstreams: dict[Path, dict[str, Any]]
 ) -> None:
     cache = ConditionalCache(tmp_path / "voices")
-    assert not cache.serving.has(vc, voice)
+    assert not cache.serving.by_hand.has(vc, voice)
     assert_same_dicts(cache.get_or_prepare(vc, voice), upstreams[voice])
-    assert cache.serving.has(vc, voice)
+    assert cache.serving.by_hand.has(vc, voice)
     before = vc.ref_dict
     assert cache.verify(vc, [voice]).same == (str(voice),)
     assert vc.ref_dict is before
     assert_same_dicts(cache.get_or_prepare(vc, voice, force_refresh=True), upstreams[voice])
     assert counted(cache) == (2, 0, 0, {})
     assert cache.forget(voice) == 1
-    assert not cache.serving.has(vc, voice)
+    assert not cache.serving.by_hand.has(vc, voice)
 
 
 def test_a_voice_for_texts_and_one_for_speech_are_two_entries(

@@ -29,6 +29,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """An environment without settings of ours, with a home folder of its own, for a terminal of 80 columns."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CHATTERBOX_CACHED")}
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
+    home["XDG_DATA_HOME"] = str(tmp_path / "home" / ".local" / "share")
     return {**kept, **home, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "80"}
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 # Each room, or module of the root, with those it stands on; what these stand on, it may use as well.
 STANDS_ON = {
-    "": ["patching"],
+    "": ["voice_library"],
     "__main__": ["cli"],
-    "cli": ["demo", "library"],
+    "cli": ["demo"],
     "demo": [""],
+    "voice_library": ["library", "patching"],
     "metrics": ["accounting"],
     "library": ["cache"],
     "patching": ["cache"],
     "cache": ["serving"],
-    "serving": ["verification"],
+    "serving": ["named", "verification"],
+    "named": ["tiers", "identity"],
     "verification": ["accounting", "tiers", "identity"],
     "accounting": ["tiers.disk", "settings"],
     "tiers": ["tiers.disk", "tiers.shared", "settings"],

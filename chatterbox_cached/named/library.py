@@ -1,0 +1,120 @@
+"""The voices that were given names, with what was kept of each."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import Unidentifiable, UnknownVoiceError, VoiceLibraryError
+from ..identity.audio import Audio, AudioIndex
+from ..settings import Settings
+from ..tiers.disk.either import FolderTier
+from ..tiers.named import NamedTier
+from ..voice.key_format import voice_prefix
+from .names import BUILTIN, DEFAULT, folded, nearest
+from .places import Places, places_of
+from .record import CONDITIONALS, NamedVoice
+from .register import Names, Register
+
+_NO_LIMIT = 2**62  # nothing that has a name goes for want of room
+
+
+class Library:
+    """The named voices of these settings; safe from any thread and process. Nothing is made before it is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self._places = settings, places_of(settings)
+        self._register: Register | None = None
+        if self._places is not None:
+            self._register = Register(self._places.root, self._places.audio, trusted=settings.trust_cache_dir)
+
+    @property
+    def places(self) -> Places:
+        """Where it is. Raises VoiceLibraryError for a user who has no place for it."""
+        if self._places is None:
+            raise VoiceLibraryError(
+                "There is no folder for voices with names: this user has no home folder. Name one with voices_dir= or"
+                " CHATTERBOX_CACHED_VOICES_DIR."
+            )
+        return self._places
+
+    @property
+    def register(self) -> Register:
+        """The names. Raises VoiceLibraryError as ``places``."""
+        if self._register is None:
+            raise VoiceLibraryError(f"{self.places.root} can't be used.")
+        return self._register
+
+    def names(self) -> Names:
+        """What has a name now. Raises VoiceLibraryError where it can't be read."""
+        return Names() if self._register is None else self._register.names()
+
+    def find(self, name: str) -> NamedVoice:
+        """The voice that ``voice:NAME`` means. Raises UnknownVoiceError where there is none, VoiceLibraryError."""
+        names, wanted = self.names(), folded(name)
+        if (voice := names.by_name.get(wanted)) is not None:
+            return voice
+        if wanted == DEFAULT:
+            chosen = next((voice for voice in names.voices if voice.is_default), None)
+            if chosen is not None:
+                return chosen
+            raise UnknownVoiceError("No voice is the default. Choose one: chatterbox-cached voices default NAME")
+        if wanted == BUILTIN:
+            raise UnknownVoiceError("The voice that a model came with belongs to the model: it is in no library.")
+        known = [each for voice in names.voices for each in voice.names]
+        raise UnknownVoiceError(f"No voice is called {name!r}. {nearest(name, known)}")
+
+    def recording(self, voice: NamedVoice, index: AudioIndex) -> Audio | None:
+        """The voice's recording: the one kept with it, or else the file that it came from, where that is as it was."""
+        for path in filter(None, (voice.audio and str(voice.audio), voice.source)):
+            with contextlib.suppress(Unidentifiable):
+                if (audio := index.identify(path)).digest == voice.digest:
+                    return audio
+        return None
+
+    def conditionals_of(self, voice: NamedVoice) -> Path:
+        """The ``.pt`` file that a voice of that kind came from."""
+        return self.places.conditionals / f"{voice.digest}.pt"
+
+    @cached_property
+    def entries(self) -> FolderTier:
+        """What was prepared of all of them, as bytes by key. Raises VoiceLibraryError as ``places``."""
+        return FolderTier(self.places.prepared, _NO_LIMIT, trusted=self.settings.trust_cache_dir)
+
+    def tier(self) -> NamedTier | None:
+        """The same for a cache to keep what it makes of them; None for a user who has no place for it."""
+        return None if self._places is None else NamedTier(self.entries, lambda: self.names().digests)
+
+    def close(self) -> None:
+        """Let go of files; the next call opens them again."""
+        if "entries" in vars(self):
+            self.entries.close()
+
+    def forget(self, digests: frozenset[str]) -> tuple[NamedVoice, ...]:
+        """Take the names of all voices with these digests away, with everything that was kept of them.
+
+        Raises VoiceLibraryError where that can't be done.
+        """
+        if not digests & self.names().digests:
+            return ()
+        gone = self.register.remove_digests(digests)
+        self.drop_files(gone)
+        return gone
+
+    def drop_files(self, gone: tuple[NamedVoice, ...]) -> None:
+        """Drop what was kept of voices that have no names any more, where no other has the same."""
+        left = self.names().digests
+        for voice in gone:
+            if voice.digest in left:
+                continue
+            if voice.audio is not None:
+                voice.audio.unlink(missing_ok=True)
+            if voice.kind == CONDITIONALS:
+                self.conditionals_of(voice).unlink(missing_ok=True)
+        self._drop_entries({voice.digest for voice in gone} - left)
+
+    def _drop_entries(self, digests: set[str]) -> None:
+        if self.places.prepared.exists():
+            for digest in digests:
+                self.entries.delete_voice(voice_prefix(digest))
