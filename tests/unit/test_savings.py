@@ -16,7 +16,11 @@ from chatterbox_cached.cli.report import chart
 from chatterbox_cached.cli.report.document import document
 from chatterbox_cached.library import savings
 from chatterbox_cached.library.savings import BYPASS, MISS, NOT_KEPT, NoHit, Savings
+from chatterbox_cached.library.tier_states import NAMED
+from chatterbox_cached.named.library import Library
+from chatterbox_cached.named.record import NamedVoice
 from chatterbox_cached.settings import resolve
+from tests.support.filled_folders import fill
 
 TODAY = datetime.date(2026, 11, 27)
 
@@ -70,6 +74,29 @@ def test_what_a_program_is_told_to_do_is_what_the_savings_say_would_help(root: P
 def test_voices_that_saved_most_come_first(root: Path) -> None:
     found = counted(root, {}, voice(1, 1.0), voice(2, 30.0), voice(3, -2.0))
     assert [each.name for each in found.voices] == ["voice 2", "voice 1", "voice 3"]
+
+
+def test_a_voice_is_called_by_the_name_that_it_was_given(root: Path, tmp_path: Path) -> None:
+    counted(root, {}, voice(1, 2.0), voice(2, 1.0))
+    settings = resolve({"cache_dir": root, "voices_dir": tmp_path / "named"})
+    library = Library(settings)
+    library.register.add(NamedVoice("Narrator", voice(1, 2.0).digest))
+    fill(library.places.prepared, b"anna")
+    found = savings.read(settings, pytest.fail)
+    assert [each.name for each in found.voices] == ["Narrator", "voice 2"]
+    tier = next(each for each in found.tiers if each.kind == NAMED)
+    assert (tier.where, tier.voices, tier.entries, tier.advice) == (str(library.places.prepared), 1, 1, "")
+
+
+def test_a_library_of_names_that_can_not_be_read_is_a_tier_out_of_order(root: Path, tmp_path: Path) -> None:
+    counted(root, {}, voice(1, 2.0))
+    (tmp_path / "named").mkdir(mode=0o700)
+    (tmp_path / "named" / "voices.db").write_bytes(b"no database " * 100)
+    found = savings.read(resolve({"cache_dir": root, "voices_dir": tmp_path / "named"}), pytest.fail)
+    assert [each.name for each in found.voices] == ["voice 1"]
+    tier = next(each for each in found.tiers if each.kind == NAMED)
+    assert tier.state == "can't be used"
+    assert str(tmp_path / "named") in tier.advice
 
 
 def test_looking_changes_nothing(root: Path) -> None:
