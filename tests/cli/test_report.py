@@ -150,6 +150,7 @@ def test_no_name_is_more_than_a_name(cli: Cli, tmp_path: Path) -> None:
     for shown in HOSTILE[:4]:
         assert page.pieces.count(shown) == 4
     assert str(hostile) in page.pieces
+    assert max(map(len, page.pieces)) <= 1001
     assert not {"\u202e", "\x1b", "\x00"} & set(page.words)
 
 

@@ -9,11 +9,13 @@ from html import escape
 from ...library.voices import plain
 
 _BAR_WIDTH = 100
+_LONGEST = 1000  # characters: more than any advice with its paths has
 
 
 def text(value: object) -> str:
-    """A value as text: escaped, and without what would steer what shows it."""
-    return escape(plain(str(value)))
+    """A value as text: escaped, without what would steer what shows it, and cut where it would fill the page."""
+    shown = plain(str(value))
+    return escape(shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def name(value: object) -> str:
