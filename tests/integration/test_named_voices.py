@@ -301,12 +301,9 @@ def test_a_name_is_no_name_in_a_folder_of_that_name(english: Any, clip: Path, tm
 def test_an_entry_that_is_signed_with_another_key_stays(english: Any, clip: Path, tmp_path: Path) -> None:
     with chatterbox_cached.enabled(tmp_path / "one", signing_key="k" * 16):
         voices.add("Narrator", clip, model=english)
-        clip.unlink()
-    with (
-        chatterbox_cached.enabled(tmp_path / "two", signing_key="l" * 16),
-        pytest.warns(chatterbox_cached.CacheWarning),
-        pytest.raises(UnknownVoiceError),
-    ):
+    clip.unlink()
+    other_key = chatterbox_cached.enabled(tmp_path / "two", signing_key="l" * 16)
+    with other_key, pytest.warns(chatterbox_cached.CacheWarning), pytest.raises(UnknownVoiceError):
         english.prepare_conditionals("voice:narrator")
     with chatterbox_cached.enabled(tmp_path / "three", signing_key="k" * 16) as cache:
         english.prepare_conditionals("voice:narrator")

@@ -48,6 +48,7 @@ EVERY = [
     ("namespace", "CHATTERBOX_CACHED_NAMESPACE", "team-a", "team-b", "team-b"),
     ("connect_seconds", "CHATTERBOX_CACHED_CONNECT_SECONDS", "0.5", 2, 2.0),
     ("operation_seconds", "CHATTERBOX_CACHED_OPERATION_SECONDS", "0.5", 2, 2.0),
+    ("voices_dir", "CHATTERBOX_CACHED_VOICES_DIR", "/env/voices", "/keyword/voices", Path("/keyword/voices")),
     ("signing_key", "CHATTERBOX_CACHED_SIGNING_KEY", f"{NEW}, {OLD}", NEW, (NEW.encode(),)),
     (
         "verify_keys",
