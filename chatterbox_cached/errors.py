@@ -66,13 +66,13 @@ class Unidentifiable(ChatterboxCachedError):
     """A call can't be identified with certainty. A preparation then goes round the cache; the caller never sees this.
 
     ``reason`` is short and the same for all calls of its kind, since the statistics count by it.
-    ``advice`` is set where the user should hear of it at once: what happened and what to do. ``detail`` says more of
-    the reason where the user hears of it because it lasts.
+    ``told_at_once`` is set where the user should hear of it at once: what happened. ``detail`` says more of the reason
+    where the user hears of it because it lasts. What to do is accounting.bypasses' affair.
     """
 
-    def __init__(self, reason: str, advice: str | None = None, detail: str = "") -> None:
+    def __init__(self, reason: str, told_at_once: str | None = None, detail: str = "") -> None:
         super().__init__(reason)
-        self.reason, self.advice, self.detail = reason, advice, detail
+        self.reason, self.told_at_once, self.detail = reason, told_at_once, detail
 
 
 class EntryError(ChatterboxCachedError):

@@ -6,7 +6,7 @@ A keyword wins over the environment, the environment over the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ SWITCH = "CHATTERBOX_CACHED"
 METRICS_PORT, METRICS_ADDRESS = PREFIX + "METRICS_PORT", PREFIX + "METRICS_ADDRESS"
 MISMATCH_ACTIONS = ("warn", "error", "follow", "off")
 EXACT_TO = ("model", "setup")
+KEYWORD, ENVIRONMENT, DEFAULT = "keyword", "environment", "default"
 SHARED_MODES = ("read-write", "read")
 # Not shown, nor is what may have been mistaken for the one beside it.
 _KEYS = frozenset({"signing_key", "verify_keys"})
@@ -88,10 +89,13 @@ class Settings(NamedTuple):
         """Whether entries are checked and none can be signed: those made here would not be believed."""
         return bool(self.verify_keys) and not self.signing_key
 
-    def __repr__(self) -> str:
+    def without_secrets(self) -> dict[str, Any]:
+        """All but the keys, by name, and addresses without their passwords."""
         said = {**self._asdict(), "shared": tuple(addresses.parsed(address).label for address in self.shared)}
-        shown = ", ".join(f"{name}={value!r}" for name, value in said.items() if name not in _KEYS)
-        return f"Settings({shown})"
+        return {name: value for name, value in said.items() if name not in _KEYS}
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.without_secrets().items())})"
 
 
 _READERS: Mapping[str, Callable[[object], Any]] = {
@@ -126,6 +130,13 @@ def variable_of(name: str) -> str:
     return _VARIABLES[name]
 
 
+def source_of(name: str, keywords: Collection[str]) -> str:
+    """Where a setting comes from that was resolved with these ``keywords``: KEYWORD, ENVIRONMENT or DEFAULT."""
+    if name in keywords:
+        return KEYWORD
+    return ENVIRONMENT if _VARIABLES[name] in os.environ else DEFAULT
+
+
 def _read(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
@@ -149,7 +160,7 @@ def resolve(keywords: Mapping[str, object]) -> Settings:
     for name in known:
         if name in keywords:
             given[name] = _read(name, keywords[name], name)
-        elif _VARIABLES[name] in os.environ:
+        elif source_of(name, keywords) == ENVIRONMENT:
             given[name] = _read(name, os.environ[_VARIABLES[name]], f"The environment variable {_VARIABLES[name]}")
     settings = Settings(**given)
     _want_signatures(settings)

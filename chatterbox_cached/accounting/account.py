@@ -1,10 +1,11 @@
-"""What all processes that use a cache folder did, added up in ``account.db`` in it: totals, and a row per voice.
+"""What all processes that use a cache folder did, added up in ``account.db`` in it: totals, and rows by voice and day.
 
 Every figure is added to what is there, so that writers lose nothing of one another's.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from ..errors import ChatterboxCachedError
 from ..tiers.disk.database import is_malformed
 from ..tiers.disk.repair import CheckReport
-from . import account_file
+from . import account_file, days
+from .days import DayAccount
 from .stats import Stats
 
 _ADD_TOTAL = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT (name, reason) DO UPDATE SET n = n + excluded.n"
@@ -52,11 +54,15 @@ class VoiceAccount:
 
 @dataclass(frozen=True)
 class Account:
-    """``totals`` has the keys of ``Stats.snapshot()``; ``since`` is when the first event was counted, or None."""
+    """``totals`` has the keys of ``Stats.snapshot()``; ``since`` is when the first event was counted, or None.
+
+    ``days``: the oldest first. Those before a folder was used with a version that counts by day are not known.
+    """
 
     totals: dict[str, Any]
     since: float | None
     voices: dict[str, VoiceAccount]
+    days: tuple[DayAccount, ...] = ()
 
 
 class Batch(NamedTuple):
@@ -87,15 +93,17 @@ def _read(database: sqlite3.Connection, totals: dict[str, Any]) -> Account:
     # One by one, for a damaged table may seem to have no end.
     rows = database.execute("SELECT digest, name, path, duration, last_used, hits, saved_seconds FROM voices")
     voices = {row[0]: VoiceAccount(*row) for row in rows if _is_of_a_voice(row)}
-    return Account(totals, began[0] if began else None, voices)
+    by_day = days.read(database) if account_file.version_of(database) >= account_file.WITH_DAYS else ()
+    return Account(totals, began[0] if began else None, voices, by_day)
 
 
 def _is_of_a_voice(row: tuple[Any, ...]) -> bool:
-    return all(isinstance(value, kinds) for value, kinds in zip(row, _OF_A_VOICE, strict=True))
+    fits = all(isinstance(value, kinds) for value, kinds in zip(row, _OF_A_VOICE, strict=True))
+    return fits and all(math.isfinite(value) for value in row if isinstance(value, float))
 
 
 def _include(totals: dict[str, Any], name: object, reason: object, n: object) -> None:
-    if isinstance(name, str) and isinstance(reason, str) and isinstance(n, _NUMBER):
+    if isinstance(name, str) and isinstance(reason, str) and isinstance(n, _NUMBER) and math.isfinite(n):
         counts = totals.setdefault(name, {}) if reason else totals
         key = reason or name
         if isinstance(counts, dict) and not isinstance(counts.get(key), dict):
@@ -125,6 +133,7 @@ def add(root: Path, batch: Batch, was_set_aside: Callable[[Exception], None], *,
         database.executemany(_ADD_TOTAL, [(*map(_storable, key), n) for key, n in batch.totals.items()])
         rows = [{name: _storable(value) for name, value in vars(voice).items()} for voice in batch.voices]
         database.executemany(_ADD_VOICE, rows)
+        days.add(database, days.on(batch.began, batch.totals))
 
     with account_file.explained(root):
         inode = account_file.create(root, trusted)

@@ -23,15 +23,22 @@ from ..tiers.disk.database import MalformedError
 TIMEOUT_SECONDS = 2.0
 WORK_SECONDS = 4.0
 _NAME = "account.db"
-_VERSION = 1
-# An account that was made by other statements, be it by a space, is not believed, so a change takes a new version.
-_TABLES = f"""
+# What each version has added. An account that was made by other statements, be it by a space, is not believed, so a
+# change takes a new version.
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS began (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL);
 CREATE TABLE IF NOT EXISTS totals (name TEXT, reason TEXT, n, PRIMARY KEY (name, reason));
 CREATE TABLE IF NOT EXISTS voices (digest TEXT PRIMARY KEY, path TEXT, name TEXT, duration REAL, last_used REAL,
-    hits INTEGER, saved_seconds REAL);
-PRAGMA user_version = {_VERSION};
-"""
+    hits INTEGER, saved_seconds REAL)
+""",
+    """
+CREATE TABLE IF NOT EXISTS days (day TEXT PRIMARY KEY, memory_hits INTEGER, disk_hits INTEGER, shared_hits INTEGER,
+    misses INTEGER, bypasses INTEGER, prepare_seconds REAL, saved_seconds REAL)
+""",
+)
+_VERSION = len(_TABLES)
+WITH_DAYS = 2
 _Result = TypeVar("_Result")
 
 
@@ -68,26 +75,33 @@ def inode_of(root: Path) -> int:
 
 
 def changed(root: Path, change: Callable[[sqlite3.Connection], object]) -> None:
-    """Do ``change`` in a transaction that is kept; where there are no tables yet, they are made."""
+    """Do ``change`` in a transaction that is kept; tables that are not there yet, as in an older account, are made."""
 
     def changed(database: sqlite3.Connection) -> None:
-        if not database.execute("PRAGMA user_version").fetchone()[0]:
-            _make_tables(database)
+        if version_of(database) < _VERSION:
+            _make_tables(database, _VERSION)
         change(database)
         database.execute("COMMIT")
 
     transacted(root, "BEGIN IMMEDIATE", changed)
 
 
-def _make_tables(database: sqlite3.Connection) -> None:
-    for statement in _TABLES.strip().split(";\n"):
-        database.execute(statement)
+def version_of(database: sqlite3.Connection) -> int:
+    """By which version its tables were made; 0 where there are none yet."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _make_tables(database: sqlite3.Connection, version: int) -> None:
+    for added in _TABLES[:version]:
+        for statement in added.strip().split(";\n"):
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {version}")
 
 
 @functools.cache
-def _expected() -> files.Schema:
+def _expected(version: int) -> files.Schema:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
-        _make_tables(database)
+        _make_tables(database, version)
         return files.schema_of(database)
 
 
@@ -111,9 +125,9 @@ def _connected(root: Path, begin: str, work: Callable[[sqlite3.Connection], _Res
         database.execute("PRAGMA mmap_size = 0")  # a file that is cut short while it is mapped kills the process
         database.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: these are people's names
         database.execute(begin)
-        if database.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
+        if version_of(database) > _VERSION:
             raise sqlite3.OperationalError(f"{path_of(root)} was written by a later version of chatterbox-cached")
-        files.refuse_other_schema(database.execute, _expected())
+        files.refuse_other_schema(database.execute, _expected(_VERSION))
         return work(database)
     finally:
         database.close()  # what was not committed is rolled back
@@ -147,5 +161,5 @@ def refuse_unsound(database: sqlite3.Connection) -> None:
     """Raise MalformedError where SQLite's own check finds something, or a table is missing."""
     if database.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
         raise MalformedError("integrity check failed")
-    if files.schema_of(database) != _expected():
+    if not files.schema_of(database) >= _expected(version_of(database)):
         raise MalformedError("a table is missing")

@@ -8,8 +8,10 @@ from ..errors import Unidentifiable
 from .failures import Failures
 from .stats import Stats
 
-# What to do, for reasons that a program can do something about; it is told when the reason comes up again. Reasons
-# with an advice of their own are told at once, and what the user asked for, or upstream reports itself, never.
+_HERE_ONLY = "kept in this process only"
+_UNSIGNED = "no key to sign with"
+# What to do, for reasons that a program can do something about. It is told when the reason comes up again, or at once
+# where there is more to say of what happened. For what the user asked for, or upstream reports itself, there is none.
 _ADVICE: Mapping[str, str] = {
     "audio is neither a path nor a file object": "Pass a path, or a binary file object at its start.",
     "file object is not at its start": "Call seek(0) on it first.",
@@ -30,9 +32,18 @@ _ADVICE: Mapping[str, str] = {
     "another call was on the model": "Let calls take turns (take_turns=True), or give each thread a model of its own.",
     "the preparation left the conditionals as they were": "Let it set them anew.",
     "voice was forgotten": "It was forgotten on all machines; lift(), or `chatterbox-cached lift`, has it kept again.",
+    "hooks on the encoders": "Remove the hooks to have voices cached.",
+    "weights are not in memory": "Load the model onto a device to have its voices cached.",
+    "model is in training mode": "Call .eval() on it to have its voices cached.",
+    _HERE_ONLY: "To keep them on disk too, put the change onto the class or module before the first voice is prepared,"
+    " as a function that depends on plain values alone.",
+    _UNSIGNED: "Prepare voices where the signing_key is, as with: chatterbox-cached warm",
 }
-_HERE_ONLY = "kept in this process only"
-_UNSIGNED = "no key to sign with"
+
+
+def advice_for(reason: str) -> str:
+    """What to do about bypasses, or misses that were not kept, for this reason; "" where there is nothing to do."""
+    return _ADVICE.get(reason, "")
 
 
 class Bypasses:
@@ -45,8 +56,8 @@ class Bypasses:
     def count(self, doubt: Unidentifiable) -> None:
         """A preparation went round the cache, because of this."""
         self._stats.bypass(doubt.reason)
-        if doubt.advice:
-            self._failures.warn_once(doubt.reason, doubt.advice)
+        if doubt.told_at_once:
+            self._failures.warn_once(doubt.reason, f"{doubt.told_at_once} {advice_for(doubt.reason)}".rstrip())
         self._tell(doubt)
 
     def count_not_stored(self, doubt: Unidentifiable) -> None:
@@ -60,8 +71,7 @@ class Bypasses:
         self._failures.warn_once(
             _HERE_ONLY,
             f"What the preparation runs can't be told for certain ({uncertain}), so its voices are kept in the memory"
-            " of this process only and prepared anew in the next. To keep them on disk too, put the change onto the"
-            " class or module before the first voice is prepared, as a function that depends on plain values alone.",
+            f" of this process only and prepared anew in the next. {advice_for(_HERE_ONLY)}",
         )
 
     def count_unsigned(self) -> None:
@@ -70,12 +80,11 @@ class Bypasses:
         self._failures.warn_once(
             _UNSIGNED,
             "With verify_keys and no signing_key, entries can be checked here but not signed, so what is prepared here"
-            " is kept in the memory of this process only and prepared anew in the next. Prepare voices where the"
-            " signing_key is, as with: chatterbox-cached warm",
+            f" is kept in the memory of this process only and prepared anew in the next. {advice_for(_UNSIGNED)}",
         )
 
     def _tell(self, doubt: Unidentifiable) -> None:
-        if doubt.reason in self._seen and (advice := _ADVICE.get(doubt.reason)):
+        if doubt.reason in self._seen and (advice := advice_for(doubt.reason)):
             why = f"{doubt.reason}: {doubt.detail}" if doubt.detail else doubt.reason
             self._failures.warn_once(doubt.reason, f"Voices are prepared by upstream every time ({why}). {advice}")
         self._seen.add(doubt.reason)

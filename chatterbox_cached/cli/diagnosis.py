@@ -21,6 +21,7 @@ from ..accounting import account
 from ..accounting.stats import CLASSES, ENCODERS, VOICES
 from ..addresses import parsed
 from ..errors import ChatterboxCachedError
+from ..library.tier_states import of_read_only
 from ..settings import PREFIX, Settings, switched_off, variable_of
 from ..tiers.base import Tier
 from ..tiers.disk import folder
@@ -190,15 +191,10 @@ def _account(root: Path, trusted: bool) -> Iterator[Finding]:
 
 
 def _only_read(what: str, root: Path, trusted: bool) -> Finding:
-    """A filled folder that is not written to."""
-    fill = f"Fill it with `chatterbox-cached warm VOICES --into {root}`, or do without it."
-    try:
-        count = len(FrozenFolder(root, trusted=trusted))
-    except OSError as error:
-        return Finding(what, f"{root} can't be used", f"{error}.")
-    if not count:
-        return Finding(what, f"{root} {'has no entries' if root.exists() else 'is not there'}", fill)
-    return Finding(what, f"{root}, {counted(count, 'entry', 'entries')}")
+    tier = of_read_only(FrozenFolder(root, trusted=trusted))
+    if tier.advice:
+        return Finding(what, f"{root} {tier.state}", tier.advice)
+    return Finding(what, f"{root}, {counted(tier.entries or 0, 'entry', 'entries')}")
 
 
 def _disk(settings: Settings, root: Path) -> Iterator[Finding]:

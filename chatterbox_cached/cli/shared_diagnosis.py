@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import in_short
+from ..library.tier_states import to_reach
 from ..settings import Settings, variable_of
 from ..tiers.shared.inspection import CONDITION, Inspection, inspected
 from ..tiers.shared.protocol import About
@@ -27,8 +28,7 @@ def diagnose_shared(settings: Settings) -> Iterator[Finding]:
         try:
             found = inspected(tier, writes=writes)
         except Exception as error:  # whatever its client raises
-            advice = f"See whether {tier.name} runs and can be reached from here, and whether the password is right."
-            yield Finding("shared store", f"{tier.name}: {in_short(error)}", advice)
+            yield Finding("shared store", f"{tier.name}: {in_short(error)}", to_reach(tier.name))
             continue
         finally:
             tier.close()

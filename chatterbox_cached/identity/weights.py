@@ -181,14 +181,13 @@ def _refuse_uncertain(model: Any, family: Family | Encoding) -> None:
             raise Unidentifiable(
                 "weights are not in memory",
                 f"The weights of {named} are offloaded or on the meta device, so it can't be known what this model"
-                " makes of a voice. Its voices are prepared by upstream every time. Load the model onto a device to"
-                " have them cached.",
+                " makes of a voice. Its voices are prepared by upstream every time.",
             )
         if any(module.training for module in encoder.modules()):
             raise Unidentifiable(
                 "model is in training mode",
                 f"{named} is in training mode, in which every preparation changes it. Its voices are prepared by"
-                " upstream every time. Call .eval() on it to have them cached.",
+                " upstream every time.",
             )
 
 

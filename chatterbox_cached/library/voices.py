@@ -45,7 +45,7 @@ class Voice:
     @property
     def label(self) -> str:
         """Its name or, where that is not known, the beginning of its digest."""
-        return plain(self.known.name) if self.known and self.known.name else self.digest[:12]
+        return label(self.digest, self.known)
 
     @property
     def nbytes(self) -> int:
@@ -287,6 +287,11 @@ def _by_digest(voices: list[Voice], wanted: str) -> list[Voice]:
 def _listed(voices: list[Voice]) -> str:
     shown = [f"{voice.digest[:12]} ({voice.label})" for voice in voices[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(voices) - _SHOWN} more" if len(voices) > _SHOWN else "")
+
+
+def label(digest: str, known: VoiceAccount | None) -> str:
+    """What a voice is called: by its name or, where that is not known, by the beginning of its digest."""
+    return plain(known.name) if known and known.name else digest[:12]
 
 
 def plain(text: str) -> str:

@@ -222,7 +222,7 @@ def test_no_method_of_a_cache_touches_another_programs_database(stage: Stage, tm
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("table", ["began", "totals", "voices"])
+@pytest.mark.parametrize("table", ["began", "totals", "voices", "days"])
 def test_a_table_that_has_no_end_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     monkeypatch.setattr(account_file, "WORK_SECONDS", 0.5)
     make_endless(scene.account, table)
@@ -251,6 +251,16 @@ ROWS = [
     "UPDATE voices SET path = CAST(x'ff' AS TEXT)",
     "UPDATE voices SET last_used = 'today'",
     "UPDATE voices SET hits = 'many'",
+    "UPDATE voices SET saved_seconds = 9e999",
+    "INSERT INTO totals VALUES ('prepare_seconds', '', 9e999) ON CONFLICT DO UPDATE SET n = 9e999",
+    "UPDATE days SET day = NULL",
+    "UPDATE days SET day = 'today'",
+    "UPDATE days SET day = '2026-02-30'",
+    "UPDATE days SET day = CAST(x'ff' AS TEXT)",
+    "UPDATE days SET memory_hits = -1",
+    "UPDATE days SET misses = 'many'",
+    "UPDATE days SET saved_seconds = 9e999",
+    "UPDATE days SET saved_seconds = 'long'",
 ]
 
 
@@ -262,11 +272,13 @@ def test_a_row_that_nobody_can_have_written_is_passed_over(scene: Scene, row: st
     assert after.totals == before.totals
     assert after.since == (None if "began" in row else before.since)
     assert set(after.voices) == (set() if "voices" in row else {DIGEST})
+    assert len(before.days) == 1
+    assert after.days == (() if "days" in row else before.days)
     tried("hostile accounts")
 
 
 def test_an_account_of_a_later_version_is_left_to_it(scene: Scene) -> None:
-    sql("CREATE TABLE more (a)", "PRAGMA user_version = 2")(scene.account, scene.precious)
+    sql("CREATE TABLE more (a)", "PRAGMA user_version = 3")(scene.account, scene.precious)
     before = scene.account.read_bytes()
     desk = Desk(scene.root)
     desk.hit()

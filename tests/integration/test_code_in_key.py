@@ -17,6 +17,7 @@ import numpy
 import pytest
 import torch
 
+from chatterbox_cached.accounting.bypasses import advice_for
 from chatterbox_cached.errors import Unidentifiable
 from chatterbox_cached.identity.code import looks
 from chatterbox_cached.identity.code.running import RunningCode
@@ -395,7 +396,7 @@ def test_hooks_are_not_left_out_by_a_hit(add: Callable[[Any], Any], own: Any, cl
         for _ in range(2):
             with pytest.raises(Unidentifiable, match="hooks") as doubt:
                 key_of(own, clip, identity)
-        assert "Remove the hooks" in doubt.value.advice
+        assert "Remove the hooks" in advice_for(doubt.value.reason)
     finally:
         handle.remove()
     assert key_of(own, clip, identity).text == before.text

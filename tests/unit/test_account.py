@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, VoiceAccount
+from chatterbox_cached.accounting.days import KEPT
 from chatterbox_cached.accounting.failures import Failures
 from chatterbox_cached.accounting.ledger import Ledger
 from chatterbox_cached.accounting.stats import Stats
@@ -88,6 +92,78 @@ def test_a_late_writer_does_not_bring_back_an_old_name(root: Path) -> None:
         account.add(root, Batch(when, {}, [row]), lambda _: None)
     seen = account.read(root).voices[DIGEST]
     assert (seen.name, seen.last_used, seen.hits) == ("new.wav", 20.0, 2)
+
+
+def _day(root: Path, when: str, **totals: float) -> None:
+    """Have a batch written that began at noon of this day."""
+    noon = datetime.datetime.fromisoformat(f"{when}T12:00:00+00:00").timestamp()
+    account.add(root, Batch(noon, {(name, ""): n for name, n in totals.items()}, []), lambda _: None)
+
+
+def test_each_day_has_its_own_counts(root: Path) -> None:
+    _day(root, "2026-11-27", memory_hits=2, saved_seconds=3.5)
+    _day(root, "2026-11-26", disk_hits=1, misses=4, prepare_seconds=8.0, saved_seconds=1.0)
+    _day(root, "2026-11-27", memory_hits=1, shared_hits=5, saved_seconds=-0.5)
+    yesterday, today = account.read(root).days
+    assert (yesterday.day, yesterday.disk_hits, yesterday.misses) == ("2026-11-26", 1, 4)
+    assert (yesterday.prepare_seconds, yesterday.saved_seconds) == (8.0, 1.0)
+    assert (today.day, today.memory_hits, today.shared_hits, today.hits) == ("2026-11-27", 3, 5, 8)
+    assert today.saved_seconds == 3.0
+
+
+def test_what_a_cache_counts_is_of_today(root: Path) -> None:
+    before = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    ledger, stats = _ledger(root)
+    stats.hit("memory", 2.5, 0.5)
+    stats.hit("valkey://store", 2.5, 0.5)
+    stats.miss()
+    stats.bypass("because")
+    stats.bypass("for another reason")
+    stats.prepared(0.25)
+    assert not ledger.flush()
+    (day,) = account.read(root).days
+    assert day.day in (before, datetime.datetime.now(datetime.timezone.utc).date().isoformat())
+    assert (day.memory_hits, day.disk_hits, day.shared_hits, day.misses, day.bypasses) == (1, 0, 1, 1, 2)
+    assert (day.prepare_seconds, day.saved_seconds) == (0.25, 4.0)
+
+
+def test_the_last_days_are_kept_and_older_ones_dropped(root: Path) -> None:
+    first = datetime.date(2026, 1, 1)
+    for number in (2, 0, *range(3, KEPT + 2), 1):
+        _day(root, (first + datetime.timedelta(number)).isoformat(), misses=1)
+    seen = account.read(root)
+    assert [len(seen.days), seen.days[0].day, seen.totals["misses"]] == [KEPT, "2026-01-03", KEPT + 2]
+    assert seen.days == tuple(sorted(seen.days, key=lambda day: day.day))
+
+
+# As the first version made it.
+FIRST = """
+CREATE TABLE IF NOT EXISTS began (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL);
+CREATE TABLE IF NOT EXISTS totals (name TEXT, reason TEXT, n, PRIMARY KEY (name, reason));
+CREATE TABLE IF NOT EXISTS voices (digest TEXT PRIMARY KEY, path TEXT, name TEXT, duration REAL, last_used REAL,
+    hits INTEGER, saved_seconds REAL);
+PRAGMA user_version = 1;
+INSERT INTO began VALUES (1, 1000.0);
+INSERT INTO totals VALUES ('memory_hits', '', 3);
+"""
+
+
+def test_an_account_without_days_is_read_as_it_is_and_counts_them_from_now_on(root: Path) -> None:
+    with contextlib.closing(sqlite3.connect(root / "account.db")) as database:
+        database.executescript(FIRST)
+    before = (root / "account.db").read_bytes()
+    (root / "account.db").chmod(0o600)
+    seen = account.read(root)
+    assert (seen.since, seen.totals["memory_hits"], seen.days) == (1000.0, 3, ())
+    assert not account.check(root, fix=True)
+    assert (root / "account.db").read_bytes() == before
+    ledger, stats = _ledger(root)
+    ledger.used(DIGEST, "/voice.wav", "voice.wav", stats.hit("memory", 2.0, 0.0))
+    assert not ledger.flush()
+    assert stats.snapshot()["errors"] == {}
+    seen = account.read(root)
+    assert (seen.since, seen.totals["memory_hits"], [day.memory_hits for day in seen.days]) == (1000.0, 4, [1])
+    assert not account.check(root, fix=False)
 
 
 def test_only_its_owner_may_read_it(root: Path) -> None:

@@ -43,7 +43,7 @@ class Encoders:
             raise Unidentifiable(
                 "hooks on the encoders",
                 "There are hooks on the encoders, which would not be called on a hit, so every voice is prepared by"
-                " upstream every time. Remove the hooks to have voices cached.",
+                " upstream every time.",
             )
 
     def refuse_others(self, explorer: Explorer) -> None:
