@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import time
 
+# Each for spans that are shorter than the third figure, in seconds as all here.
+_SPANS = (
+    ("min", 60, 3_600, "s", 1),
+    ("h", 3_600, 48 * 3_600, "min", 60),
+    ("d", 86_400, 86_400 * 100_000, "h", 3_600),
+)
+
 
 def size(nbytes: int) -> str:
     """Bytes as "167 KB"."""
@@ -29,6 +36,18 @@ def span(seconds: float) -> str:
         if seconds < (most - 0.5) * least:
             return f"{max(0.0, seconds) / least:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d" if seconds < 86_400e5 else ">99,999 d"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units, such as "3 h 12 min", "5 min 20 s", "4.2 s"."""
+    sign, whole = "-" if seconds <= -0.05 else "", abs(seconds)
+    if whole < 59.95:
+        return f"{sign}{whole:.1f} s"
+    for unit, least, most, part, of_part in _SPANS:
+        if whole < most - of_part / 2:
+            number, rest = divmod(round(whole / of_part), least // of_part)
+            return f"{sign}{number:,} {unit} {rest} {part}"
+    return f"{sign}>99,999 d"
 
 
 def moment(seconds: float) -> str:

@@ -40,6 +40,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "run": Verb("run", "Run a program, unchanged, with the cache on.", {"context_settings": REST_IS_THE_PROGRAMS}),
     "stats": Verb("stats", "Show what the cache did, in all processes that used this folder."),
+    "report": Verb("report", "Write what the cache saved as a page, for a mail or a build."),
     "ls": Verb("ls", "List the voices that are cached."),
     "show": Verb("show", "Show one voice and what made it."),
     "warm": Verb("warm", "Prepare voices before they are needed."),
@@ -81,7 +82,7 @@ def load(name: str) -> Any:
     module = import_module(f"{__package__}.verbs.{verb.module}")
     if isinstance(module.command, typer.Typer):  # a verb with verbs of its own
         group = typer.main.get_command(module.command)
-        group.name, group.help = name, verb.summary
+        group.name = name
         return group
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name, **verb.settings)(module.command)

@@ -7,10 +7,10 @@ import re
 import typer
 
 from ..errors import SettingsError
-from ..figures import counted, length, moment, size, span
+from ..figures import counted, duration, length, moment, size, span
 from ..settings import resolve
 
-__all__ = ["counted", "length", "moment", "parse_age", "parse_size", "size", "span"]
+__all__ = ["counted", "duration", "length", "moment", "parse_age", "parse_size", "size", "span"]
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 
 

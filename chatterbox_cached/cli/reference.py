@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from .app import VERBS
+from .app import VERBS, load
 
 _INTRODUCTION = """\
 # The command line
@@ -15,10 +15,12 @@ _INTRODUCTION = """\
 |---|---|
 | `chatterbox-cached ls` | A row per voice: name, length, models, age, hits, seconds saved |
 | `chatterbox-cached stats` | What all processes that used this folder did |
+| `chatterbox-cached report -o report.html` | The same as a page, for a mail ([As a page](statistics.md#as-a-page)) |
 | `chatterbox-cached show narrator.wav` | Everything that is kept of one voice |
 | `chatterbox-cached warm voices/ --model multilingual` | Prepare before it is needed; `--jobs 4` by four processes |
 | `chatterbox-cached warm voices/ --into /opt/voices` | Fill a folder that becomes a part of an image |
 | `chatterbox-cached verify voices/` | Still what the model makes of them? |
+| `chatterbox-cached voices add narrator.wav` | A [name](named-voices.md): programs speak with `voice:narrator` |
 | `chatterbox-cached rm narrator.wav` | Drop one voice; `clear` drops all |
 | `chatterbox-cached rm --everywhere narrator.wav` | On all machines ([A fleet](fleet.md#on-the-command-line)) |
 | `chatterbox-cached prune --to 500MB --older-than 90d` | Make room |
@@ -53,6 +55,8 @@ def page() -> str:
     parts = [_INTRODUCTION, "## chatterbox-cached\n", _help()]
     for verb in VERBS:
         parts += [f"## {verb}\n", _help(verb)]
+        for inner in getattr(load(verb), "commands", ()):  # of a verb with verbs of its own
+            parts += [f"### {verb} {inner}\n", _help(verb, inner)]
     return "\n".join(parts)
 
 

@@ -5,8 +5,9 @@ What all programs did that used the folder, as they wrote it down; nothing is ma
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..accounting import account
 from ..accounting.account import VoiceAccount
 from ..accounting.bypasses import advice_for
 from ..accounting.days import DayAccount
+from ..errors import VoiceLibraryError
+from ..named.library import Library
 from ..settings import Settings, folder_of, source_of, switched_off, variable_of
 from . import tier_states, voices
 from .tier_states import TierState
@@ -25,8 +28,10 @@ _WARM = "`chatterbox-cached warm` prepares voices before they are needed."
 
 @dataclass(frozen=True)
 class VoiceSavings:
-    """One voice: ``name`` as it is shown, the beginning of its digest where none is known. ``duration``: seconds of
-    audio, None where that is not known. ``last_used``: seconds since the epoch."""
+    """One voice: ``name`` is the one that it was given, or else that of its file, or else the beginning of its digest.
+
+    ``last_used``: seconds since the epoch. ``duration``: seconds of audio, None where that is not known.
+    """
 
     digest: str
     name: str
@@ -95,8 +100,10 @@ def read(settings: Settings, tell: Callable[[str], None], keywords: Collection[s
     read, and as ``voices.opened`` does. Shared stores are asked, so one that can't be reached costs its timeouts.
     """
     counted = account.read(folder_of(settings), trusted=settings.trust_cache_dir)
+    named = Library(settings)
+    names = _names(named)
     with voices.opened(settings, tell) as folder:
-        tiers = tuple(tier_states.look(folder, settings))
+        tiers = tuple(tier_states.look(folder, named))
     totals, by_tier = counted.totals, _hits_by_tier(counted.totals)
     return Savings(
         looked_at=time.time(),
@@ -108,7 +115,7 @@ def read(settings: Settings, tell: Callable[[str], None], keywords: Collection[s
         misses=int(totals["misses"]),
         bypasses=sum(_counts(totals, "bypasses").values()),
         days=counted.days,
-        voices=tuple(sorted(map(_of_voice, counted.voices.values()), key=lambda each: -each.saved_seconds)),
+        voices=_by_voice(counted.voices.values(), names),
         hits_by_tier=by_tier,
         no_hits=tuple(sorted(_no_hits(totals), key=lambda each: -each.calls)),
         errors=_counts(totals, "errors"),
@@ -126,7 +133,7 @@ def in_force(settings: Settings, keywords: Collection[str]) -> list[SettingInFor
 
 
 def _hidden(keys: tuple[bytes, ...]) -> str:
-    return f"{len(keys)}, not shown" if keys else "none"
+    return f"{len(keys)} of them, not shown" if keys else "none"
 
 
 def _said(value: Any) -> str:
@@ -146,9 +153,26 @@ def _hits_by_tier(totals: Mapping[str, Any]) -> dict[str, int]:
     return {**near, **_counts(totals, "shared_hits_in")}
 
 
-def _of_voice(known: VoiceAccount) -> VoiceSavings:
-    name = voices.label(known.digest, known)
-    return VoiceSavings(known.digest, name, known.hits, known.saved_seconds, known.last_used, known.duration)
+def _names(named: Library) -> dict[str, str]:
+    """What voices are called that were given names, by digest; none where that can't be read, which the tiers say."""
+    with contextlib.suppress(VoiceLibraryError):
+        return {voice.digest: voice.name for voice in reversed(named.names().voices)}
+    return {}
+
+
+def _by_voice(known: Iterable[VoiceAccount], names: Mapping[str, str]) -> tuple[VoiceSavings, ...]:
+    found = [
+        VoiceSavings(
+            digest=each.digest,
+            name=names.get(each.digest) or voices.label(each.digest, each),
+            hits=each.hits,
+            saved_seconds=each.saved_seconds,
+            last_used=each.last_used,
+            duration=each.duration,
+        )
+        for each in known
+    ]
+    return tuple(sorted(found, key=lambda each: -each.saved_seconds))
 
 
 def _no_hits(totals: Mapping[str, Any]) -> list[NoHit]:

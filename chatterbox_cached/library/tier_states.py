@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import in_short
+from ..errors import VoiceLibraryError, in_short
+from ..named.library import Library
 from ..settings import Settings
 from ..tiers.disk.frozen import FrozenFolder
 from ..tiers.disk.stored import Stored
@@ -15,12 +17,13 @@ from ..voice import key_format
 from .voices import Folder
 
 MEMORY, FOLDER, READ_ONLY, SHARED = "memory", "cache folder", "read-only folder", "shared store"
+NAMED = "voices with names"
 
 
 @dataclass(frozen=True)
 class TierState:
-    """One tier: ``kind`` is MEMORY, FOLDER, READ_ONLY or SHARED, and ``where`` its path or its address without a
-    password.
+    """One tier: ``kind`` is MEMORY, FOLDER, READ_ONLY, NAMED or SHARED, and ``where`` its path or its address without
+    a password.
 
     ``state``: how it is, in a few words. ``voices``, ``entries`` and ``nbytes`` are what is in it and ``limit`` the
     bytes that it may take, each None where that is not known. ``advice``: what to do, where it is out of order.
@@ -36,12 +39,16 @@ class TierState:
     advice: str = ""
 
 
-def look(folder: Folder, settings: Settings) -> Iterator[TierState]:
-    """All tiers of these settings, nearest first. A store that can't be reached costs its timeouts."""
+def look(folder: Folder, named: Library) -> Iterator[TierState]:
+    """All tiers of a cache that has this folder and this library, nearest first. A store that can't be reached costs
+    its timeouts.
+    """
+    settings = named.settings
     yield TierState(MEMORY, "each program", f"at most {settings.memory_entries:,} voices", limit=settings.memory_bytes)
     yield _of_folder(folder, settings)
     for frozen in folder.store.read_only:
         yield of_read_only(frozen)
+    yield from _of_named(named)
     for address in settings.shared:
         yield _of_store(address, settings)
 
@@ -71,6 +78,17 @@ def of_read_only(frozen: FrozenFolder) -> TierState:
     state = "has no entries" if frozen.root.exists() else "is not there"
     fill = f"Fill it with `chatterbox-cached warm VOICES --into {where}`, or do without it."
     return TierState(READ_ONLY, where, state, *held, advice=fill)
+
+
+def _of_named(named: Library) -> Iterator[TierState]:
+    try:
+        if named.names().voices:
+            where = str(named.places.prepared)
+            yield TierState(NAMED, where, "in use; nothing of it is evicted", *_held(named.entries.listing()))
+    except (VoiceLibraryError, OSError, sqlite3.Error) as error:
+        yield TierState(NAMED, str(named.places.root), "can't be used", advice=str(error))
+    finally:
+        named.close()
 
 
 def _held(entries: list[Stored]) -> tuple[int, int, int]:

@@ -42,7 +42,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        ago=_ago, count=lambda number: f"{number:,}", counted=figures.counted, length_of=_length,
+        ago=_ago, count=lambda number: f"{number:,}", counted=figures.counted, duration=figures.duration, length_of=_length,
         moment=figures.moment, segment=lambda text: quote(text, safe=""), size=figures.size, span=figures.span,
     )  # fmt: skip
     made.globals.update(at=list_at, turned=turned)

@@ -23,6 +23,7 @@ from . import copies, import_hook
 from .in_use import in_use, is_in_use
 
 _lock = ForkSafeLock()
+_READER = "librosa.core.audio"  # see readers
 # The caches that everything in this process shares, one for each combination of settings and kill switch.
 _caches: dict[tuple[Settings, bool], ConditionalCache] = {}
 
@@ -96,8 +97,13 @@ def _use(cache: ConditionalCache | None) -> None:
             if (module := sys.modules.get(family.module)) is not None:
                 _patch(module)
         copies.begin(_patch_copies)
+        import_hook.after_import(_READER, _patch_reader)
+        if (module := sys.modules.get(_READER)) is not None:
+            _patch_reader(module)
         return
     copies.end()
+    if (readers := sys.modules.get(f"{__package__}.readers")) is not None:
+        readers.unwrap()
     if (wrappers := sys.modules.get(f"{__package__}.wrappers")) is not None:  # else nothing was ever patched
         wrappers.unwrap_all()
 
@@ -109,6 +115,16 @@ def _patch(module: ModuleType) -> None:
         from .wrappers import wrap
 
         wrap(module)
+    except Exception as error:  # it would break the program's import
+        _say_not_patched(module.__name__, error)
+
+
+def _patch_reader(module: ModuleType) -> None:
+    try:
+        if is_enabled():
+            from .readers import wrap
+
+            wrap(module)
     except Exception as error:  # it would break the program's import
         _say_not_patched(module.__name__, error)
 

@@ -52,6 +52,16 @@ class Naming:
             return call
         return call._replace(upstream=partial(self._refuse, named, call.model))
 
+    def recording_of(self, named: NamedAudio) -> str:
+        """The path of its recording. Raises UnknownVoiceError where that is not here."""
+        if not named.identified.path:
+            raise UnknownVoiceError(
+                f"The recording of the voice {named.identified.name!r} is not here, and this program loads recordings"
+                " in its own code. Add it again with its recording: chatterbox-cached voices add AUDIO --as"
+                f" {named.identified.name!r} --replace --keep-audio"
+            )
+        return str(named)
+
     def keep_too(self, key: Key, snapshot: Snapshot) -> None:
         """Keep in the library what was found elsewhere, so that it stays when it goes there."""
         settings = self._serving.settings

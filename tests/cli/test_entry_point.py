@@ -19,6 +19,7 @@ ANNA = b"anna"
 CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "run": (("script.py", "an argument"), 7),
     "stats": ((), 0),
+    "report": (("-o", "report.html"), 0),
     "ls": ((), 0),
     "show": ((digest(ANNA),), 0),
     "warm": (("new.wav", "missing.wav"), 1),

@@ -265,6 +265,14 @@ def test_a_folder_of_upstream_s_files_becomes_voices_with_their_names(cli: Cli, 
     os.unlink(folder / "bad.pt")
 
 
+def test_removing_from_the_cache_says_that_a_name_is_left(cli: Cli, recording: Path, tmp_path: Path) -> None:
+    kept_of(recording, tmp_path / "cache")
+    cli("voices", "add", recording, "--cache-dir", tmp_path / "cache")
+    shown = cli("rm", recording, "--cache-dir", tmp_path / "cache")
+    assert "chatterbox-cached voices rm 'narrator'" in shown.stderr
+    assert len(listed(cli)) == 1
+
+
 def test_an_empty_folder_is_said(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "There are no .pt files" in cli("import", tmp_path / "empty", code=1).stderr

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.cli.app import VERBS
+from chatterbox_cached.cli.app import VERBS, load
 from tests.support.commands import COMMAND, Cli, Start, Write
 from tests.support.filled_folders import ENGLISH, MULTILINGUAL, digest, fill, name
 
@@ -50,6 +50,7 @@ def test_what_stdout_can_not_show_stops_nothing(cli: Cli, root: Path) -> None:
 # integration/test_demo.
 CALLS = {
     "stats": (),
+    "report": (),
     "ls": (),
     "show": (digest(ANNA),),
     "rm": (digest(ANNA),),
@@ -73,10 +74,13 @@ def test_json_is_all_there_is_on_stdout(cli: Cli, root: Path, unladen: dict[str,
 
 def test_every_verb_but_path_and_keys_takes_json(cli: Cli) -> None:
     for verb in VERBS:
-        assert ("--json" in cli(verb, "--help").stdout) == (verb not in ("path", "keys"))
+        for inner in getattr(load(verb), "commands", {"": None}):
+            options = cli(verb, *filter(None, [inner]), "--help").stdout
+            assert ("--json" in options) == (verb not in ("path", "keys")), (verb, inner)
     assert set(VERBS) == {
         *CALLS,
         "lift",
+        "voices",
         "keys",
         "path",
         "run",

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import librosa
 import pytest
 import torch
 
@@ -161,6 +162,55 @@ def test_a_small_file_stands_for_a_voice_where_a_path_must_be_there(english: Any
             english.prepare_conditionals(file)
         with pytest.raises(VoiceNameError, match=r"\.voice"):
             voices.write_file("narrator", tmp_path / "n.wav")
+
+
+def _own_preparation(model: Any, path: Any) -> Any:
+    """As programs do that prepare in their own way."""
+    samples, rate = librosa.load(path, sr=24000)
+    with torch.inference_mode():
+        return model.s3gen.embed_ref(samples, rate, device="cpu")
+
+
+@pytest.mark.filterwarnings("ignore:PySoundFile failed")
+def test_a_program_that_loads_recordings_itself_can_be_given_a_name(english: Any, clip: Path, tmp_path: Path) -> None:
+    expected = _own_preparation(english, clip)["embedding"]
+    with chatterbox_cached.enabled() as cache:
+        voices.add("Narrator", clip, keep_audio=True)
+        clip.unlink()
+        for path in ("voice:narrator", voices.write_file("narrator", tmp_path / "n.voice")):
+            assert torch.equal(_own_preparation(english, path)["embedding"], expected)
+        now = cache.get_cache_stats()
+        assert (now["misses"], now["memory_hits"]) == (1, 1)
+        with pytest.raises(UnknownVoiceError, match="Did you mean"):
+            _own_preparation(english, "voice:narator")
+        voices.describe("narrator", description="no audio from now on")
+        kept = voices["narrator"].audio
+        assert kept is not None
+        kept.unlink()
+        with pytest.raises(UnknownVoiceError, match="in its own code"):
+            _own_preparation(english, "voice:narrator")
+    with pytest.raises(FileNotFoundError):
+        _own_preparation(english, "voice:narrator")
+    assert type(vars(sys.modules["librosa.core.audio"])["load"]).__name__ == "function"
+
+
+def test_a_copy_that_prepares_otherwise_can_be_given_a_name(english: Any, clip: Path) -> None:
+    class Louder(type(english)):  # type: ignore[misc]
+        """Its preparation does more than prepare, so only its encoders are served."""
+
+        def prepare_conditionals(self, wav_fpath: Any, exaggeration: float = 0.5) -> None:
+            super().prepare_conditionals(wav_fpath, exaggeration=exaggeration)
+            self.prepared = [*getattr(self, "prepared", []), str(wav_fpath)]
+
+    model = copy.copy(english)
+    model.__class__ = Louder
+    expected = _expected(english, clip)
+    with chatterbox_cached.enabled() as cache:
+        voices.add("Narrator", clip)
+        for _ in range(2):
+            model.prepare_conditionals("voice:narrator")
+            assert_same_conditionals(model.conds, expected)
+        assert cache.get_cache_stats()["misses"] == 1
 
 
 def test_an_unknown_name_is_said_with_the_nearest(english: Any, clip: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +60,22 @@ def test_every_python_block_runs_as_printed(
     printed = sum(page.read_text(encoding="utf-8").count("\n```python\n") for page in PAGES)
     assert run.stdout.splitlines()[-1] == f"blocks: {printed}"
     assert printed >= 11
+
+
+def test_the_commands_from_one_file_to_a_voice_that_another_program_speaks_with(
+    hub_environment: dict[str, str], tmp_path: Path
+) -> None:
+    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## Voices by name\n")[2]
+    install, *commands = section.split("```")[1].strip().splitlines()
+    assert install.startswith("pip install ")
+    assert len(commands) == 4
+    rehearsal.reference_clip(tmp_path / "narrator.wav", seconds=2, seed=0)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in commands:
+        ran = subprocess.run(
+            ["sh", "-ec", command], cwd=tmp_path, env={**os.environ, **hub_environment, "PATH": path},
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr[-3000:]
+    assert re.search(r"misses +1\b", ran.stderr), ran.stderr[-2000:]
+    assert (tmp_path / "data" / "chatterbox-cached" / "voices" / "voices.db").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ import typer
 
 from ...errors import NotCachedError
 from ...library import everywhere
-from ...library.voices import Folder, Voice, find
+from ...library.voices import Folder, Voice, find, plain
+from ...named.library import Library
 from ..common import CacheDir, Json, opened, print_json, settings_for, to_stderr
 from ..figures import counted, size
 
@@ -49,11 +51,22 @@ def _remove(names: list[str], cache_dir: Path | None) -> list[dict[str, Any]]:
     with opened(cache_dir) as folder:
         found = {known.digest: known for known in [find(folder, name) for name in names]}
         folder.remove(found.values())
+    _say_what_has_names(found.values(), Library(settings_for(cache_dir)))
     if settings_for(cache_dir).shared:
         to_stderr(
             "Other machines and the shared stores may still have it. With --everywhere it is forgotten there too."
         )
     return [_row(gone) for gone in found.values()]
+
+
+def _say_what_has_names(gone: Collection[Voice], library: Library) -> None:
+    digests = {voice.digest for voice in gone}
+    for named in library.names().voices:
+        if named.digest in digests:
+            name = plain(named.name)
+            to_stderr(
+                f"It is kept for good under the name {name!r} still. To drop that: chatterbox-cached voices rm {name!r}"
+            )
 
 
 def _forget(names: list[str], cache_dir: Path | None) -> list[dict[str, Any]]:
@@ -62,6 +75,8 @@ def _forget(names: list[str], cache_dir: Path | None) -> list[dict[str, Any]]:
         # First, so that where a store can't be reached, all is as it was and the same command can be given again.
         dropped = {digest: fleet.forget(digest) for digest in found}
         folder.remove(found.values())
+        for voice in Library(settings_for(cache_dir)).forget(frozenset(found)):
+            to_stderr(f"Its name {plain(voice.name)!r} was taken away, with what was kept under it.")
     return [{**_row(gone), "shared_entries": dropped[gone.digest]} for gone in found.values()]
 
 

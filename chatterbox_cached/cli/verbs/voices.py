@@ -16,9 +16,11 @@ from ..common import CacheDir, Json, print_json, print_table, settings_for
 from ..figures import counted, length, moment, span
 from ..models import Checkpoint, Device, Model, load, quietly
 
-command = typer.Typer(
-    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=False
-)
+_HELP = """Give voices names. Programs then speak with "voice:NAME" where they would have a path.
+
+Example: chatterbox-cached voices add narrator.wav --as narrator
+"""
+command = typer.Typer(help=_HELP, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or an alias, in capitals or not.")]
 Audio = Annotated[
@@ -135,13 +137,16 @@ def show(name: Name, cache_dir: CacheDir = None, json: Json = False) -> None:
 
 
 @command.command()
-def rename(old: Name, new: Annotated[str, typer.Argument(metavar="NEW")], cache_dir: CacheDir = None) -> None:
+def rename(
+    old: Name, new: Annotated[str, typer.Argument(metavar="NEW")], cache_dir: CacheDir = None, json: Json = False
+) -> None:
     """Give a voice another name; its aliases stay.
 
     Example: chatterbox-cached voices rename narrator storyteller
     """
-    voice = _voices(cache_dir).rename(old, new)
-    print(f"It is called {voice.name} now.")
+    voices = _voices(cache_dir)
+    voice = voices.rename(old, new)
+    _say(f"It is called {plain(voice.name)} now.", _facts(voices, voice), json)
 
 
 @command.command()
@@ -151,6 +156,7 @@ def describe(
     consent: Consent = None,
     alias: Aliases = [],  # noqa: B006 - as above
     cache_dir: CacheDir = None,
+    json: Json = False,
 ) -> None:
     """Change what is said of a voice; aliases that are given take the place of those that it had.
 
@@ -158,12 +164,15 @@ def describe(
     """
     if text is None and consent is None and not alias:
         raise typer.BadParameter("give --describe, --consent or --alias")
-    voice = _voices(cache_dir).describe(name, description=text, consent=consent, aliases=alias or None)
-    print(_shown(voice))
+    voices = _voices(cache_dir)
+    voice = voices.describe(name, description=text, consent=consent, aliases=alias or None)
+    _say(_shown(voice), _facts(voices, voice), json)
 
 
 @command.command()
-def rm(names: Annotated[list[str], typer.Argument(metavar="NAME")], cache_dir: CacheDir = None) -> None:
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="NAME")], cache_dir: CacheDir = None, json: Json = False
+) -> None:
     """Take voices out of the library, with the recordings that were kept there. If one is not known, none goes.
 
     The cache keeps what it has of them; `chatterbox-cached rm` drops that.
@@ -171,8 +180,8 @@ def rm(names: Annotated[list[str], typer.Argument(metavar="NAME")], cache_dir: C
     Example: chatterbox-cached voices rm narrator
     """
     voices = _voices(cache_dir)
-    for name in list(dict.fromkeys(voices[name].name for name in names)):
-        print(f"Removed {plain(voices.remove(name).name)}.")
+    gone = [voices.remove(name) for name in dict.fromkeys(voices[name].name for name in names)]
+    _say("\n".join(f"Removed {plain(voice.name)}." for voice in gone), [voice.facts() for voice in gone], json)
 
 
 @command.command()
@@ -180,6 +189,7 @@ def default(
     name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
     none: Annotated[bool, typer.Option("--none", help="Have no default.")] = False,
     cache_dir: CacheDir = None,
+    json: Json = False,
 ) -> None:
     """Choose the voice that "voice:default" stands for; without NAME, say which it is.
 
@@ -189,7 +199,14 @@ def default(
     if name is not None or none:
         voices.choose(None if none else name)
     chosen = voices.default
-    print(f"{chosen} is the default." if chosen else "No voice is the default.")
+    _say(f"{plain(chosen)} is the default." if chosen else "No voice is the default.", {"default": chosen}, json)
+
+
+def _say(sentence: str, facts: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        print(sentence)
 
 
 def _voices(cache_dir: Path | None) -> Voices:

@@ -163,7 +163,7 @@ def test_the_figures_are_shown(open_page: Open, shelf: Shelf, visit: Any) -> Non
     shelf.cached("anna.wav")
     page = visit(open_page(), PHONE).page
     page.get_by_role("link", name="Savings").click()
-    expect(page.get_by_role("row", name=re.compile("anna.wav"))).to_contain_text("3 s")
+    expect(page.get_by_role("row", name=re.compile("anna.wav"))).to_contain_text("3.0 s")
     page.get_by_role("link", name="Tiers").click()
     expect(page.get_by_text(str(shelf.cache_dir))).to_be_visible()
     page.get_by_role("link", name="Settings").click()
