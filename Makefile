@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz fleet ray matrix bench bench-gpu bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz fleet ray page matrix bench bench-gpu bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -38,15 +38,16 @@ docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build si
 	$(DOCS_PYTHON) -m docs.tools.rooms
 	rm -rf build/pages site && mkdir -p build/pages/docs build/pages/benchmarks
 	cp README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE build/pages
-	cp docs/*.md docs/*.svg docs/*.json build/pages/docs && cp benchmarks/README.md build/pages/benchmarks
+	cp docs/*.md docs/*.svg docs/*.png docs/*.json build/pages/docs && cp benchmarks/README.md build/pages/benchmarks
 	.venv-docs/bin/zensical build --clean --strict
 	$(DOCS_PYTHON) -m docs.tools.own site
 	@echo "Open site/index.html; to search in it as well: python3 -m http.server --directory site"
 
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy. In their
 # order, which ends with the quick ones: else files of few long tests come last, and one core waits for the other.
-test: .venv/.ready ## run all tests but those of `make fleet`; ARGS="tests/unit -k memory" goes to pytest
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/fleet $(ARGS)
+test: .venv/.ready ## run all tests but those of `make fleet` and of the browser; ARGS="tests/unit -k memory" goes to pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/fleet \
+	  --ignore tests/page/in_browser $(ARGS)
 
 # In three processes: they wait for timeouts and for other machines more than they work.
 fleet: .venv/.ready ## run the tests of stores that machines share, on real servers, in about two minutes
@@ -70,6 +71,9 @@ faults: .venv/.ready ## break everything there is to break, and count what was t
 
 ray: .venv-ray/.ready ## run the examples for Ray and `warm --ray` on a cluster of two nodes, in about three minutes
 	.venv-ray/bin/python -m pytest tests/on_ray $(ARGS)
+
+page: .venv/.page ## try the page in the Chromium that is installed, in about four minutes; CHROMIUM names another one
+	$(BIN)/python -m pytest tests/page/in_browser $(ARGS)
 
 # What is laid out stays in build/matrix. Where GitHub is out of reach, MAIN_FROM="git+file:///a/clone" has newest main.
 PYTHONS ?=
@@ -105,7 +109,8 @@ bare: .venv-bare/.ready
 # `make constraints ARGS=--upgrade` moves them all, ARGS="--upgrade-package NAME" one.
 constraints: $(UV) ## resolve the requirements of pyproject.toml into constraints.txt
 	UV_CUSTOM_COMPILE_COMMAND="make constraints" $(UV) pip compile --quiet --universal --python-version 3.10 \
-	  --extra chatterbox --extra dev --extra bench --extra docs --extra ray --no-annotate $(ARGS) \
+	  --extra chatterbox --extra dev --extra bench --extra docs --extra ray --extra page \
+	  --extra browser --no-annotate $(ARGS) \
 	  pyproject.toml --output-file constraints.txt
 
 clean: ## remove what make set up and what the tools left
@@ -123,6 +128,10 @@ $(UV):
 	@$(FIND_PYTHON); set -x; $(UV) venv --quiet --clear --python "$$found" .venv
 	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraints constraints.txt \
 	  --editable ".[chatterbox,dev]"
+	@touch $@
+
+.venv/.page: .venv/.ready
+	$(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable ".[browser]"
 	@touch $@
 
 .venv/.bench: .venv/.ready

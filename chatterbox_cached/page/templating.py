@@ -42,8 +42,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        ago=_ago, count=lambda number: f"{number:,}", counted=figures.counted, duration=figures.duration, length_of=_length,
-        moment=figures.moment, segment=lambda text: quote(text, safe=""), size=figures.size, span=figures.span,
+        ago=_ago, count=lambda number: f"{number:,}", counted=figures.counted, duration=figures.duration,
+        length_of=_length, moment=figures.moment, segment=lambda text: quote(text, safe=""),
+        size=figures.size, span=figures.span,
     )  # fmt: skip
     made.globals.update(at=list_at, turned=turned)
     return made
