@@ -14,13 +14,14 @@ from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, VoiceAccount
 from chatterbox_cached.cache import ConditionalCache
 from chatterbox_cached.library.named_voices import Voices
+from chatterbox_cached.named.record import NamedVoice
 from chatterbox_cached.settings import resolve
 from tests.page.served import Served, page_in
 from tests.support import filled_folders
 from tests.support.command_fixtures import environment
 
 __all__ = ["environment"]
-MANY = 5000
+MANY, NAMED = 5000, 100
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -66,9 +67,10 @@ def open_page(shelf: Shelf, environment: dict[str, str], tmp_path: Path) -> Iter
 
 
 @pytest.fixture(scope="session")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder with 5,000 voices that were used in the last month."""
-    root, chance, now = tmp_path_factory.mktemp("many") / "cache", random.Random(1), time.time()
+def many(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """5,000 voices that were used in the last month, of which 100 have names."""
+    shelf, chance, now = Shelf(tmp_path_factory.mktemp("many")), random.Random(1), time.time()
+    root = shelf.cache_dir
     contents = [f"voice {number}".encode() for number in range(MANY)]
     filled_folders.fill(root, *contents)
     known = []
@@ -80,11 +82,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
             VoiceAccount(filled_folders.digest(content), name, f"/voices/{name}", seconds, used, hits, hits * 0.9)
         )
     account.add(root, Batch(now, {("memory_hits", ""): 7, ("saved_seconds", ""): 6.5}, known), lambda error: None)
-    return root
+    for each in known[:NAMED]:
+        shelf.voices.library.register.add(NamedVoice(each.name or "", each.digest, seconds=each.duration))
+    return shelf
 
 
 @pytest.fixture
-def many_served(many: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Served]:
+def many_served(many: Shelf, environment: dict[str, str], tmp_path: Path) -> Iterator[Served]:
     """The page of 5,000 voices."""
-    with page_in(tmp_path, environment, "--cache-dir", many) as served:
+    own = {**environment, "CHATTERBOX_CACHED_VOICES_DIR": str(many.voices_dir)}
+    with page_in(tmp_path, own, *many.options) as served:
         yield served

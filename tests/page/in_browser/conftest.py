@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,14 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=_chromium(), args=[*_QUIET, *as_root])
         yield chromium
         chromium.close()
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait for this to be true. The browser's own waiting needs ``eval``, which the page is not allowed."""
+    deadline = time.monotonic() + 60
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
 
 
 class Visit:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from chatterbox_cached.demo.rehearsal import reference_clip
 from tests.page.conftest import Open, Shelf
-from tests.page.in_browser.conftest import PHONE
+from tests.page.in_browser.conftest import PHONE, until
 from tests.page.served import Served
 
 _DROP = """([name, content]) => {
@@ -54,7 +54,7 @@ def test_a_voice_is_dropped_prepared_and_speaks(with_model: Served, shelf: Shelf
     page.get_by_label("Text").fill("Good evening.")
     page.get_by_role("button", name="Say it").click()
     expect(page.get_by_text("Done.")).to_be_visible(timeout=180_000)
-    page.wait_for_function("document.querySelector('.say audio').duration > 0")
+    until(page, "document.querySelector('.say audio').duration > 0")
 
 
 def test_what_is_no_audio_is_refused_before_it_is_prepared(with_model: Served, shelf: Shelf, visit: Any) -> None:
@@ -72,11 +72,11 @@ def test_a_voice_is_added_by_the_form_and_heard(open_page: Open, shelf: Shelf, c
     page.get_by_text("Name and more").click()
     page.get_by_label("Name, where it is not the file's").fill("Erzähler")
     page.get_by_label("Who allowed what").fill("The speaker, in 2026.")
-    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_role("link", name="Erzähler").click()
     expect(page.get_by_text("The speaker, in 2026.").first).to_be_visible()
     page.evaluate("document.querySelector('audio').play()")
-    page.wait_for_function("document.querySelector('audio').duration > 1.9")
+    until(page, "document.querySelector('audio').duration > 1.9")
     assert shelf.voices["erzähler"].consent == "The speaker, in 2026."
 
 
