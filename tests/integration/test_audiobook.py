@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
+import chatterbox_cached
 from tests.support.commands import REPOSITORY, process_in
 from tests.support.preloaded import Preloaded
 
@@ -52,8 +53,8 @@ def run(preloaded_chatterbox: Preloaded, hub_environment: dict[str, str]) -> Run
     """``run(script)``: the example in a fork of a preloaded process, in the script's folder."""
 
     def run_example(script: Path, *arguments: str) -> Any:
-        env = {**os.environ, **hub_environment, "XDG_CACHE_HOME": str(script.parent / "cache")}
         command = [sys.executable, str(EXAMPLE), str(script), *arguments]
+        env = {**os.environ, **hub_environment, **own_folders(script.parent)}
         return preloaded_chatterbox.run(command, cwd=script.parent, env=env)
 
     return run_example
@@ -61,15 +62,25 @@ def run(preloaded_chatterbox: Preloaded, hub_environment: dict[str, str]) -> Run
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory, voice: Path, other_voice: Path, run: Run) -> Spoken:
-    """The sample in a folder with the voices that it names, spoken from first to last."""
+    """The sample in a folder with the voices that it names and the user's own, spoken from first to last."""
     folder = tmp_path_factory.mktemp("spoken")
     for source, name in ((SAMPLE, SAMPLE.name), (voice, "anna.wav"), (other_voice, "ben.wav")):
         shutil.copy(source, folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own_folders(folder).items():
+            patch.setenv(name, value)
+        chatterbox_cached.voices.add("Anna", folder / "anna.wav")
     done = run(folder / SAMPLE.name)
     assert done.returncode == 0, done.stderr
     assert "CacheWarning" not in done.stderr
     assert "MismatchWarning" not in done.stderr
     return Spoken(folder, done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def _library(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is read in this process."""
+    monkeypatch.setenv("CHATTERBOX_CACHED_VOICES_DIR", str(spoken.folder / "voices"))
 
 
 @pytest.fixture
@@ -81,14 +92,19 @@ def script(spoken: Spoken, tmp_path: Path) -> Path:
 @pytest.fixture
 def new_script(script: Path) -> Path:
     """The same, of which nothing is spoken yet and no voice prepared."""
-    for made in ("out", "cache"):
+    for made in ("out", "cache", "voices/prepared"):
         shutil.rmtree(script.parent / made)
     return script
 
 
+def own_folders(folder: Path) -> dict[str, str]:
+    return {"XDG_CACHE_HOME": str(folder / "cache"), "CHATTERBOX_CACHED_VOICES_DIR": str(folder / "voices")}
+
+
 def run_by_itself(script: Path, *arguments: str, **env: str) -> Any:
     """The example in a new Python that finds no weights: what ends well there has not asked for a model."""
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": "none", "PYTHONPATH": str(REPOSITORY), **env}
+    no_weights = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": "none", "PYTHONPATH": str(REPOSITORY)}
+    env = {**os.environ, **no_weights, **own_folders(script.parent), **env}
     command = [sys.executable, str(EXAMPLE), str(script), *arguments]
     return subprocess.run(command, cwd=script.parent, env=env, capture_output=True, text=True, check=False)
 
@@ -125,21 +141,25 @@ def test_each_line_is_what_upstream_alone_says(spoken: Spoken, english: Any, hub
     assert lines_of(spoken.stdout) == [*each(1, 5), *each(2, 4), *each(3, 3)]
     names = ("01-one-the-storm.wav", "02-two-the-path.wav", "03-three-the-keeper.wav")
     book = audiobook.Book(spoken.folder / SAMPLE.name)
+    (own,) = (hub / "models--ResembleAI--chatterbox").rglob("conds.pt")
+    voices = {"Narrator": own, "Anna": spoken.folder / "anna.wav", "Ben": spoken.folder / "ben.wav"}
     expected = {
-        name: b"".join(said_by_upstream(english, hub, line) + audiobook.PAUSE for line in chapter.lines)
+        name: b"".join(
+            said_by_upstream(english, voices[line.actor.name], line) + audiobook.PAUSE for line in chapter.lines
+        )
         for name, chapter in zip(names, book.chapters, strict=True)
     }
     assert chapters(spoken.folder) == expected
     assert "Voices prepared: 2," in spoken.stdout.splitlines()[-1]
 
 
-def said_by_upstream(model: Any, hub: Path, line: Any) -> bytes:
-    voice: str | None = line.actor.voice
-    if voice == "voice:builtin":
-        (own,) = (hub / "models--ResembleAI--chatterbox").rglob("conds.pt")
-        model.conds, voice = import_module("chatterbox.tts").Conditionals.load(own), None
+def said_by_upstream(model: Any, voice: Path, line: Any) -> bytes:
+    is_audio = voice.suffix == ".wav"
+    if not is_audio:
+        model.conds = import_module("chatterbox.tts").Conditionals.load(voice)
     torch.manual_seed(int(line.key(0), 16))
-    wav = model.generate(line.text, audio_prompt_path=voice, exaggeration=line.actor.exaggeration)
+    prompt = str(voice) if is_audio else None
+    wav = model.generate(line.text, audio_prompt_path=prompt, exaggeration=line.actor.exaggeration)
     return bytes((wav.squeeze(0).clamp(-1, 1) * 32767).short().numpy().tobytes())
 
 
@@ -152,7 +172,7 @@ def test_ctrl_c_keeps_what_is_spoken_and_the_next_run_goes_on(
 ) -> None:
     folder = new_script.parent
     command: list[str | Path] = [sys.executable, "-u", EXAMPLE, new_script]
-    env = {**os.environ, **hub_environment, "XDG_CACHE_HOME": str(folder / "cache")}
+    env = {**os.environ, **hub_environment, **own_folders(folder)}
     with process_in(folder, command, env, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = ""
@@ -191,18 +211,18 @@ def test_after_an_edit_only_what_is_new_is_spoken(spoken: Spoken, script: Path, 
     assert changed == ["01-one-the-storm.wav", "03-three-the-keeper.wav"]
 
 
-def test_another_voice_exaggeration_or_seed_is_another_line(audiobook: Any, script: Path, other_voice: Path) -> None:
+def test_another_voice_exaggeration_or_seed_is_another_line(audiobook: Any, script: Path, voice: Path) -> None:
     def keys(seed: int = 0) -> list[str]:
         return [line.key(seed) for chapter in audiobook.Book(script).chapters for line in chapter.lines]
 
     before = keys()
     assert len(set(before)) == len(before)
     assert not set(keys(seed=1)) & set(before)
-    shutil.copy(other_voice, script.with_name("anna.wav"))
+    shutil.copy(voice, script.with_name("ben.wav"))
     recast = keys()
-    assert sum(now != then for now, then in zip(recast, before, strict=True)) == 4  # Anna has 4 lines
-    script.write_text(script.read_text().replace("| 0.5 ", "| 0.6 "))
-    assert sum(now != then for now, then in zip(keys(), recast, strict=True)) == 3  # Ben has 3
+    assert sum(now != then for now, then in zip(recast, before, strict=True)) == 3  # Ben has 3 lines
+    script.write_text(script.read_text().replace("| 0.7 ", "| 0.8 "))
+    assert sum(now != then for now, then in zip(keys(), recast, strict=True)) == 4  # Anna has 4
 
 
 @pytest.mark.parametrize(
@@ -210,6 +230,10 @@ def test_another_voice_exaggeration_or_seed_is_another_line(audiobook: Any, scri
     [
         (CAST + "\n## One\n\nA line.\n\n**Carla:** No.\n", ":13: Carla is not in the cast, which is: Narrator"),
         (CAST.replace("anna.wav", "gone.wav") + "\n## One\n\nA line.\n", ":7: the voice of Narrator is not there: "),
+        (
+            CAST.replace("anna.wav", "voice:ana"),
+            ":7: the voice of Narrator is not there: No voice is called 'ana'. Did",
+        ),
         (CAST.replace(" 0.5 ", " loud "), ":7: the exaggeration of Narrator is a number from 0 to 2, not 'loud'"),
         (CAST.replace("| 0.5          |", ""), ":7: the cast is a table of three columns"),
         (CAST + "| Narrator | ben.wav | 1 |\n", ":8: Narrator is in the cast twice"),
@@ -235,7 +259,7 @@ def test_nothing_is_begun_before_all_voices_are_there(new_script: Path) -> None:
     done = run_by_itself(new_script)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{new_script}:11: the voice of Ben is not there: ")
+    assert line.startswith(f"{new_script}:14: the voice of Ben is not there: ")
     assert not (new_script.parent / "out").exists()
 
 
