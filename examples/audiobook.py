@@ -34,7 +34,7 @@ RATE = 24_000  # samples per second, of every Chatterbox
 PAUSE = bytes(2 * round(0.3 * RATE))  # after each line
 
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-SPOKEN = re.compile(r"\*\*(?P<name>[^*]+?):\*\*\s*(?P<text>.*)")
+SPOKEN = re.compile(r"\*\*(?P<name>[^*:]+)(?::\*\*|\*\*:)\s*(?P<text>.*)")
 EMPHASIS = re.compile(r"[*_`]")
 BETWEEN_SENTENCES = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…]\W))\s+(?![a-z])")
 NUMBER = re.compile(r"\d(\.\d+)?")

@@ -281,11 +281,12 @@ def test_long_paragraphs_are_cut_between_sentences(audiobook: Any) -> None:
 
 
 def test_a_script_is_plain_markdown(script: Path, audiobook: Any) -> None:
-    chapter = "\n## One\n\nOver two\nlines, *really*.\n**Narrator:** A\nB\n\n***\n\n<!-- Not\n\nthis. -->\nThe end.\n"
+    chapter = "\n## One\n\nOver two\nlines, *really*.\n**Narrator:** A\nB\n**Narrator**: C\n"
+    chapter += "\n***\n\n<!-- Not\n\nthis. -->\nThe end.\n"
     script.write_text("\ufeff" + CAST + chapter, encoding="utf-8")
     book = audiobook.Book(script)
     assert book.title == "A Book"
-    assert [line.text for line in book.chapters[0].lines] == ["Over two lines, really.", "A B", "The end."]
+    assert [line.text for line in book.chapters[0].lines] == ["Over two lines, really.", "A B", "C", "The end."]
 
 
 def test_m4b_without_ffmpeg_is_one_line(script: Path) -> None:
