@@ -16,7 +16,7 @@ from ..stage import Stage, in_child
 WITHOUT, WITH, LATER = "without the cache", "with the cache", "with the cache, in a later run"
 CROWDS = {"one after another": 1, "5 clients": 5, "20 clients": 20}
 _UNIT = "generations cut short"
-_LONGEST = 120.0  # seconds after which a round begins no more requests
+_LONGEST = 150.0  # seconds after which a round begins no more requests
 Voices = list[tuple[Path, list[float]]]
 Figures = dict[str, Any]
 
@@ -46,8 +46,8 @@ def _requests(voices: Voices, count: int, long: int = 0) -> list[Request]:
 
 
 def server(stage: Stage) -> Figures:
-    """Four clients and 200 requests, of which each ninth is a long text, in 20 voices that are uploaded each time."""
-    requests = _requests(_voices(stage, stage.times(20, 3)), stage.times(200, 12), long=9)
+    """Four clients and 200 requests, each nineteenth of them for a long text, in 20 voices that are uploaded."""
+    requests = _requests(_voices(stage, stage.times(20, 3)), stage.times(200, 12), long=19)
     kinds = {WITHOUT: ways.Upstream, WITH: ways.Enabled}
     return {"unit": _UNIT, **{name: in_child(_server, stage, kind, requests) for name, kind in kinds.items()}}
 
@@ -69,7 +69,7 @@ def clients(stage: Stage) -> Figures:
     return {
         "unit": _UNIT,
         **in_child(_clients, stage, ways.Upstream, WITHOUT, _requests(voices, stage.times(20, 4)), 1),
-        **in_child(_clients, stage, ways.Enabled, WITH, _requests(voices, stage.times(40, 20)), stage.times(3, 1)),
+        **in_child(_clients, stage, ways.Enabled, WITH, _requests(voices, stage.times(25, 20)), stage.times(3, 1)),
     }
 
 
@@ -101,7 +101,7 @@ def book(stage: Stage) -> Figures:
 def _book(stage: Stage, kind: Any, folder: Path, voices: Voices) -> Figures:
     say_the_voice(stage.model)
     narrator, anna, ben = voices
-    lines = [(narrator, LONG), (anna, SHORT), (narrator, LONG), (ben, SHORT)] * stage.times(4, 1)
+    lines = [(narrator, LONG), (anna, SHORT), (narrator, LONG), (ben, SHORT)] * stage.times(3, 1)
     calls = [(clip, expected, chunk) for (clip, expected), text in lines for chunk in chunks(text)]
     with counted(kind(stage.model, folder)) as figures:
         started, others = time.perf_counter(), 0

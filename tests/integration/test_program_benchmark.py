@@ -44,7 +44,7 @@ def test_with_the_cache_each_voice_is_prepared_once(measured: dict[str, Any]) ->
     def prepared(part: str) -> list[float]:
         return [rows["preparations by upstream"] for rows in columns(measured, part, "with")]
 
-    assert prepared("server") == [12 + 2 * 2, 3]  # two of its texts have three chunks
+    assert prepared("server") == [12 + 2, 3]  # one of its texts has three chunks
     assert prepared("book") == [8, 3, 0]
 
 
