@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz fleet ray page matrix bench bench-gpu bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz fleet ray page matrix bench bench-gpu bench-programs bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -80,11 +80,15 @@ PYTHONS ?=
 matrix: .venv/.ready $(PYTHONS:%=build/matrix/python-%/.ready) ## run every published Chatterbox with the cache; PYTHONS="3.10 3.13" runs the newest there, too
 	$(BIN)/python -m tests.matrix --uv $(UV) $(PYTHONS:%=--python build/matrix/python-%/bin/python) $(ARGS)
 
-bench: .venv/.bench ## measure everything, about 20 minutes; ARGS="memory_hit disk_hit" measures parts
+bench: .venv/.bench ## measure everything, about 30 minutes; ARGS="memory_hit disk_hit" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-gpu: .venv/.ready ## measure on one NVIDIA GPU in six minutes; ARGS="--device cpu --small" only shows that it runs
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+# Beside what `make bench` has measured, where it has run before.
+bench-programs: .venv/.bench ## measure a server, a crowd before it and an audiobook, without the cache and with it, in six minutes
+	$(BIN)/python -m benchmarks --keep $(ARGS) server clients book
 
 bench-quick: .venv/.ready ## measure the hits in three minutes and compare with benchmarks/reference.json
 	$(BIN)/python -m benchmarks --quick $(ARGS)

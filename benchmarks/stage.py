@@ -73,6 +73,11 @@ def _settled(clip: Path) -> Path:
 
 def in_child(function: Callable[..., Any], *args: Any) -> Any:
     """What ``function(*args)`` returns in a fork of this process; it must be what JSON can hold."""
+    return begun_in_child(function, *args)()
+
+
+def begun_in_child(function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+    """Begin that, and give what waits for it."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -89,9 +94,13 @@ def in_child(function: Callable[..., Any], *args: Any) -> Any:
         finally:
             os._exit(status)
     os.close(writing)
-    with os.fdopen(reading) as into:
-        said = into.read()
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise RuntimeError(f"{function.__module__}.{function.__name__} failed")
-    return json.loads(said)
+
+    def given() -> Any:
+        with os.fdopen(reading) as into:
+            said = into.read()
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise RuntimeError(f"{function.__module__}.{function.__name__} failed")
+        return json.loads(said)
+
+    return given

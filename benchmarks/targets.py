@@ -88,6 +88,31 @@ def _outage(parts: Parts, which: str) -> str:
     return f"{pauses:.0f} pauses; at most {longest:.0f} ms to one call"
 
 
+def _crowded(parts: Parts) -> float:
+    """The less favourable of two crowds before a server, over the same requests one after another."""
+    clients = parts["clients"]
+    alone = clients["with the cache, one after another"]["requests/s"]
+    return max(float(alone / clients[f"with the cache, {crowd}"]["requests/s"]) for crowd in _CROWDS)
+
+
+def _waits(parts: Parts) -> str:
+    def wait(crowd: str) -> str:
+        rows = parts["clients"][f"with the cache, {crowd}"]
+        return f"{crowd} {rows['wait, median (s)']:.2g} s, {rows['wait, 95th percentile (s)']:.2g} s"
+
+    return "wait, median and 95th percentile: " + "; ".join(map(wait, ("one after another", *_CROWDS)))
+
+
+def _wrong(parts: Parts, which: str) -> tuple[int, int]:
+    """Answers that are errors or in another voice, and all answers."""
+    columns = [rows for part in ("server", "clients") for name, rows in parts[part].items() if name.startswith(which)]
+    wrong = sum(rows["answered with an error"] + rows["answered in another voice"] for rows in columns)
+    return wrong, sum(rows["requests"] for rows in columns)
+
+
+_CROWDS = ("5 clients", "20 clients")
+
+
 TARGETS = (
     Target("memory hit, `prepare_conditionals` with `enable()`", "at most 20 us", 20, "us", _memory("enable()"),
            _floor_of_memory,
@@ -155,4 +180,10 @@ TARGETS = (
     Target("the same, of one that takes connections and says nothing", "at most 1", 1,
            "x", lambda p: _of(p, "fleet", "added over one timeout for each pause, silent Valkey"),
            lambda p: _outage(p, "silent Valkey")),
+    Target("time per request of 5 and of 20 clients at once before one server, short texts, over the same requests one"
+           " after another", "at most 1.05", 1 / 0.95, "x", _crowded, _waits),
+    Target("answers of a server with the cache that are errors or in another voice", "none", 0, "answers",
+           lambda p: _wrong(p, "with the cache")[0],
+           lambda p: "of {}; without the cache {} of {}".format(
+               _wrong(p, "with the cache")[1], *_wrong(p, "without the cache"))),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import calls, crowds, families, first_hit, fleet, growth, jobs, room, start
+from . import calls, crowds, families, first_hit, fleet, growth, jobs, programs, room, start
 
 PARTS = {
     "start": start.start,
@@ -22,5 +22,8 @@ PARTS = {
     "processes": crowds.processes,
     "job": jobs.job,
     "fleet": fleet.fleet,
+    "server": programs.server,
+    "clients": programs.clients,
+    "book": programs.book,
 }
 QUICK = ("start", "first_hit", "memory_hit", "disk_hit", "generate", "threads")

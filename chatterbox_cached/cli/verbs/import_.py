@@ -38,7 +38,6 @@ File = Annotated[
     typer.Argument(
         metavar="FILE",
         help="voices.cbv, voice.pt in Chatterbox's own format, or a folder of such .pt files.",
-        exists=True,
     ),
 ]
 As = Annotated[
