@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
-from ..errors import ChatterboxCachedError, NotCachedError, VoiceNameError
+from ..errors import ChatterboxCachedError, NotCachedError, Unidentifiable, VoiceNameError
 from ..figures import counted
+from ..identity.audio import AudioIndex
 from ..library import exchange, warming
 from ..library.exchange_names import Kept, Newcomers, for_bundle
 from ..library.named_voices import Voices
@@ -122,7 +123,7 @@ class Edits:
         if row.named is not None:
             return self._voices.rename(row.named.name, name).name
         path = row.known.path if row.known else None
-        if path is None or not Path(path).is_file():
+        if path is None or not _is_still(path, row.digest):
             raise NotCachedError("Its recording is not where it was last seen. Add it here, and it is a hit.")
         return self._voices.add(name, path).name
 
@@ -163,3 +164,11 @@ class Edits:
             shutil.rmtree(folder)
             raise
         return file
+
+
+def _is_still(path: str, digest: str) -> bool:
+    """Whether the recording with this digest is at ``path``."""
+    try:
+        return AudioIndex().identify(path).digest == digest
+    except Unidentifiable:
+        return False

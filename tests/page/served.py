@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from tests.support.commands import COMMAND, process_in
 
 BOUNDARY = "a-boundary"
+Body = bytes | Iterator[bytes] | None  # what is sent by and by does not say its length
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Served:
         self.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in jar.items())
         return self
 
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str | None) -> Answer:
+    def ask(self, path: str, method: str = "GET", body: Body = None, **headers: str | None) -> Answer:
         """One request, with the cookie; ``Header_Name="value"`` adds a header, and None leaves one out."""
         usual = {"Cookie": self.cookie, **({} if method == "GET" else {"Origin": self.origin})}
         given = {**usual, **{name.replace("_", "-"): value for name, value in headers.items()}}

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from chatterbox_cached.demo.rehearsal import reference_clip
 from chatterbox_cached.upstream import pt_file
@@ -170,10 +171,17 @@ def test_voices_are_named_described_chosen_and_forgotten(open_page: Open, shelf:
 
 
 def test_a_cached_voice_is_given_a_name_while_its_recording_is_there(open_page: Open, shelf: Shelf, clip: Path) -> None:
-    gone, there = shelf.cached("anna.wav", "ben.wav")
-    filled_folders.name(shelf.cache_dir, b"ben.wav", str(clip))
-    served = open_page("--edit")
-    assert "not where it was last seen" in served.send(f"/cached/{gone}/rename", name="anna").text
+    samples, rate = soundfile.read(clip)
+    recording = clip.with_name("ben.flac")
+    soundfile.write(recording, samples, rate)
+    content = recording.read_bytes()
+    filled_folders.fill(shelf.cache_dir, content)
+    filled_folders.name(shelf.cache_dir, content, str(recording))
+    gone, replaced = shelf.cached("anna.wav", "other.wav")
+    filled_folders.name(shelf.cache_dir, b"other.wav", str(clip))
+    there, served = filled_folders.digest(content), open_page("--edit")
+    for digest in (gone, replaced):
+        assert "not where it was last seen" in served.send(f"/cached/{digest}/rename", name="anna").text
     assert served.send(f"/cached/{there}/rename", name="ben").headers["Location"] == "/named/ben?done=renamed"
     assert list(shelf.voices) == ["ben"]
 
