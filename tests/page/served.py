@@ -81,4 +81,6 @@ def page_in(folder: Path, environment: Mapping[str, str], *options: str | Path) 
     """The installed command, with this browser opened to none."""
     arguments = [COMMAND, "page", "--no-browser", *options]
     with process_in(folder, arguments, environment, stdout=subprocess.PIPE) as process:
-        yield Served(process).come_in()
+        assert process.stdout is not None
+        with process.stdout:
+            yield Served(process).come_in()

@@ -156,6 +156,8 @@ def test_the_browser_is_given_a_code_that_works_once(shelf: Shelf, environment: 
     own = {**environment, "BROWSER": f"{browser} %s"}
     with process_in(tmp_path, [COMMAND, "page", *shelf.options], own, stdout=subprocess.PIPE) as process:
         served = Served(process)
+        assert process.stdout is not None
+        process.stdout.close()
         deadline = time.monotonic() + 30
         while not told.exists():
             assert time.monotonic() < deadline
