@@ -149,7 +149,7 @@ def _code_of(fingerprint: Fingerprint, call: Call) -> RunningCode:
         return known[1]
     with _lock:
         try:
-            packages.library_versions()  # which loads what is looked through next
+            packages.load_libraries()  # they are looked through next
             code = RunningCode(call.model, call.family, call.function)
             if code.uncertain:  # another thread may have been in the middle of loading a library
                 code = RunningCode(call.model, call.family, call.function)
