@@ -89,8 +89,9 @@ class Fingerprint(Looked):
     def stands_in_full(self, model: Any) -> bool:
         """See Looked."""
         return (
+            self.stands(model)
             # What is registered can be hidden by an attribute of the same name.
-            all(map(operator.is_, self._reached(model), [reference() for reference in self._references]))
+            and all(map(operator.is_, self._reached(model), [reference() for reference in self._references]))
             and self._holders.stand()
             and state(self._tensors) == self._state
             and self._attributes.stand()
@@ -218,6 +219,11 @@ class Fingerprints(RenewedAfterFork):
         one_by_one.give_way()
         with self._lock:
             return self._take(model, family)
+
+    def last_of(self, model: object) -> Fingerprint | None:
+        """The fingerprint that the model had when it was last asked for, whatever has changed since."""
+        known = self._of.get(id(model))
+        return known[1] if known is not None and known[0]() is model else None
 
     def forget(self, model: object) -> None:
         """Take the model's fingerprint anew at its next call, of weights that are read anew."""
