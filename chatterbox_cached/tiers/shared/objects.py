@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from ...addresses import Address
+from ...concurrency.deadline import within
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
 from ...voice.entry_format import MOST_BYTES
-from .deadline import within
 from .protocol import About, Forgotten
 
 _Result = TypeVar("_Result")

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...addresses import Address
+from ...concurrency.deadline import within
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
 from ...voice.entry_format import MOST_BYTES
-from .deadline import within
 from .protocol import About, Forgotten
 
 if TYPE_CHECKING:
