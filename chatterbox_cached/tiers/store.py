@@ -123,14 +123,16 @@ class VoiceStore:
     ) -> None:
         """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key).
 
-        Raises Unidentifiable for a voice that no machine may keep.
+        Raises Unidentifiable for a voice that no machine may keep, and EntryError for what can only be kept in memory.
         """
         if self.has_forgotten(key):
             raise Unidentifiable("voice was forgotten")
         self.memory.put(_in_memory(key, device), snapshot)
-        if durable:
-            self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
-        self._was_forgotten_meanwhile(key)
+        try:
+            if durable:
+                self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
+        finally:
+            self._was_forgotten_meanwhile(key)
 
     def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
         """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""

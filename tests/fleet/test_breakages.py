@@ -19,6 +19,7 @@ import pytest
 from benchmarks.proxy import Proxy, proxy
 from benchmarks.servers import BUCKET, Valkey, free_port, running
 from chatterbox_cached import CacheWarning
+from chatterbox_cached.voice import entry_format
 from tests.support.fleet_worker import Worker
 from tests.support.scenery import until, voices
 from tests.support.stage import Stage
@@ -328,6 +329,29 @@ def test_what_was_changed_in_the_store_is_prepared_again_and_replaced(
     server = request.getfixturevalue(kind)
     env = server.environment if kind == "s3" else {}
     assert stage(changed_there, kind, server.url, env, name, folder=tmp_path) == [1, 1, 0, 1]
+
+
+def larger_than_any(folder: Path, url: str) -> Any:
+    """A voice that no reader would take, prepared three times."""
+    (path,) = voices(folder, 1)
+    worker = Worker(folder / "mine", url, namespace=folder.name)
+    entry_format.MOST_BYTES = 1000
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            worker.wants(path)
+        worker.cache.get_or_prepare(worker.model, path)
+        worker.cache.close()
+    now, ours = worker.stats(), [str(warning.message) for warning in told if warning.category is CacheWarning]
+    assert len(ours) == 1, ours
+    assert "larger than any voice" in ours[0]
+    return now["errors"], now["misses"], now["memory_hits"], now["disk_cached_items"], worker.store.shared.keys()
+
+
+def test_what_is_larger_than_any_voice_is_put_nowhere_and_told_once(
+    stage: Stage, tmp_path: Path, valkey: Valkey
+) -> None:
+    assert stage(larger_than_any, valkey.url, folder=tmp_path) == [{"store": 3}, 3, 1, 0, []]
 
 
 def other_kinds_there(folder: Path, port: int) -> Any:
