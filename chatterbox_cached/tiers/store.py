@@ -92,8 +92,9 @@ class VoiceStore:
                 of_signature = isinstance(error, SignatureError)
                 where = "" if tier in self._folders else f"{tier.name} "  # which of the stores is to be looked at
                 self._failed(f"{where}{'signature' if of_signature else 'entry'}", error)
-                if not (of_signature and self._only_checks):  # it could put nothing in its place
-                    tier.delete(key)
+                # With keys that only check, nothing could be put in its place.
+                if (of_signature and self._only_checks) or not tier.delete(key):
+                    tier.leave(key, entry)
                 continue
             self.lower.keep_nearer(tier, key, entry)
             if tier in self._folders:

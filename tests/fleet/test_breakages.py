@@ -318,7 +318,8 @@ def changed_there(folder: Path, kind: str, url: str, env: dict[str, str], name: 
         newcomer = Worker(folder / "new", url, **settings)
         newcomer.wants(path)
     ours = [str(warning.message) for warning in told if warning.category is CacheWarning]
-    return len(ours), counted["misses"], counted["shared_hits"], newcomer.stats()["shared_hits"]
+    failures = sum(counted["errors"].values())
+    return len(ours), failures, counted["misses"], counted["shared_hits"], newcomer.stats()["shared_hits"]
 
 
 @pytest.mark.parametrize("name", ["truncated", "empty", "a bit", "unsigned", "not an entry", "larger than any voice"])
@@ -328,7 +329,7 @@ def test_what_was_changed_in_the_store_is_prepared_again_and_replaced(
 ) -> None:
     server = request.getfixturevalue(kind)
     env = server.environment if kind == "s3" else {}
-    assert stage(changed_there, kind, server.url, env, name, folder=tmp_path) == [1, 1, 0, 1]
+    assert stage(changed_there, kind, server.url, env, name, folder=tmp_path) == [1, 1, 1, 0, 1]
 
 
 def larger_than_any(folder: Path, url: str) -> Any:
