@@ -51,6 +51,11 @@ class Server(ABC):
     def answers(self) -> bool:
         """Whether it is ready to be used."""
 
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """As the setting ``shared`` takes it."""
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:

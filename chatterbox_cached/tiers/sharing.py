@@ -129,16 +129,27 @@ class SharingTier(GuardedTier):
         known, began = self._forgotten, self._clock()
         self._looked = began  # before, so that one thread looks
         now = self.shared.forgotten(known.state)
-        if now is None or (known.state and not now.state):  # the last is a store that was emptied, which lifts nothing
+        if now is None:
             return known
-        more: frozenset[str] = frozenset()
         with self._lock:
-            if began >= self._seen:  # an answer that was long on its way takes nothing back
-                more = now.voices - self._forgotten.voices
-                self._forgotten, self._seen = now, began
-        if more:
+            if began < self._seen:  # an answer that was long on its way takes nothing back
+                return now
+            before = self._forgotten.voices
+            lost = before - now.voices - now.lifted  # a store that has lost what it had lifts nothing
+            now = now._replace(voices=now.voices | lost)
+            self._forgotten, self._seen = now, began
+        if lost and self.writes:
+            self.writer.submit(Write(lambda: self._noted_again(lost), 0))
+        if more := now.voices - before:
             self._forgot(more)
         return now
+
+    def _noted_again(self, voices: frozenset[str]) -> bool:
+        def note() -> bool:
+            self.shared.note_again(voices)
+            return True
+
+        return self._write("forgotten", note, False)
 
     def forget(self, voice: str) -> None:
         """No machine may keep this voice from now on. Raises where that fails."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.servers import Valkey
+from benchmarks.servers import BUCKET, Seaweed, Server, Valkey
 from chatterbox_cached.tiers.shared.stores import store_at
 from chatterbox_cached.tiers.sharing import SharingTier
 from tests.support.fleet_worker import Worker
@@ -23,18 +23,69 @@ SECONDS = 20.0
 
 def machine(url: str, folder: Path, **said: Any) -> SharingTier:
     store = store_at(url, folder.name, SECONDS, SECONDS)
-    return SharingTier(store, said.pop("failed", lambda place, error: None), writes=True, **said)
+    return SharingTier(store, said.pop("failed", lambda place, error: None), **{"writes": True, **said})
 
 
-def test_after_a_store_has_lost_all_the_next_who_is_forgotten_is_heard_of(tmp_path: Path, valkey: Valkey) -> None:
-    here, there = machine(valkey.url, tmp_path), machine(valkey.url, tmp_path)
+@pytest.fixture(params=["valkey", "s3"])
+def server(request: pytest.FixtureRequest) -> Server:
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+def lose_all(server: Server, folder: Path) -> None:
+    """As one that keeps nothing on disk starts anew, as far as this test's namespace goes."""
+    if isinstance(server, Valkey):
+        server.client().delete(f"chatterbox-cached:{folder.name}:forgotten")
+    elif isinstance(server, Seaweed):
+        server.client().delete_object(Bucket=BUCKET, Key=f"chatterbox/{folder.name}/forgotten.json")
+
+
+@pytest.mark.parametrize("heard", ["at once", "after the next was forgotten"])
+def test_a_store_that_has_lost_all_lifts_nothing_and_is_told_again(heard: str, tmp_path: Path, server: Server) -> None:
+    here, there, third = (machine(server.url, tmp_path) for _ in range(3))
     there.forget(ANNA)
     here.look_at_forgotten()
     assert here.has_forgotten(ANNA)
-    valkey.client().delete(f"chatterbox-cached:{tmp_path.name}:forgotten")  # as one that keeps nothing on disk restarts
-    there.forget(BEN)
+    lose_all(server, tmp_path)
+    if heard == "at once":
+        here.look_at_forgotten()
+    third.forget(BEN)
     here.look_at_forgotten()
     assert here.has_forgotten(BEN)
+    assert here.has_forgotten(ANNA)
+    until(lambda: not len(here.writer))
+    newcomer = machine(server.url, tmp_path)
+    assert newcomer.has_forgotten(ANNA)
+    assert newcomer.has_forgotten(BEN)
+    assert newcomer.lift(ANNA)
+    here.look_at_forgotten()
+    assert not here.has_forgotten(ANNA)
+    assert sorted(here.shared.forgotten_since()) == [BEN]
+
+
+def test_who_is_lifted_stays_so_whoever_knew_better(tmp_path: Path, server: Server) -> None:
+    here, there = machine(server.url, tmp_path), machine(server.url, tmp_path)
+    there.forget(ANNA)
+    here.look_at_forgotten()
+    lose_all(server, tmp_path)
+    assert not there.lift(ANNA)  # the store did not know
+    here.look_at_forgotten()
+    here.shared.note_again([ANNA])  # as one that has looked before it was lifted
+    assert not here.has_forgotten(ANNA)
+    assert not machine(server.url, tmp_path).has_forgotten(ANNA)
+    there.forget(ANNA)
+    here.look_at_forgotten()
+    assert here.has_forgotten(ANNA)
+
+
+def test_a_machine_that_only_reads_notes_nothing_again(tmp_path: Path, valkey: Valkey) -> None:
+    here = machine(valkey.url, tmp_path, writes=False)
+    machine(valkey.url, tmp_path).forget(ANNA)
+    here.look_at_forgotten()
+    lose_all(valkey, tmp_path)
+    here.look_at_forgotten()
+    assert here.has_forgotten(ANNA)
+    assert not len(here.writer)
+    assert here.shared.forgotten_since() == {}
 
 
 @pytest.mark.parametrize("failing", ["before the put", "after the put"])

@@ -55,6 +55,8 @@ DONE: list[tuple[str, Callable[[SharedTier], object], object]] = [
     ("what is forgotten", lambda tier: getattr(tier.forgotten(""), "voices", None), frozenset({VOICE})),
     ("since when", lambda tier: list(tier.forgotten_since()), [VOICE]),
     ("lift", lambda tier: tier.lift(VOICE), True),
+    ("note again", lambda tier: tier.note_again([VOICE]), None),
+    ("lifted", lambda tier: getattr(tier.forgotten(""), "lifted", None), frozenset({VOICE})),
     ("lease", lambda tier: tier.acquire("a lease", "token", SECONDS), True),
     ("renew", lambda tier: tier.renew("a lease", "token", SECONDS), True),
     ("release", lambda tier: tier.release("a lease", "token"), None),
