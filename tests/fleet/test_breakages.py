@@ -61,6 +61,7 @@ NETWORKS: dict[str, Callable[[Proxy], AbstractContextManager[None]]] = {
     "connections are cut in the middle of a value": does(cut_after=8000),
     "connections are cut at once": does(cut_after=0),
     "it speaks HTTP": does(nonsense=b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+    "it finds nothing": does(nonsense=b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
     "it speaks RESP": does(nonsense=b"-ERR unknown command\r\n"),
     "it speaks nonsense": does(nonsense=bytes(range(256)) * 50),
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.proxy import proxy
 from benchmarks.servers import BUCKET, Seaweed, Server, Valkey
+from chatterbox_cached import CacheWarning, SharedStoreError
 from chatterbox_cached.tiers.shared.stores import store_at
 from chatterbox_cached.tiers.sharing import SharingTier
 from tests.support.fleet_worker import Worker
@@ -165,6 +168,28 @@ def test_what_is_forgotten_while_it_is_being_kept_is_not_kept(
     where: str, stage: Stage, tmp_path: Path, valkey: Valkey
 ) -> None:
     assert stage(forgotten_meanwhile, valkey.url, where, folder=tmp_path) == [0, 0, []]
+
+
+def forgotten_during_an_outage(folder: Path, port: int) -> Any:
+    """What the store has, once it is back, of a voice that waited to be put when nobody could be told to forget it."""
+    (path,) = voices(folder, 1)
+    with proxy(port) as between, warnings.catch_warnings():
+        warnings.simplefilter("ignore", CacheWarning)
+        here = Worker(folder / "here", f"valkey://127.0.0.1:{between.port}/0", namespace=folder.name)
+        between.refuse()
+        here.wants(path)
+        try:
+            here.cache.forget(path)
+        except SharedStoreError:
+            between.listen()
+        until(here.finds_it_back)
+        here.puts()
+        return here.store.shared.keys()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_could_not_be_forgotten_everywhere_is_not_put_later(stage: Stage, tmp_path: Path, valkey: Valkey) -> None:
+    assert stage(forgotten_during_an_outage, valkey.port, folder=tmp_path) == []
 
 
 def saved_after_it_was_forgotten(folder: Path, url: str) -> Any:

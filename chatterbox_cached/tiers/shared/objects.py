@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
@@ -31,7 +32,9 @@ _Result = TypeVar("_Result")
 _BATCH = 1000  # what one request may list or delete
 _ATTEMPTS = 10
 _NOBODYS_TAG = f'"{"0" * 32}"'
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+# An object. In other words it is a bucket, or the server is not S3; only the answer to a HEAD has no words.
+_ABSENT = frozenset({"NoSuchKey"})
+_ABSENT_BY_HEAD = _ABSENT | {"404", "NotFound"}
 _ANOTHER_WAS_FIRST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 
 
@@ -234,15 +237,16 @@ class S3Tier(RenewedAfterFork):
         return str(put["ETag"])
 
     def _head(self, place: str) -> Any:
-        return self._unless_absent(lambda: self._call("head_object", Bucket=self._bucket, Key=place))
+        ask = partial(self._call, "head_object", Bucket=self._bucket, Key=place)
+        return self._unless_absent(ask, _ABSENT_BY_HEAD)
 
-    def _unless_absent(self, ask: Callable[[], Any]) -> Any:
+    def _unless_absent(self, ask: Callable[[], Any], absent: frozenset[str] = _ABSENT) -> Any:
         from botocore.exceptions import ClientError
 
         try:
             return ask()
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
+            if error.response["Error"]["Code"] in absent:
                 return None
             raise
 
