@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from benchmarks.proxy import Proxy, proxy
-from benchmarks.servers import BUCKET, Valkey, free_port, running
+from benchmarks.servers import BUCKET, Seaweed, Valkey, free_port, running
 from chatterbox_cached import CacheWarning
 from chatterbox_cached.voice import entry_format
 from tests.support.fleet_worker import Worker
@@ -129,6 +129,39 @@ def test_a_bad_network_costs_one_timeout_and_one_warning(
     assert longest < CONNECT + OPERATION + SLACK
     assert served == 2
     assert put == 1
+
+
+def nearest_is_away(folder: Path, port: int, far: str, env: dict[str, str], name: str) -> Any:
+    """Which store gave what, and what the nearest has of both voices once it is back."""
+    os.environ.update(env)
+    known, new = voices(folder, 2)
+    with proxy(port) as between, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        near, settings = f"valkey://127.0.0.1:{between.port}/0", {"namespace": folder.name}
+        first = Worker(folder / "first", far, **settings, operation_seconds=20)
+        first.wants(known)
+        first.cache.close()
+        worker = Worker(folder / "mine", [near, far], **settings)
+        far_tier = worker.cache.serving.store.shared.tiers[1]
+        far_tier.shared._operation_seconds = 20.0  # it is in order, and only the machine may be busy
+        with NETWORKS[name](between):
+            worker.wants(known)
+            worker.wants(new)
+        given = worker.stats()["shared_hits_in"]
+        until(worker.finds_it_back)
+        worker.store.try_again()
+        worker.puts()
+        there = len(worker.store.shared.keys())
+        until(lambda: len(far_tier.shared.keys()) == 2)
+    ours = [warning for warning in told if warning.category is CacheWarning]
+    return len(ours), given == {far_tier.name: 1}, there
+
+
+@pytest.mark.parametrize("name", ["it is away", "it answers nothing", "it speaks nonsense"])
+def test_where_the_nearest_of_two_stores_fails_the_other_serves_and_both_have_it_in_the_end(
+    name: str, stage: Stage, tmp_path: Path, valkey: Valkey, s3: Seaweed
+) -> None:
+    assert stage(nearest_is_away, valkey.port, s3.url, s3.environment, name, folder=tmp_path) == [1, True, 2]
 
 
 # What a server itself does
