@@ -48,9 +48,13 @@ class Fleet:
         """Drop all that was made of the voice with this digest, which no machine may keep from now on; says how many
         entries it was."""
 
+        prefix = voice_prefix(voice)
+        for tier in self.tiers:
+            tier.writer.drop_voice(prefix)  # whatever comes of the rest
+
         def forget(tier: SharingTier) -> int:
             tier.forget(voice)  # first, lest another machine stores it again meanwhile
-            return tier.delete_voice(voice_prefix(voice))
+            return tier.delete_voice(prefix)
 
         return max(self._each(forget, "The voice was not forgotten, and other machines may still have it,"), default=0)
 
