@@ -31,6 +31,10 @@ class GuardedTier:
         self.tier, self.name, self._failed = tier, tier.name, failed
         self._reading, self._writing = Breaker(clock), Breaker(clock)
 
+    def fails_with(self, other: GuardedTier) -> None:
+        """Be in order, or left alone, as ``other`` is: both are in one place."""
+        self._reading, self._writing = other._reading, other._writing
+
     def open(self) -> None:
         """Get the tier ready."""
         # A tier may have nothing to do for this, so only a failure says something.
