@@ -17,6 +17,7 @@ from benchmarks.servers import Server, Valkey
 from chatterbox_cached import CacheWarning, ConditionalCache, UnknownVoiceError, VoiceNameError
 from chatterbox_cached.library.named_voices import Voices
 from chatterbox_cached.named.names import folded
+from chatterbox_cached.named.telling import place_of
 from chatterbox_cached.tiers.shared_names import NamesTier
 from tests.support.beside import at_each_call
 from tests.support.speech import speak
@@ -405,3 +406,123 @@ def test_a_dead_store_costs_a_local_name_no_more_than_a_timeout_a_pause(
         with pytest.raises(UnknownVoiceError):
             here.cache.get_or_prepare(english, "voice:nobody")
         between.delay = 0.0
+
+
+def _refused(machine: Machine, match: str) -> None:
+    """It is said, once, and there is no such voice."""
+    with pytest.warns(CacheWarning, match=match), pytest.raises(UnknownVoiceError):
+        machine.cache.serving.naming.resolved("voice:narrator")
+
+
+@pytest.mark.parametrize("hostile", ["changed", "of another name", "huge", "unsigned", "another key"])
+def test_what_is_said_wrongly_of_a_name_is_refused_and_said(
+    hostile: str, on_valkey: Make, clip: Path, other_voice: Path
+) -> None:
+    first, second = on_valkey("first"), on_valkey("second")
+    if hostile in ("unsigned", "another key"):
+        keys = {"signing_key": None, "signed": False} if hostile == "unsigned" else {"signing_key": "another " + KEY}
+        first = on_valkey("first", **keys)
+    first.voices.add("Narrator", clip)
+    first.voices.add("Other", other_voice)
+    first.puts()
+    store, namespace = first.names.tier, first.cache.settings.namespace
+    place, other = (f"v1/names/{place_of(namespace, name)}" for name in ("narrator", "other"))
+    said, of_other = store.get(place), store.get(other)
+    assert said is not None
+    assert of_other is not None
+    put = {
+        "changed": said[:-9] + bytes([said[-9] ^ 1]) + said[-8:],
+        "of another name": of_other,
+        "huge": bytes(17 * 2**20),
+    }
+    store.put(place, put.get(hostile, said))
+    _refused(second, "signature" if hostile in ("changed", "unsigned", "another key") else "name")
+    first.later()
+    if hostile in put:
+        with pytest.warns(CacheWarning):
+            assert "narrator" in first.voices  # who knew it better goes on with that
+        assert hostile == "huge" or store.get(place) == put[hostile]
+    second.voices.add("Narrator", clip)  # and it keeps no one from giving the name
+    second.puts()
+    assert "narrator" in on_valkey("third").voices
+
+
+def test_what_was_once_said_of_a_name_can_not_be_said_again(on_valkey: Make, clip: Path) -> None:
+    first, second = on_valkey("first"), on_valkey("second")
+    first.voices.add("Narrator", clip)
+    first.puts()
+    (key,) = first.names.tier.keys("v1/names/")
+    said = first.names.tier.get(key)
+    assert said is not None
+    first.voices.remove("narrator")
+    first.puts()
+    assert "narrator" not in second.voices
+    first.names.tier.put(key, said)
+    first.later()
+    assert "narrator" not in first.voices
+    first.puts()
+    second.later()
+    assert "narrator" not in second.voices
+
+
+def test_a_recording_that_was_changed_in_the_store_is_refused_and_said(
+    on_valkey: Make, english: Any, clip: Path
+) -> None:
+    first, second = on_valkey("first"), on_valkey("second")
+    first.voices.add("Narrator", clip, model=english, keep_audio=True)
+    first.puts()
+    (key,) = (key for key in first.names.tier.keys() if "file-" in key)  # noqa: SIM118
+    first.names.tier.put(key, b"another voice")
+    with pytest.warns(CacheWarning, match="recording"):
+        assert second.voices["narrator"].audio is None
+    assert not (second.voices.folder / "audio").exists()
+    clip.unlink()
+    second.speaks(english, "narrator")
+
+
+def test_few_sign_and_many_only_check(on_valkey: Make, english: Any, clip: Path, other_voice: Path) -> None:
+    from chatterbox_cached.voice.signing import new_pair
+
+    private, public = new_pair()
+    first = on_valkey("first", signing_key=private)
+    second = on_valkey("second", signing_key=None, verify_keys=public)
+    first.voices.add("Narrator", clip, model=english, keep_audio=True)
+    first.puts()
+    second.speaks(english, "narrator")
+    second.voices.add("Own", other_voice)
+    second.voices.remove("narrator")
+    second.puts()
+    third = on_valkey("third", signing_key=private).voices
+    assert ("narrator" in third, "own" in third) == (True, False)
+
+
+def test_an_edit_made_while_the_store_is_away_reaches_it_later(on_valkey: Make, valkey: Valkey, clip: Path) -> None:
+    from benchmarks.proxy import proxy
+
+    first, second = on_valkey("first"), on_valkey("second")
+    first.voices.add("Narrator", clip)
+    first.puts()
+    assert "narrator" in second.voices
+    with proxy(valkey.port) as between:
+        between.refuse()
+        cut_off = on_valkey("first", shared=f"valkey://127.0.0.1:{between.port}")
+        with pytest.warns(CacheWarning, match="valkey://"):
+            cut_off.voices.remove("narrator")
+        cut_off.puts()
+    again = on_valkey("first")
+    assert "another" not in again.voices  # any look will do
+    again.puts()
+    second.later()
+    assert "narrator" not in second.voices
+    assert "narrator" not in again.voices
+
+
+def test_of_many_threads_that_ask_for_a_new_name_all_have_it(on_valkey: Make, clip: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    first, second = on_valkey("first"), on_valkey("second")
+    first.voices.add("Narrator", clip)
+    first.puts()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: second.voices["narrator"].name, range(32)))
+    assert found == ["Narrator"] * 32
