@@ -62,11 +62,14 @@ class SharedNames:
         if known is None and not _may_be_a_name(name):
             return
         one_by_one.give_way()
-        if known is None:
-            with self._lock:  # until another thread that asks for it has its answer
-                self._agree(name, None)
-        elif self._agree(known.name, known) and self._library.known(name) is None:
-            self.look(name)  # it may be the name of another voice by now
+        try:
+            if known is None:
+                with self._lock:  # until another thread that asks for it has its answer
+                    self._agree(name, None)
+            elif self._agree(known.name, known) and self._library.known(name) is None:
+                self.look(name)  # it may be the name of another voice by now
+        except OSError as error:  # a full disk, or a library that can only be read: what is here serves as it is
+            self._failed("voices put", error)
         self._publisher.publish()
 
     def _agree(self, name: str, known: NamedVoice | None) -> bool:

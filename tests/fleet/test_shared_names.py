@@ -480,6 +480,22 @@ def test_a_recording_that_was_changed_in_the_store_is_refused_and_said(
     second.speaks(english, "narrator")
 
 
+def test_a_library_that_can_not_take_what_is_newer_serves_what_it_has(
+    on_valkey: Make, english: Any, clip: Path, other_voice: Path, upstream_says: Any
+) -> None:
+    expected = upstream_says(english, 0.5)
+    first, second = on_valkey("first"), on_valkey("second")
+    first.voices.add("Narrator", clip, model=english)
+    first.puts()
+    second.speaks(english, "narrator")
+    (second.voices.folder / "audio").write_text("where a folder should be")
+    first.voices.add("narrator", other_voice, keep_audio=True, replace=True)
+    first.puts()
+    second.later()
+    with pytest.warns(CacheWarning, match="voices put"):
+        assert torch.equal(second.speaks(english, "narrator"), expected)
+
+
 def test_few_sign_and_many_only_check(on_valkey: Make, english: Any, clip: Path, other_voice: Path) -> None:
     from chatterbox_cached.voice.signing import new_pair
 
