@@ -8,6 +8,7 @@ A store that says nothing of a name, or something older, is told what is known h
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,9 +79,7 @@ class SharedNames:
         if (known is not None and known.namespace not in (None, self._namespace)) or not self._is_due(place):
             return False  # it is another tenant's, or it has just been seen
         said = {names: self._said(names, place) for names in self._fleet.names.values()}
-        heard = [told for told in said.values() if told is not None]
-        if heard:
-            newest = max(heard, key=lambda told: told.version)
+        if (newest := _newest(said.values())) is not None:
             if known is not None and known.namespace is None:
                 self._join(known, newest)
             else:
@@ -106,18 +105,24 @@ class SharedNames:
 
     def _join(self, known: NamedVoice, newest: Told) -> None:
         """Share a voice that was named here only, unless machines share another one by that name."""
-        if newest.voice is None:
-            if self._library.namespace is not None:
-                taking.share(self._library.register, known.name, self._namespace, newest.version)
-                self._publisher.offer_entries(replace(known, namespace=self._namespace))
-        elif newest.voice.digest == known.digest:
-            self._take(newest, newest.voice)
-        else:
+        said = [newest]
+        for alias in known.aliases:
+            place = place_of(self._namespace, alias)
+            if (told := _newest(self._said(names, place) for names in self._fleet.names.values())) is None:
+                return  # it can't be seen whether that is free
+            said.append(told)
+        if any(told.voice is not None and told.voice.digest != known.digest for told in said):
             self._tell(
                 f"name {newest.place}",
-                f"The voice {known.name!r} of this machine is another one than machines share by that name. Here this"
-                " one is used; to have the other, rename it: chatterbox-cached voices rename",
+                f"The voice {known.name!r} of this machine has a name of another one that machines share. Here this one"
+                " is used; to have the other, rename it: chatterbox-cached voices rename",
             )
+        elif newest.voice is not None:
+            self._take(newest, newest.voice)
+        elif self._library.namespace is not None:
+            after = max(told.version for told in said)
+            taking.share(self._library.register, known.name, self._namespace, after)
+            self._publisher.offer_entries(replace(known, namespace=self._namespace))
 
     def _heed(self, newest: Told, known: NamedVoice | None) -> None:
         here = self._library.names().versions.by_place.get(newest.place, 0)
@@ -160,6 +165,11 @@ class SharedNames:
             self._failed(f"{names.name} recording", EntryError("it is not the one that belongs to the name"))
         self._lacking.add(told.file.sha256)
         return None
+
+
+def _newest(said: Iterable[Told | None]) -> Told | None:
+    """What counts of what several stores say of a name; None where none of them can be reached and believed."""
+    return max((told for told in said if told is not None), key=lambda told: told.version, default=None)
 
 
 def _may_be_a_name(name: str) -> bool:

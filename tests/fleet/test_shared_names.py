@@ -253,18 +253,23 @@ def test_what_was_named_before_there_was_a_store_is_shared_when_it_is_used(
 
 
 def test_a_machine_keeps_its_own_voice_where_others_share_another_by_that_name(
-    machine: Make, english: Any, clip: Path, other_voice: Path, upstream_says: Any, caplog: pytest.LogCaptureFixture
+    machine: Make, english: Any, clip: Path, other_voice: Path, upstream_says: Any
 ) -> None:
     expected = upstream_says(english, 0.5)
-    machine("second", shared=()).voices.add("Narrator", clip, model=english)
+    for name in ("second", "third"):
+        machine(name, shared=()).voices.add("Own" if name == "third" else "Narrator", clip, aliases=["erz"])
     first, second = machine("first"), machine("second")
     first.voices.add("Narrator", other_voice, model=english)
+    first.voices.add("erz", other_voice)
     first.puts()
-    with pytest.warns(CacheWarning, match="another one than machines share"):
-        assert torch.equal(second.speaks(english, "narrator"), expected)
-    second.puts()
+    for each, name in ((second, "narrator"), (machine("third"), "own")):
+        with pytest.warns(CacheWarning, match="has a name of another one"):
+            assert torch.equal(each.speaks(english, name), expected)
+        each.puts()
     first.later()
-    assert not torch.equal(first.speaks(english, "narrator"), expected)
+    for name in ("narrator", "erz"):
+        assert not torch.equal(first.speaks(english, name), expected)
+    assert "own" not in first.voices
 
 
 def test_forgetting_a_recording_takes_its_names_and_its_files_from_all(
