@@ -37,6 +37,10 @@ class GuardedTier:
         self._reading, self._writing = Breaker(clock), Breaker(clock)
         self._left: dict[str, str] = {}  # by key, what is there and of no use
 
+    def fails_with(self, other: GuardedTier) -> None:
+        """Be in order, or left alone, as ``other`` is: both are in one place."""
+        self._reading, self._writing = other._reading, other._writing
+
     def open(self) -> None:
         """Get the tier ready."""
         # A tier may have nothing to do for this, so only a failure says something.

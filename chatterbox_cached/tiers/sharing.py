@@ -95,9 +95,15 @@ class SharingTier(GuardedTier):
         return self._write("put", put, False)
 
     def _is_forgotten_now(self, key: str) -> bool:
-        """Raises where that can't be seen: then nothing may be put, or what was put may have to go."""
         parts = parsed(key)
-        return parts is not None and parts.audio in self._seen_now().voices
+        return parts is not None and self.forgets_now(parts.audio)
+
+    def forgets_now(self, voice: str) -> bool:
+        """``has_forgotten``, as the store says at this moment.
+
+        Raises where that can't be seen: then nothing may be put, or what was put may have to go.
+        """
+        return voice in self._seen_now().voices
 
     def delete(self, key: str) -> bool:
         """Nothing is dropped for what this machine thinks of it."""

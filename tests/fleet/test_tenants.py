@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 
 from benchmarks.servers import BUCKET, Seaweed, Valkey, running
 from chatterbox_cached.tiers.shared.protocol import SharedTier
-from chatterbox_cached.tiers.shared.stores import store_at
+from chatterbox_cached.tiers.shared.stores import names_at, store_at
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text(encoding="utf-8")
 SECONDS = 20.0
@@ -75,6 +75,17 @@ def test_a_tenant_may_do_all_that_the_library_does(server: Valkey) -> None:
     assert about.server.startswith("Valkey ")
     assert about.clock is not None
     assert about.limit is None  # what tells of the whole server is not a tenant's to know
+
+
+@pytest.mark.parametrize("namespace", ["team-a", "team-b"])
+def test_a_tenant_shares_the_names_of_its_voices_and_no_others(server: Valkey, namespace: str) -> None:
+    names = names_at(f"valkey://team-a:password@127.0.0.1:{server.port}/0", namespace, SECONDS, SECONDS)
+    for what, act, given in DONE[: [what for what, *_ in DONE].index("forget")]:
+        if namespace == "team-a":
+            assert (what, act(names)) == (what, given)
+        else:
+            with pytest.raises(NoPermissionError):
+                act(names)
 
 
 @pytest.mark.parametrize("namespace", ["team-b", "team-a2", "team"])

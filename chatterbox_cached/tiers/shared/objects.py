@@ -4,6 +4,7 @@
     <root>/forgotten.json                     the voices that no machine may keep, with when they were forgotten, or
                                               with no time, for one that was lifted
     <root>/leases/<name>                      the token of who has it; its age is by the server's clock
+    <root>/named/voices/...                   what machines share of named voices
 
 ``<root>`` is ``<prefix>/<namespace>``. Leases and the forgotten rest on puts with a condition.
 """

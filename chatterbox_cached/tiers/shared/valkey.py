@@ -6,6 +6,7 @@
                                         that was lifted; and, so that both are there or neither, a name that is new with
                                         each change of those
     <root>:lease:<name>        string   the token of who has it; it expires
+    <root>:named:...                    the same for what machines share of named voices, which does not expire
 
 ``<root>`` is ``chatterbox-cached:<namespace>``. What was made of one voice is one hash, so it is dropped, and evicted,
 at once.
@@ -44,9 +45,21 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class ValkeyTier(RenewedAfterFork):
-    """See SharedTier. Timeouts are in seconds: to connect, and for the answer to one operation."""
+    """See SharedTier. Timeouts are in seconds: to connect, and for the answer to one operation.
 
-    def __init__(self, address: Address, namespace: str, connect_seconds: float, operation_seconds: float) -> None:
+    ``expires``: whether what is put may be evicted, and goes by itself after a year.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        namespace: str,
+        connect_seconds: float,
+        operation_seconds: float,
+        *,
+        expires: bool = True,
+    ) -> None:
+        self._expires = expires
         self.name, self._url = address.label, address.url
         self._root = f"chatterbox-cached:{namespace}"
         self._connect_seconds, self._operation_seconds = connect_seconds, operation_seconds
@@ -74,7 +87,7 @@ class ValkeyTier(RenewedAfterFork):
         self._at_once(
             lambda pipe: (
                 pipe.hset(voice, maker, value),
-                pipe.expire(voice, _LIFE_SECONDS),
+                self._expires and pipe.expire(voice, _LIFE_SECONDS),
                 pipe.zadd(self._voices, {voice: time.time()}),
             )
         )
