@@ -51,6 +51,11 @@ class Server(ABC):
     def answers(self) -> bool:
         """Whether it is ready to be used."""
 
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """As the setting ``shared`` takes it."""
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
@@ -119,16 +124,21 @@ class Valkey(Server):
 
 
 class Seaweed(Server):
-    """SeaweedFS's S3 from its wheel, with one bucket. ``open_to_all``: it asks nobody for credentials."""
+    """SeaweedFS's S3 from its wheel, with one bucket.
 
-    def __init__(self, port: int | None = None, *, open_to_all: bool = False) -> None:
+    ``open_to_all``: it asks nobody for credentials. ``tenant``: a second user has these credentials, an access key and
+    its secret, and may do what an IAM policy says.
+    """
+
+    def __init__(
+        self, port: int | None = None, *, open_to_all: bool = False, tenant: tuple[str, str, str] | None = None
+    ) -> None:
         super().__init__(port)
-        self._open_to_all = open_to_all
+        self._open_to_all, self._tenant = open_to_all, tenant
         self._others = [free_port() for _ in range(3)]
 
     def command(self) -> list[str]:
-        identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": _ACTIONS}
-        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        (self.folder / "s3.json").write_text(json.dumps(self._users()))
         (self.folder / "data").mkdir(exist_ok=True)
         master, volume, filer = self._others
         return [
@@ -138,6 +148,14 @@ class Seaweed(Server):
             *([] if self._open_to_all else ["-s3.config=s3.json"]),
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         ]  # fmt: skip
+
+    def _users(self) -> dict[str, Any]:
+        identities = [{"name": "tests", "credentials": [_login(KEY, SECRET)], "actions": _ACTIONS}]
+        if self._tenant is None:
+            return {"identities": identities}
+        key, secret, policy = self._tenant
+        identities.append({"name": "tenant", "credentials": [_login(key, secret)], "policyNames": ["tenant"]})
+        return {"identities": identities, "policies": [{"name": "tenant", "content": policy}]}
 
     def end(self) -> None:
         super().end()
@@ -195,6 +213,10 @@ class Seaweed(Server):
     @property
     def url(self) -> str:
         return f"s3://{BUCKET}/chatterbox"
+
+
+def _login(key: str, secret: str) -> dict[str, str]:
+    return {"accessKey": key, "secretKey": secret}
 
 
 @contextlib.contextmanager

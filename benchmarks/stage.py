@@ -6,6 +6,7 @@ that has not spent half a minute on importing.
 
 from __future__ import annotations
 
+import compileall
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import chatterbox_cached
 from chatterbox_cached.demo import rehearsal
 
 CLIP_SECONDS = (6, 10, 30, 120)
@@ -51,6 +53,8 @@ def build(folder: Path, *, quick: bool) -> Stage:
     """Load, build and warm up: the first preparation ever compiles what librosa needs."""
     import torch
 
+    # As installing it does: where Python is told to write no bytecode, each process would do it anew.
+    compileall.compile_dir(Path(chatterbox_cached.__file__).parent, quiet=1)
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     model = rehearsal.english(layers=2, max_new_tokens=2)
     clips = {

@@ -17,6 +17,7 @@ _VALKEY = {
     "valkey+unix": "unix",
     "redis+unix": "unix",
 }
+_OF_TEXT = ("decode_responses", "encoding", "encoding_errors")  # what redis-py would make text of our bytes with
 FORMS = (
     "'valkey://host:6379/0', 'rediss://user:password@host:6379/0', 'unix:///run/valkey.sock' or 's3://bucket/prefix'"
 )
@@ -52,8 +53,10 @@ def parsed(text: str) -> Address:
         raise ValueError(f"an address such as {FORMS}")
     if parts.fragment or "@" in parts.query:  # the rest of a password, whose beginning would be shown as a port
         raise ValueError("nothing after a '#'; in a password '#' is written '%23', '?' '%3F', '/' '%2F' and '@' '%40'")
-    rest = text.strip().partition("://")[2]
-    asked = parse_qs(parts.query).get("db", [""])[0]  # which redis-py takes before a database in the path
+    rest, options = text.strip().partition("://")[2], parse_qs(parts.query, keep_blank_values=True)
+    if of_text := [option for option in _OF_TEXT if option in options]:
+        raise ValueError(f"an address without {of_text[0]}=, since what is kept there is bytes")
+    asked = options.get("db", [""])[0]  # which redis-py takes before a database in the path
     if scheme == "unix":
         if not parts.path:
             raise ValueError("the path of a socket, such as 'unix:///run/valkey.sock?db=0'")

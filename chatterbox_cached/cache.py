@@ -177,6 +177,7 @@ class ConditionalCache:
         """Put what still waits into the shared stores, and let go of files and connections; the next call opens them
         again."""
         self.serving.store.lower.close()
+        self.serving.store.shared.close()  # where names are beside the entries
         self.serving.ledger.flush()  # with what was given up just now
 
     def __repr__(self) -> str:

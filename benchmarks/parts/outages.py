@@ -11,7 +11,8 @@ from typing import Any
 from unittest import mock
 
 from chatterbox_cached import ConditionalCache
-from chatterbox_cached.tiers.shared import deadline, objects, valkey
+from chatterbox_cached.concurrency import deadline
+from chatterbox_cached.tiers.shared import objects, valkey
 from chatterbox_cached.voice import entry_format
 
 from .. import clock

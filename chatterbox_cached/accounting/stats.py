@@ -82,8 +82,16 @@ class Stats(RenewedAfterFork):
         self.on_call()  # it may be at the end of the program, long after its last call
 
     def found_class(self, name: str, seam: str) -> None:
-        """A class of Chatterbox was found: from now on its voices are kept, or what its encoders make of any."""
-        self._count({(CLASSES[seam], name): 1})
+        """A class of Chatterbox was found: from now on its voices are kept, or what its encoders make of any.
+
+        It is counted once, however often it is found.
+        """
+        count = CLASSES[seam], name
+        with self._lock:
+            if self._counts.get(count):
+                return
+            self._counts[count] = 1
+        _tell({count: 1})
 
     def error(self, place: str) -> None:
         """The cache failed at ``place``; the caller did not notice."""

@@ -7,17 +7,23 @@ how one of them ends, nor which node has which folder. The audio goes to them as
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..cache import ConditionalCache
+from ..concurrency.deadline import within
 from ..errors import ChatterboxCachedError, NotInstalledError, SettingsError, in_short
 from ..library.warming import FAILED, Outcome, warm
 from ..settings import Settings
 from .models import Model, ModelError, load, quietly
 from .workers import Lost
+
+CONNECT_SECONDS = 60.0  # for Ray to find a cluster, or to start one
+_REACH_SECONDS = 5.0
 
 
 def settings_on_nodes(settings: Settings) -> Settings:
@@ -47,13 +53,23 @@ def cluster(address: str) -> Iterator[None]:
     except ImportError as error:
         raise NotInstalledError("--ray needs Ray. Run: pip install 'chatterbox-cached[ray]'") from error
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR")
+        _reach(address)
+        within(CONNECT_SECONDS, lambda: ray.init(address, log_to_driver=False, logging_level="ERROR"))
     except (OSError, RuntimeError, ValueError) as error:
         raise ChatterboxCachedError(f"There is no Ray cluster at {address} ({in_short(error)}).") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nothing listens at a host and a port: Ray itself would try for minutes, deaf to Ctrl-C."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), _REACH_SECONDS).close()
 
 
 def workers_for(device: str | None, jobs: int | None) -> tuple[int, int]:

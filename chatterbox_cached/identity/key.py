@@ -124,9 +124,10 @@ class Identity:
     def maker(self, call: Call) -> Maker:
         """Everything but the audio of this call. Raises Unidentifiable where there is any doubt."""
         model, family, device = call.model, call.family, call.device
+        _refuse_again(self.fingerprints.last_of(model), call)
         fingerprint = self.fingerprints.of(model, family)
         code = _code_of(fingerprint, call)
-        if code.effect or code.gives is None:
+        if _is_refused(code):
             _refuse(code)
         constants, others = _constants(model, family), _arguments(call.key_arguments)
         settings = setup.in_force(setup.device_type(device))
@@ -149,7 +150,7 @@ def _code_of(fingerprint: Fingerprint, call: Call) -> RunningCode:
         return known[1]
     with _lock:
         try:
-            packages.library_versions()  # which loads what is looked through next
+            packages.load_libraries()  # they are looked through next
             code = RunningCode(call.model, call.family, call.function)
             if code.uncertain:  # another thread may have been in the middle of loading a library
                 code = RunningCode(call.model, call.family, call.function)
@@ -158,6 +159,17 @@ def _code_of(fingerprint: Fingerprint, call: Call) -> RunningCode:
         _history.enter(code)
     fingerprint.codes[id(call.function)] = call.function, code
     return code
+
+
+def _refuse_again(fingerprint: Fingerprint | None, call: Call) -> None:
+    """Raise Unidentifiable for code that was refused before and still is the same: no weights have a say in that."""
+    known = None if fingerprint is None else fingerprint.codes.get(id(call.function))
+    if known is not None and known[0] is call.function and _is_refused(known[1]) and known[1].holds(call.model):
+        _refuse(known[1])
+
+
+def _is_refused(code: RunningCode) -> bool:
+    return bool(code.effect) or code.gives is None
 
 
 def _refuse(code: RunningCode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -70,12 +71,11 @@ class Attributes:
     """What modules have besides their tensors and submodules: settings, flags, functions, and hooks."""
 
     def __init__(self, modules: list[Any]) -> None:
-        internal = _internal() - {"training"}
         self._all = list(map(vars, modules))
         self._sizes = list(map(len, self._all))
-        places = [(own, name) for own in self._all for name in own if name not in internal]
-        self._places, self._names = [own for own, _ in places], [name for _, name in places]
-        self._values = [own[name] for own, name in places]
+        places = [(vars(module), *item) for module in modules for item in attributes_of(module)]
+        self._places, self._names = [own for own, _, _ in places], [name for _, name, _ in places]
+        self._values = [value for _, _, value in places]
         self._hooks = [own[name] for own in self._all for name in _HOOKS]
 
     def let_go(self) -> None:
@@ -131,18 +131,28 @@ class Holders:
             return False
 
 
-def state(tensors: list[torch.Tensor]) -> tuple[list[int], list[int]]:
-    """What changes when a tensor is written to, cast or moved: its version and its address."""
+def state(tensors: list[torch.Tensor]) -> list[int]:
+    """What changes when a tensor is written to, cast or moved: of each its version and its address.
+
+    Both of one tensor at a time, since it is far from the next in memory.
+    """
     import torch
 
-    return list(map(_VERSION, tensors)), list(map(torch.Tensor.data_ptr, tensors))
+    return list(chain.from_iterable(zip(map(_VERSION, tensors), map(torch.Tensor.data_ptr, tensors), strict=True)))
 
 
+def attributes_of(module: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of what a module has besides its registered tensors and submodules, and PyTorch's own."""
+    internal = _internal()
+    return ((name, value) for name, value in vars(module).items() if name not in internal)
+
+
+@lru_cache(maxsize=1)
 def _internal() -> frozenset[str]:
-    """The attributes that PyTorch gives every module for its own use."""
+    """The attributes that PyTorch gives every module for its own use; that it is in training decides what it does."""
     import torch
 
-    return frozenset(vars(torch.nn.Module()))
+    return frozenset(vars(torch.nn.Module())) - {"training"}
 
 
 def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:

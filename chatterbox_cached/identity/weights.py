@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +24,26 @@ from ..upstream.encodings import Encoding, part_at
 from ..upstream.families import Family
 from .code.looks import Looked
 from .code.tensors import bytes_of, is_tensor
-from .standing import Attributes, Encoders, Holders, Sentinel, state
+from .standing import Attributes, Encoders, Holders, Sentinel, attributes_of, state
 
 if TYPE_CHECKING:
     import torch
 
 _COUNTER = "num_batches_tracked"
+Named = Mapping[str, list[tuple[str, "torch.Tensor"]]]  # by encoder's path, its tensors with their names
 
 
 class Fingerprint(Looked):
     """The fingerprint of one model's encoders, with what is needed to see that they have changed since.
 
     ``digest`` is the fingerprint in hex. ``makers`` and ``codes`` are room for what identity.key derives from it.
+
+    Raises Unidentifiable when the weights can't be read or don't decide the result.
     """
 
     def __init__(self, model: Any, family: Family | Encoding) -> None:
+        named = {path: list(_named_tensors(part_at(model, path))) for path in family.encoders}
+        _refuse_uncertain(model, named)
         modules = [module for path in family.encoders for module in part_at(model, path).modules()]
         self._attributes = Attributes(modules)
         watched = (*family.encoders, family.caster)
@@ -49,12 +54,13 @@ class Fingerprint(Looked):
         self._sentinels = [Sentinel(part_at(model, path)) for path in watched]
         self._holders = Holders(modules)
         # All but the counters of batch norms, which are for training only.
-        tensors = [tensor for name, tensor in _named_tensors_of(model, family) if not name.endswith(_COUNTER)]
+        each = [each for of_encoder in named.values() for each in of_encoder]
+        tensors = [tensor for name, tensor in each if not name.endswith(_COUNTER)]
         # Tensors that were made in inference mode don't count their versions, so of these the content is compared.
         self._unversioned = [tensor for tensor in tensors if tensor.is_inference()]
         self._tensors = [tensor for tensor in tensors if not tensor.is_inference()]
         self._state, self._content = state(self._tensors), _content(self._unversioned)
-        self.digest = _digest(model, family)
+        self.digest = _digest(model, family, named)
         self.makers: dict[tuple[object, ...], Any] = {}
         self.codes: dict[int, tuple[Any, Any]] = {}
         super().__init__(in_full_each_time=isinstance(family, Encoding))
@@ -83,8 +89,9 @@ class Fingerprint(Looked):
     def stands_in_full(self, model: Any) -> bool:
         """See Looked."""
         return (
+            self.stands(model)
             # What is registered can be hidden by an attribute of the same name.
-            all(map(operator.is_, self._reached(model), [reference() for reference in self._references]))
+            and all(map(operator.is_, self._reached(model), [reference() for reference in self._references]))
             and self._holders.stand()
             and state(self._tensors) == self._state
             and self._attributes.stand()
@@ -115,12 +122,7 @@ def _content(tensors: list[torch.Tensor]) -> str:
     return whole.hexdigest()
 
 
-def _named_tensors_of(model: Any, family: Family | Encoding) -> Iterator[tuple[str, torch.Tensor]]:
-    for path in family.encoders:
-        yield from _named_tensors(part_at(model, path))
-
-
-def _digest(model: Any, family: Family | Encoding) -> str:
+def _digest(model: Any, family: Family | Encoding, named: Named) -> str:
     import xxhash
 
     whole = xxhash.xxh3_128(f"{next(part_at(model, family.caster).parameters()).dtype}\n".encode())
@@ -128,7 +130,8 @@ def _digest(model: Any, family: Family | Encoding) -> str:
     for path, device in devices.items():
         # The device is a part of the key by itself, but for encoders that are on different ones.
         apart = f" on {device}" if len({*devices.values()}) > 1 else ""
-        whole.update(f"{path} {_digest_of_encoder(part_at(model, path))}{apart}\n".encode())
+        digest = _digest_of_encoder(part_at(model, path), named[path])
+        whole.update(f"{path} {digest}{apart}\n".encode())
     return whole.hexdigest()
 
 
@@ -136,11 +139,10 @@ def _digest(model: Any, family: Family | Encoding) -> str:
 _read: weakref.WeakKeyDictionary[Any, tuple[list[torch.Tensor], object, str]] = weakref.WeakKeyDictionary()
 
 
-def _digest_of_encoder(encoder: Any) -> str:
+def _digest_of_encoder(encoder: Any, named: list[tuple[str, torch.Tensor]]) -> str:
     """Read once for as long as nothing has changed."""
     import xxhash
 
-    named = list(_named_tensors(encoder))
     tensors = [tensor for _, tensor in named]
     if any(tensor.is_inference() for tensor in tensors):
         now: object = None
@@ -164,29 +166,33 @@ def _digest_of_encoder(encoder: Any) -> str:
 
 
 def _named_tensors(encoder: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    modules = list(encoder.named_modules(remove_duplicate=False))
     # Buffers that are not persistent count too: windows and mel filters decide what comes out.
-    yield from encoder.named_parameters(remove_duplicate=False)
-    yield from encoder.named_buffers(remove_duplicate=False)
+    for kind in ("_parameters", "_buffers"):
+        for path, module in modules:
+            start = f"{path}." if path else ""
+            held = getattr(module, kind)
+            yield from ((f"{start}{name}", tensor) for name, tensor in held.items() if tensor is not None)
     # So do those that are simple attributes of a module, as some have their positions.
-    for path, module in encoder.named_modules(remove_duplicate=False):
-        yield from ((f"{path}.{name}", value) for name, value in vars(module).items() if is_tensor(value))
+    for path, module in modules:
+        yield from ((f"{path}.{name}", value) for name, value in attributes_of(module) if is_tensor(value))
 
 
-def _refuse_uncertain(model: Any, family: Family | Encoding) -> None:
+def _refuse_uncertain(model: Any, named: Named) -> None:
     """Raise Unidentifiable for a model whose weights don't say what it would make."""
-    for path in family.encoders:
+    for path, tensors in named.items():
         encoder = part_at(model, path)
-        named = path or type(encoder).__qualname__
-        if any(tensor.is_meta for _, tensor in _named_tensors(encoder)):
+        called = path or type(encoder).__qualname__
+        if any(tensor.is_meta for _, tensor in tensors):
             raise Unidentifiable(
                 "weights are not in memory",
-                f"The weights of {named} are offloaded or on the meta device, so it can't be known what this model"
+                f"The weights of {called} are offloaded or on the meta device, so it can't be known what this model"
                 " makes of a voice. Its voices are prepared by upstream every time.",
             )
         if any(module.training for module in encoder.modules()):
             raise Unidentifiable(
                 "model is in training mode",
-                f"{named} is in training mode, in which every preparation changes it. Its voices are prepared by"
+                f"{called} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time.",
             )
 
@@ -213,6 +219,11 @@ class Fingerprints(RenewedAfterFork):
         with self._lock:
             return self._take(model, family)
 
+    def last_of(self, model: object) -> Fingerprint | None:
+        """The fingerprint that the model had when it was last asked for, whatever has changed since."""
+        known = self._of.get(id(model))
+        return known[1] if known is not None and known[0]() is model else None
+
     def forget(self, model: object) -> None:
         """Take the model's fingerprint anew at its next call, of weights that are read anew."""
         known = self._of.pop(id(model), None)
@@ -225,7 +236,6 @@ class Fingerprints(RenewedAfterFork):
             return known[1]  # another thread has just taken it
         self._of.pop(id(model), None)  # so that what was replaced is let go of before anything is read
         try:
-            _refuse_uncertain(model, family)
             fingerprint = Fingerprint(model, family)
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
             raise Unidentifiable("model is not built as expected") from error

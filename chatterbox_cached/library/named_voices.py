@@ -24,7 +24,7 @@ class Voices(Mapping[str, NamedVoice]):
 
     ``cache`` gives the one whose settings say where they are, and which prepares them. Any of it raises
     VoiceLibraryError where the library can't be used, and what names a voice raises UnknownVoiceError where there is
-    none.
+    none. With stores that machines share, what names a voice asks them too; all others are those of this machine.
     """
 
     def __init__(self, cache: Callable[[], ConditionalCache]) -> None:
@@ -45,6 +45,7 @@ class Voices(Mapping[str, NamedVoice]):
         return self.library.places.root
 
     def __getitem__(self, name: str) -> NamedVoice:
+        self._look(name)
         return self.library.find(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -54,7 +55,10 @@ class Voices(Mapping[str, NamedVoice]):
         return len(self.library.names().voices)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and folded(name) in self.library.names().by_name
+        if not isinstance(name, str):
+            return False
+        self._look(name)
+        return folded(name) in self.library.names().by_name
 
     def add(
         self,
@@ -79,11 +83,13 @@ class Voices(Mapping[str, NamedVoice]):
         """
         library = self.library
         names = [checked(each) for each in (name, *aliases)]
+        self._look(*names)
         self._refuse_taken(names, replace)
         found = adding.looked_at(
             names[0], audio, aliases=tuple(names[1:]), description=description, consent=consent, added=time.time()
         )
-        voice = changed(found, audio=adding.keep_files(library, found, audio, keep_audio=keep_audio))
+        kept = adding.keep_files(library, found, audio, keep_audio=keep_audio)
+        voice = changed(found, audio=kept, namespace=library.namespace)
         try:
             gone = library.register.add(voice, replace=replace)
         except BaseException:
@@ -95,6 +101,7 @@ class Voices(Mapping[str, NamedVoice]):
             adding.keep_prepared(library, voice)
         if model is not None:
             self.prepare(voice.name, model)
+        self._publish(voice)
         return self[voice.name]
 
     def add_all(self, files: Mapping[str, Path]) -> tuple[list[str], list[str]]:
@@ -119,7 +126,8 @@ class Voices(Mapping[str, NamedVoice]):
     def rename(self, old: str, new: str) -> NamedVoice:
         """Give a voice another name; its aliases stay. Raises VoiceNameError for a bad or taken one."""
         known = self[old]
-        return self.library.register.rename(known.name, new)
+        self._look(new)
+        return self._publish(self.library.register.rename(known.name, new))
 
     def describe(
         self,
@@ -130,15 +138,19 @@ class Voices(Mapping[str, NamedVoice]):
     ) -> NamedVoice:
         """Change what is said of a voice; what is None stays. Raises VoiceNameError for a bad or taken alias."""
         said = {"description": description, "consent": consent, "aliases": aliases}
-        return self.library.register.change(
-            self[name].name, **{what: value for what, value in said.items() if value is not None}
+        known = self[name]
+        self._look(*(aliases or ()))
+        return self._publish(
+            self.library.register.change(
+                known.name, **{what: value for what, value in said.items() if value is not None}
+            )
         )
 
     def remove(self, name: str) -> NamedVoice:
         """Take a voice out of the library, with its recording there; the cache keeps what it has of it."""
         gone = self.library.register.remove(self[name].name)
         self.library.drop_files((gone,))
-        return gone
+        return self._publish(gone)
 
     @property
     def default(self) -> str | None:
@@ -164,6 +176,18 @@ class Voices(Mapping[str, NamedVoice]):
 
     def __repr__(self) -> str:
         return f"<voices with names: {', '.join(map(repr, self)) or 'none'}>"
+
+    def _look(self, *names: str) -> None:
+        """Have here what other machines say of these names, where they share any."""
+        if self.library.settings.shared:
+            for name in names:
+                self._cache().serving.naming.shared.look(name)
+
+    def _publish(self, edited: NamedVoice) -> NamedVoice:
+        """Have other machines told of what was done to a voice, where they share any."""
+        if self.library.settings.shared:
+            self._cache().serving.naming.shared.publish(edited)
+        return edited
 
     def _refuse_taken(self, names: Sequence[str], replace: bool) -> None:
         known = self.library.names().by_name

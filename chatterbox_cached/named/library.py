@@ -52,18 +52,22 @@ class Library:
 
     def find(self, name: str) -> NamedVoice:
         """The voice that ``voice:NAME`` means. Raises UnknownVoiceError where there is none, VoiceLibraryError."""
-        names, wanted = self.names(), folded(name)
-        if (voice := names.by_name.get(wanted)) is not None:
+        if (voice := self.known(name)) is not None:
             return voice
+        names, wanted = self.names(), folded(name)
         if wanted == DEFAULT:
-            chosen = next((voice for voice in names.voices if voice.is_default), None)
-            if chosen is not None:
-                return chosen
             raise UnknownVoiceError("No voice is the default. Choose one: chatterbox-cached voices default NAME")
         if wanted == BUILTIN:
             raise UnknownVoiceError("The voice that a model came with belongs to the model: it is in no library.")
         known = [each for voice in names.voices for each in voice.names]
         raise UnknownVoiceError(f"No voice is called {name!r}. {nearest(name, known)}")
+
+    def known(self, name: str) -> NamedVoice | None:
+        """The voice that ``voice:NAME`` means, if there is one. Raises VoiceLibraryError."""
+        names, wanted = self.names(), folded(name)
+        if wanted == DEFAULT:
+            return next((voice for voice in names.voices if voice.is_default), None)
+        return names.by_name.get(wanted)
 
     def recording(self, voice: NamedVoice, index: AudioIndex) -> Audio | None:
         """The voice's recording: the one kept with it, or else the file that it came from, where that is as it was."""
@@ -72,6 +76,13 @@ class Library:
                 if (audio := index.identify(path)).digest == voice.digest:
                     return audio
         return None
+
+    @property
+    def namespace(self) -> str | None:
+        """In which machines share what is named here; None where they don't, or where this one only reads."""
+        settings = self.settings
+        writes = settings.shared_mode != "read" and not settings.only_checks
+        return settings.namespace if settings.shared and writes else None
 
     def conditionals_of(self, voice: NamedVoice) -> Path:
         """The ``.pt`` file that a voice of that kind came from."""

@@ -16,6 +16,7 @@ class NamedVoice:
     ``digest``: of what is heard in its recording or, where ``kind`` is "conditionals", of the ``.pt`` file that it came
     from. ``seconds``: the recording's length, None where that is not known. ``source``: where the recording was when it
     was named, or empty. ``audio``: the recording that was kept with it, or None. ``added``: seconds since 1970.
+    ``namespace``: that of the stores in which machines share it, or None.
     """
 
     name: str
@@ -29,6 +30,7 @@ class NamedVoice:
     audio: Path | None = None
     added: float = 0.0
     is_default: bool = False
+    namespace: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,4 +51,5 @@ class NamedVoice:
             "audio": self.audio and str(self.audio),
             "added": self.added,
             "default": self.is_default,
+            "namespace": self.namespace,
         }

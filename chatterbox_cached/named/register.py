@@ -7,28 +7,43 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace as replace_values
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import VoiceLibraryError, VoiceNameError
-from . import schema
+from . import schema, versions
 from .names import checked, folded
 from .record import NamedVoice
+from .versions import Versions
 
 FILE = "voices.db"
 _BUSY_SECONDS = 30.0
 # Two edits within one tick of a file system's clock can leave the file's times alike (see identity.audio).
 _CLOCK_GRAIN_NS = 2 * 10**9
-_COLUMNS = ("digest", "kind", "description", "consent", "seconds", "source", "audio", "added", "is_default")
+_COLUMNS = (
+    "digest",
+    "kind",
+    "description",
+    "consent",
+    "seconds",
+    "source",
+    "audio",
+    "added",
+    "is_default",
+    "namespace",
+)
 
 
 class Names(NamedTuple):
-    """What is known at one time: the voices in the order of their names, by folded name, and their digests."""
+    """What is known at one time: the voices in the order of their names, by folded name, their digests, and how new
+    what is shared of them is."""
 
     voices: tuple[NamedVoice, ...] = ()
     by_name: Mapping[str, NamedVoice] = MappingProxyType({})
     digests: frozenset[str] = frozenset()
+    versions: Versions = Versions()
 
 
 _NOTHING = Names()
@@ -67,59 +82,63 @@ class Register:
         Gives what it replaced. Raises VoiceNameError for what is no name, and where another voice has it.
         """
         names = {folded(name): name for name in map(checked, voice.names)}
-        with self._editing() as database:
-            replaced = self._voice_of(database, folded(voice.name)) if replace else None
+        with self.editing() as database:
+            replaced = self.voice_of(database, folded(voice.name)) if replace else None
             if replaced is not None:
                 database.execute("DELETE FROM voices WHERE id = ?", (replaced[0],))
-            row = _row(voice)
-            if replaced is not None:
-                row["is_default"] = replaced[1].is_default
-            columns, marks = ", ".join(row), ", ".join("?" for _ in row)
-            cursor = database.execute(f"INSERT INTO voices ({columns}) VALUES ({marks})", tuple(row.values()))
-            _name(database, int(cursor.lastrowid or 0), names, folded(voice.name))
+                voice = replace_values(
+                    voice, is_default=replaced[1].is_default, namespace=voice.namespace or replaced[1].namespace
+                )
+            insert(database, voice, names)
+            versions.edited(database, voice.namespace, [*names, *(replaced[1].names if replaced else ())])
         return replaced and replaced[1]
 
     def rename(self, old: str, new: str) -> NamedVoice:
         """Give a voice another name; its aliases stay. Raises VoiceNameError as ``add``, and KeyError for no voice."""
         new = checked(new)
-        with self._editing() as database:
-            identity, voice = self._known(database, old)
+        with self.editing() as database:
+            identity, voice = self.known(database, old)
             aliases = [alias for alias in voice.aliases if folded(alias) != folded(new)]
             _name(database, identity, {folded(name): name for name in (new, *aliases)}, folded(new))
+            versions.edited(database, voice.namespace, (*voice.names, new))
         return self._after(new)
 
     def change(self, name: str, **values: Any) -> NamedVoice:
         """Change what is said of a voice: ``description``, ``consent`` or ``aliases``. Raises as ``rename``."""
         aliases = values.pop("aliases", None)
-        with self._editing() as database:
-            identity, voice = self._known(database, name)
+        with self.editing() as database:
+            identity, voice = self.known(database, name)
             for column, value in values.items():
                 assert column in _COLUMNS
                 database.execute(f"UPDATE voices SET {column} = ? WHERE id = ?", (value, identity))
             if aliases is not None:
                 names = {folded(each): each for each in map(checked, (voice.name, *aliases))}
                 _name(database, identity, names, folded(voice.name))
+            versions.edited(database, voice.namespace, (*voice.names, *(aliases or ())))
         return self._after(name)
 
     def choose(self, name: str | None) -> None:
         """Make a voice the default, or with None have none. Raises KeyError for no voice."""
-        with self._editing() as database:
-            identity = None if name is None else self._known(database, name)[0]
+        with self.editing() as database:
+            identity = None if name is None else self.known(database, name)[0]
             database.execute("UPDATE voices SET is_default = id IS ?", (identity,))
 
     def remove(self, name: str) -> NamedVoice:
         """Take a voice's names away. Raises KeyError for no voice."""
-        with self._editing() as database:
-            identity, voice = self._known(database, name)
+        with self.editing() as database:
+            identity, voice = self.known(database, name)
             database.execute("DELETE FROM voices WHERE id = ?", (identity,))
+            versions.edited(database, voice.namespace, voice.names)
         return voice
 
     def remove_digests(self, digests: frozenset[str]) -> tuple[NamedVoice, ...]:
         """Take the names of all voices with these digests away; gives the voices."""
         gone = [voice for voice in self.names().voices if voice.digest in digests]
         if gone:
-            with self._editing() as database:
+            with self.editing() as database:
                 database.executemany("DELETE FROM voices WHERE digest = ?", [(voice.digest,) for voice in gone])
+                for voice in gone:
+                    versions.lost(database, voice.namespace, voice.names)
         return tuple(gone)
 
     def _after(self, name: str) -> NamedVoice:
@@ -139,16 +158,18 @@ class Register:
     def _read(self) -> Names:
         try:
             with closing(schema.open_to_read(self.file, _BUSY_SECONDS, trusted=self._trusted)) as database:
+                database.execute("BEGIN")  # so that all of it is of one time
                 voices = tuple(voice for _, voice in self._voices(database))
+                shared = versions.read(database)
         except VoiceLibraryError:
             raise
         except (sqlite3.Error, OSError) as error:
             raise VoiceLibraryError(_unusable(self.file, error)) from error
         by_name = {folded(name): voice for voice in voices for name in voice.names}
-        return Names(voices, MappingProxyType(by_name), frozenset(voice.digest for voice in voices))
+        return Names(voices, MappingProxyType(by_name), frozenset(voice.digest for voice in voices), shared)
 
     @contextmanager
-    def _editing(self) -> Iterator[sqlite3.Connection]:
+    def editing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that no other edits in between; what is written in it is there as a whole or not at all."""
         try:
             with closing(schema.open_to_edit(self.file, _BUSY_SECONDS, trusted=self._trusted)) as database:
@@ -181,14 +202,24 @@ class Register:
             name, *aliases = given[identity]
             yield identity, NamedVoice(name, aliases=tuple(aliases), audio=audio and self._audio / audio, **said)
 
-    def _voice_of(self, database: sqlite3.Connection, name: str) -> tuple[int, NamedVoice] | None:
+    def voice_of(self, database: sqlite3.Connection, name: str) -> tuple[int, NamedVoice] | None:
+        """The voice that has this name, which is folded, with its row."""
         where = "WHERE voices.id = (SELECT voice FROM names WHERE folded = ?)"
         return next(self._voices(database, where, name), None)
 
-    def _known(self, database: sqlite3.Connection, name: str) -> tuple[int, NamedVoice]:
-        if (known := self._voice_of(database, folded(name))) is None:
+    def known(self, database: sqlite3.Connection, name: str) -> tuple[int, NamedVoice]:
+        """The voice that has this name, with its row. Raises KeyError for no voice."""
+        if (known := self.voice_of(database, folded(name))) is None:
             raise KeyError(name)
         return known
+
+
+def insert(database: sqlite3.Connection, voice: NamedVoice, names: Mapping[str, str]) -> None:
+    """Add a voice with these names, by their folded forms. Raises VoiceNameError where another voice has one."""
+    row = _row(voice)
+    columns, marks = ", ".join(row), ", ".join("?" for _ in row)
+    cursor = database.execute(f"INSERT INTO voices ({columns}) VALUES ({marks})", tuple(row.values()))
+    _name(database, int(cursor.lastrowid or 0), names, folded(voice.name))
 
 
 def _row(voice: NamedVoice) -> dict[str, Any]:

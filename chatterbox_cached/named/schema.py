@@ -24,6 +24,12 @@ MIGRATIONS = (
     CREATE INDEX names_of_voice ON names (voice);
     CREATE INDEX voices_by_digest ON voices (digest);
     """,
+    """
+    ALTER TABLE voices ADD COLUMN namespace TEXT;
+    CREATE TABLE shared (
+      place TEXT PRIMARY KEY, namespace TEXT NOT NULL, version INTEGER NOT NULL, waits INTEGER NOT NULL
+    );
+    """,
 )
 VERSION = len(MIGRATIONS)
 

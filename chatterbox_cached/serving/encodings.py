@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from ..identity.origin import origin_of
 from ..tiers.store import Find
 from ..upstream.context import doing, goes_round, is_doing
 from ..upstream.encodings import Encoding, EncodingCall, encoding_call
+from ..upstream.families import class_of
 from ..upstream.run import without_graph
 from ..voice.snapshot import Snapshot
 from .around import Part, around_now
@@ -34,6 +36,7 @@ class Encodings:
 
     def __init__(self, serving: Serving) -> None:
         self._cache = serving
+        self._named = weakref.WeakSet[type]()
 
     def serve(
         self,
@@ -118,6 +121,7 @@ class Encodings:
         if self._cache.verifier.due():
             self._cache.verifier.compare_encoding(call, key, part.snapshot, self._kept_on(call))
         self._count(part, key)
+        self._name(call)
         return given
 
     def _made(self, call: EncodingCall, key: Key) -> Any:
@@ -140,6 +144,7 @@ class Encodings:
             self._cache.failures.report("store", error)
         else:
             self._count(part, key)
+            self._name(call)
         return result
 
     def _keep(self, call: EncodingCall, key: Key, snapshot: Snapshot) -> None:
@@ -158,6 +163,13 @@ class Encodings:
             saved = stats.hit(part.tier, part.snapshot.prepare_seconds, part.took, ENCODERS)
         if not self._cache.store.shared.may_not_keep(audio.digest):
             self._cache.ledger.used(audio.digest, audio.path, audio.name, saved)
+
+    def _name(self, call: EncodingCall) -> None:
+        """Have the statistics name an encoder that a program calls itself, outside of a known preparation."""
+        kind = class_of(call.model, call.family)
+        if around_now() is None and kind not in self._named:
+            self._named.add(kind)
+            self._cache.stats.found_class(f"{kind.__module__}.{kind.__qualname__}", ENCODERS)
 
     def _not_kept(self, doubt: Unidentifiable, seconds: float) -> None:
         if (around := around_now()) is not None:

@@ -13,6 +13,7 @@ from ..named.asked import PREFIX, name_in
 from ..named.library import Library
 from ..named.names import BUILTIN, folded
 from ..named.record import CONDITIONALS, NamedVoice
+from ..named.sharing import SharedNames
 from ..upstream import builtin, pt_file
 from ..upstream.calls import Preparation
 from ..voice import entry_format
@@ -27,6 +28,8 @@ class Naming:
 
     def __init__(self, serving: Serving, library: Library) -> None:
         self._serving, self.library = serving, library
+        failures = serving.failures
+        self.shared = SharedNames(library, serving.store.shared, failures.report, failures.warn_once)
         self._kept = set[str]()  # keys of which the library is known to have the entry
 
     def resolved(self, audio: object) -> object:
@@ -40,7 +43,7 @@ class Naming:
             return audio
         if folded(name) == BUILTIN:
             return builtin.NAME
-        return self._named(self.library.find(name))
+        return self._named(self.shared.find(name))
 
     def call(self, audio: object, make: Callable[[object], Preparation]) -> Preparation:
         """The call that ``make`` makes for a path, with what is meant by ``audio`` in its place; raises as above."""

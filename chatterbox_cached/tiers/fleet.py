@@ -10,7 +10,8 @@ from ..errors import SharedStoreError, in_short
 from ..settings import Settings
 from ..voice.key_format import voice_prefix
 from .guarded import Failed
-from .shared.stores import store_at
+from .shared.stores import names_at, store_at
+from .shared_names import NamesTier
 from .sharing import SharingTier
 
 _Result = TypeVar("_Result")
@@ -32,6 +33,14 @@ class Fleet:
             )
             for address in settings.shared
         ]
+        self.names = {
+            tier: NamesTier(
+                names_at(address, settings.namespace, settings.connect_seconds, settings.operation_seconds),
+                tier,
+                failed,
+            )
+            for address, tier in zip(settings.shared, self.tiers, strict=True)
+        }
 
     def __bool__(self) -> bool:
         return bool(self.tiers)
@@ -48,9 +57,14 @@ class Fleet:
         """Drop all that was made of the voice with this digest, which no machine may keep from now on; says how many
         entries it was."""
 
+        prefix = voice_prefix(voice)
+        for tier in self.tiers:
+            tier.writer.drop_voice(prefix)  # whatever comes of the rest
+
         def forget(tier: SharingTier) -> int:
             tier.forget(voice)  # first, lest another machine stores it again meanwhile
-            return tier.delete_voice(voice_prefix(voice))
+            self.names[tier].forget(voice)
+            return tier.delete_voice(prefix)
 
         return max(self._each(forget, "The voice was not forgotten, and other machines may still have it,"), default=0)
 
@@ -64,8 +78,13 @@ class Fleet:
             tier.offer(key, value)
 
     def clear(self) -> int:
-        """Drop every voice of this namespace; says how many entries. What is forgotten stays so."""
-        return sum(self._each(lambda tier: tier.shared.clear(), "Voices were not dropped"))
+        """Drop every voice of this namespace, and every name; says how many entries. What is forgotten stays so."""
+
+        def clear(tier: SharingTier) -> int:
+            self.names[tier].tier.clear()
+            return tier.shared.clear()
+
+        return sum(self._each(clear, "Voices were not dropped"))
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """By store, the bytes of every entry there, by key."""
@@ -79,7 +98,8 @@ class Fleet:
     def close(self) -> None:
         """Let go of connections."""
         for tier in self.tiers:
-            tier.close()
+            tier.close()  # and write what waits, names among it
+            self.names[tier].close()
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """By store, what is not counted as a hit or an error: what waits to be put there, and what never was."""

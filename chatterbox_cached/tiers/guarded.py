@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,6 +20,10 @@ def _pass(*_: object) -> None:
     pass
 
 
+def _digest(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()
+
+
 class GuardedTier:
     """A tier below memory with its breakers: a full disk still gives what it holds, but what can't be read can't be
     written either.
@@ -30,6 +35,11 @@ class GuardedTier:
     def __init__(self, tier: Tier[bytes], failed: Failed, clock: Clock = time.monotonic) -> None:
         self.tier, self.name, self._failed = tier, tier.name, failed
         self._reading, self._writing = Breaker(clock), Breaker(clock)
+        self._left: dict[str, str] = {}  # by key, what is there and of no use
+
+    def fails_with(self, other: GuardedTier) -> None:
+        """Be in order, or left alone, as ``other`` is: both are in one place."""
+        self._reading, self._writing = other._reading, other._writing
 
     def open(self) -> None:
         """Get the tier ready."""
@@ -46,7 +56,16 @@ class GuardedTier:
     def get(self, key: str) -> bytes | None:
         """The value under ``key``, if there is one that can be read."""
         nothing: bytes | None = None
-        return self._read("get", lambda: self.tier.get(key), nothing)
+        value = self._read("get", lambda: self._from_tier(key), nothing)
+        return None if value is None or self.is_left(key, value) else value
+
+    def leave(self, key: str, value: bytes) -> None:
+        """Take this value for none: it is of no use here and can't be dropped, and need not be told of again."""
+        self._left[key] = _digest(value)
+
+    def is_left(self, key: str, value: bytes) -> bool:
+        """Whether this value is to be taken for none."""
+        return key in self._left and self._left[key] == _digest(value)
 
     def keys(self, prefix: str = "") -> list[str]:
         """The keys that begin with ``prefix``."""
@@ -84,6 +103,9 @@ class GuardedTier:
         """End all pauses: the tier was seen to, or has just worked."""
         self._reading.worked()
         self._writing.worked()
+
+    def _from_tier(self, key: str) -> bytes | None:
+        return self.tier.get(key)
 
     def _read(self, what: str | None, operation: Callable[[], _Result], otherwise: _Result) -> _Result:
         trial = self._reading.attempt()

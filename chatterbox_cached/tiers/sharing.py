@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from ..concurrency.breaker import Clock
 from ..concurrency.forks import ForkSafeLock
 from ..concurrency.one_by_one import one_by_one
-from ..errors import NotWritten
+from ..errors import EntryError, NotWritten
 from ..voice.key_format import parsed, prefix_of
 from .guarded import Failed, GuardedTier
 from .shared.protocol import Forgotten, SharedTier
@@ -54,6 +54,15 @@ class SharingTier(GuardedTier):
     def open(self) -> None:
         """Nothing to get ready: what is waited for is another machine."""
 
+    def _from_tier(self, key: str) -> bytes | None:
+        try:
+            return super()._from_tier(key)
+        except EntryError as error:  # too large to be read, and left where it is
+            if self._left.get(key) == str(error):
+                return None
+            self._left[key] = str(error)
+            raise
+
     def put(self, key: str, value: bytes) -> None:
         """Have it put, soon."""
         if self.writes:
@@ -86,9 +95,15 @@ class SharingTier(GuardedTier):
         return self._write("put", put, False)
 
     def _is_forgotten_now(self, key: str) -> bool:
-        """Raises where that can't be seen: then nothing may be put, or what was put may have to go."""
         parts = parsed(key)
-        return parts is not None and parts.audio in self._seen_now().voices
+        return parts is not None and self.forgets_now(parts.audio)
+
+    def forgets_now(self, voice: str) -> bool:
+        """``has_forgotten``, as the store says at this moment.
+
+        Raises where that can't be seen: then nothing may be put, or what was put may have to go.
+        """
+        return voice in self._seen_now().voices
 
     def delete(self, key: str) -> bool:
         """Nothing is dropped for what this machine thinks of it."""
@@ -120,16 +135,27 @@ class SharingTier(GuardedTier):
         known, began = self._forgotten, self._clock()
         self._looked = began  # before, so that one thread looks
         now = self.shared.forgotten(known.state)
-        if now is None or (known.state and not now.state):  # the last is a store that was emptied, which lifts nothing
+        if now is None:
             return known
-        more: frozenset[str] = frozenset()
         with self._lock:
-            if began >= self._seen:  # an answer that was long on its way takes nothing back
-                more = now.voices - self._forgotten.voices
-                self._forgotten, self._seen = now, began
-        if more:
+            if began < self._seen:  # an answer that was long on its way takes nothing back
+                return now
+            before = self._forgotten.voices
+            lost = before - now.voices - now.lifted  # a store that has lost what it had lifts nothing
+            now = now._replace(voices=now.voices | lost)
+            self._forgotten, self._seen = now, began
+        if lost and self.writes:
+            self.writer.submit(Write(lambda: self._noted_again(lost), 0))
+        if more := now.voices - before:
             self._forgot(more)
         return now
+
+    def _noted_again(self, voices: frozenset[str]) -> bool:
+        def note() -> bool:
+            self.shared.note_again(voices)
+            return True
+
+        return self._write("forgotten", note, False)
 
     def forget(self, voice: str) -> None:
         """No machine may keep this voice from now on. Raises where that fails."""
@@ -168,7 +194,7 @@ class SharingTier(GuardedTier):
             held = self._read("lease", lambda: self.shared.acquire(name, token, LEASE_SECONDS), None)
             if held is None:
                 return False
-            if held or self._read("lease", lambda: self.shared.contains(key), True):
+            if held or self._read("lease", lambda: self._is_put(key), True):
                 return bool(held)
             left = deadline - time.monotonic()
             if left <= 0:
@@ -176,6 +202,13 @@ class SharingTier(GuardedTier):
             # Not all at once, where many wait for one.
             time.sleep(min(left, look * (0.5 + int(token[:4], 16) / 0xFFFF)))
             look = min(1.5 * look, _LONGEST_LOOK)
+
+    def _is_put(self, key: str) -> bool:
+        """Whether there is an entry that was not found to be of no use."""
+        if key not in self._left:
+            return self.shared.contains(key)
+        value = self.shared.get(key)
+        return value is not None and not self.is_left(key, value)
 
     def _keep_renewing(self, name: str, token: str, done: threading.Event, ended: threading.Event) -> None:
         more = 3  # times, for what was put: where that can't be, others need not wait for it

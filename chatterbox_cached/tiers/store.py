@@ -102,8 +102,9 @@ class VoiceStore:
                 self._failed(f"{where}{'signature' if of_signature else 'entry'}", error)
                 # Where nothing could be put in its place, and where it may be all that is left of a recording, it stays
                 # for whoever has the right key.
-                if not (of_signature and (self._only_checks or tier in self._named)):
-                    tier.delete(key)
+                stays = of_signature and (self._only_checks or tier in self._named)
+                if stays or not tier.delete(key):
+                    tier.leave(key, entry)
                 continue
             self.lower.keep_nearer(tier, key, entry)
             if tier in self._folders:
@@ -133,14 +134,16 @@ class VoiceStore:
     ) -> None:
         """Keep a snapshot in memory and, if ``durable``, in every tier below, with what made it (see identity.Key).
 
-        Raises Unidentifiable for a voice that no machine may keep.
+        Raises Unidentifiable for a voice that no machine may keep, and EntryError for what can only be kept in memory.
         """
         if self.has_forgotten(key):
             raise Unidentifiable("voice was forgotten")
         self.memory.put(_in_memory(key, device), snapshot)
-        if durable:
-            self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
-        self._was_forgotten_meanwhile(key)
+        try:
+            if durable:
+                self.lower.put(key, entry_format.encode(key, snapshot, self._keys, made_by))
+        finally:
+            self._was_forgotten_meanwhile(key)
 
     def of_audio(self, audio: str) -> Iterator[tuple[str, Snapshot]]:
         """All that is kept of the audio with this digest, with the names of the tiers, what was last used first."""

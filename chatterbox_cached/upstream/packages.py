@@ -64,6 +64,11 @@ def library_versions() -> dict[str, str | None]:
     return {**{name: _version(name) for name in _LIBRARIES}, "libsndfile": _libsndfile()}
 
 
+def load_libraries() -> None:
+    """Load now what finding out the versions loads."""
+    _libsndfile()
+
+
 @lru_cache(maxsize=1)
 def _libsndfile() -> str | None:
     """The version of the library that decodes audio; soundfile brings it, or finds one on the machine."""

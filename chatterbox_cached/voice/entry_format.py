@@ -60,7 +60,7 @@ class Header:
 def encode(key: str, snapshot: Snapshot, keys: Keyring = NO_KEYS, made_by: str = "") -> bytes:
     """The entry for ``snapshot`` under ``key``, signed if there is a key to sign with.
 
-    Raises EntryError when ``made_by`` is longer than any header may be.
+    Raises EntryError when ``made_by`` is longer than any header may be, and for what is larger than any voice.
     """
     import safetensors.torch
 
@@ -77,6 +77,8 @@ def seal(header: Header, payload: bytes | memoryview, keys: Keyring = NO_KEYS) -
     stated = json.dumps(asdict(header)).encode()
     if len(stated) > _MOST_OF_HEADER:
         raise EntryError("entry would have a header that no reader takes")
+    if (size := _START + len(stated) + len(payload)) > MOST_BYTES:
+        raise EntryError(f"entry would be larger than any voice, {size} bytes")
     lengths = _LENGTHS.pack(MAGIC, SCHEMA, len(stated), len(payload), keys.scheme)
     signature = keys.sign(lengths, stated, payload)
     return b"".join((lengths, signature, _sha256(lengths, signature, stated, payload), stated, payload))

@@ -70,7 +70,7 @@ def test_a_reader_believes_nothing_else_and_leaves_it_where_it_is(
     before = entry_file(tmp_path).read_bytes()
     with pytest.warns(CacheWarning, match="signed"):
         source, now = served(english, voice, tmp_path, **READER)
-    assert (source, now["errors"]) == ("upstream", {"signature": 2})  # it looks again when it is its turn
+    assert (source, now["errors"]) == ("upstream", {"signature": 1})
     assert entry_file(tmp_path).read_bytes() == before
 
 

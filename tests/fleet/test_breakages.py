@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from benchmarks.proxy import Proxy, proxy
-from benchmarks.servers import BUCKET, Valkey, free_port, running
+from benchmarks.servers import BUCKET, Seaweed, Valkey, free_port, running
 from chatterbox_cached import CacheWarning
+from chatterbox_cached.voice import entry_format
 from tests.support.fleet_worker import Worker
 from tests.support.scenery import until, voices
 from tests.support.stage import Stage
@@ -60,6 +61,7 @@ NETWORKS: dict[str, Callable[[Proxy], AbstractContextManager[None]]] = {
     "connections are cut in the middle of a value": does(cut_after=8000),
     "connections are cut at once": does(cut_after=0),
     "it speaks HTTP": does(nonsense=b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+    "it finds nothing": does(nonsense=b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
     "it speaks RESP": does(nonsense=b"-ERR unknown command\r\n"),
     "it speaks nonsense": does(nonsense=bytes(range(256)) * 50),
 }
@@ -127,6 +129,39 @@ def test_a_bad_network_costs_one_timeout_and_one_warning(
     assert longest < CONNECT + OPERATION + SLACK
     assert served == 2
     assert put == 1
+
+
+def nearest_is_away(folder: Path, port: int, far: str, env: dict[str, str], name: str) -> Any:
+    """Which store gave what, and what the nearest has of both voices once it is back."""
+    os.environ.update(env)
+    known, new = voices(folder, 2)
+    with proxy(port) as between, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        near, settings = f"valkey://127.0.0.1:{between.port}/0", {"namespace": folder.name}
+        first = Worker(folder / "first", far, **settings, operation_seconds=20)
+        first.wants(known)
+        first.cache.close()
+        worker = Worker(folder / "mine", [near, far], **settings)
+        far_tier = worker.cache.serving.store.shared.tiers[1]
+        far_tier.shared._operation_seconds = 20.0  # it is in order, and only the machine may be busy
+        with NETWORKS[name](between):
+            worker.wants(known)
+            worker.wants(new)
+        given = worker.stats()["shared_hits_in"]
+        until(worker.finds_it_back)
+        worker.store.try_again()
+        worker.puts()
+        there = len(worker.store.shared.keys())
+        until(lambda: len(far_tier.shared.keys()) == 2)
+    ours = [warning for warning in told if warning.category is CacheWarning]
+    return len(ours), given == {far_tier.name: 1}, there
+
+
+@pytest.mark.parametrize("name", ["it is away", "it answers nothing", "it speaks nonsense"])
+def test_where_the_nearest_of_two_stores_fails_the_other_serves_and_both_have_it_in_the_end(
+    name: str, stage: Stage, tmp_path: Path, valkey: Valkey, s3: Seaweed
+) -> None:
+    assert stage(nearest_is_away, valkey.port, s3.url, s3.environment, name, folder=tmp_path) == [1, True, 2]
 
 
 # What a server itself does
@@ -317,7 +352,8 @@ def changed_there(folder: Path, kind: str, url: str, env: dict[str, str], name: 
         newcomer = Worker(folder / "new", url, **settings)
         newcomer.wants(path)
     ours = [str(warning.message) for warning in told if warning.category is CacheWarning]
-    return len(ours), counted["misses"], counted["shared_hits"], newcomer.stats()["shared_hits"]
+    failures = sum(counted["errors"].values())
+    return len(ours), failures, counted["misses"], counted["shared_hits"], newcomer.stats()["shared_hits"]
 
 
 @pytest.mark.parametrize("name", ["truncated", "empty", "a bit", "unsigned", "not an entry", "larger than any voice"])
@@ -327,7 +363,30 @@ def test_what_was_changed_in_the_store_is_prepared_again_and_replaced(
 ) -> None:
     server = request.getfixturevalue(kind)
     env = server.environment if kind == "s3" else {}
-    assert stage(changed_there, kind, server.url, env, name, folder=tmp_path) == [1, 1, 0, 1]
+    assert stage(changed_there, kind, server.url, env, name, folder=tmp_path) == [1, 1, 1, 0, 1]
+
+
+def larger_than_any(folder: Path, url: str) -> Any:
+    """A voice that no reader would take, prepared three times."""
+    (path,) = voices(folder, 1)
+    worker = Worker(folder / "mine", url, namespace=folder.name)
+    entry_format.MOST_BYTES = 1000
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            worker.wants(path)
+        worker.cache.get_or_prepare(worker.model, path)
+        worker.cache.close()
+    now, ours = worker.stats(), [str(warning.message) for warning in told if warning.category is CacheWarning]
+    assert len(ours) == 1, ours
+    assert "larger than any voice" in ours[0]
+    return now["errors"], now["misses"], now["memory_hits"], now["disk_cached_items"], worker.store.shared.keys()
+
+
+def test_what_is_larger_than_any_voice_is_put_nowhere_and_told_once(
+    stage: Stage, tmp_path: Path, valkey: Valkey
+) -> None:
+    assert stage(larger_than_any, valkey.url, folder=tmp_path) == [{"store": 3}, 3, 1, 0, []]
 
 
 def other_kinds_there(folder: Path, port: int) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.servers import Valkey
+from benchmarks.proxy import proxy
+from benchmarks.servers import BUCKET, Seaweed, Server, Valkey
+from chatterbox_cached import CacheWarning, SharedStoreError
 from chatterbox_cached.tiers.shared.stores import store_at
 from chatterbox_cached.tiers.sharing import SharingTier
 from tests.support.fleet_worker import Worker
@@ -23,18 +26,69 @@ SECONDS = 20.0
 
 def machine(url: str, folder: Path, **said: Any) -> SharingTier:
     store = store_at(url, folder.name, SECONDS, SECONDS)
-    return SharingTier(store, said.pop("failed", lambda place, error: None), writes=True, **said)
+    return SharingTier(store, said.pop("failed", lambda place, error: None), **{"writes": True, **said})
 
 
-def test_after_a_store_has_lost_all_the_next_who_is_forgotten_is_heard_of(tmp_path: Path, valkey: Valkey) -> None:
-    here, there = machine(valkey.url, tmp_path), machine(valkey.url, tmp_path)
+@pytest.fixture(params=["valkey", "s3"])
+def server(request: pytest.FixtureRequest) -> Server:
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+def lose_all(server: Server, folder: Path) -> None:
+    """As one that keeps nothing on disk starts anew, as far as this test's namespace goes."""
+    if isinstance(server, Valkey):
+        server.client().delete(f"chatterbox-cached:{folder.name}:forgotten")
+    elif isinstance(server, Seaweed):
+        server.client().delete_object(Bucket=BUCKET, Key=f"chatterbox/{folder.name}/forgotten.json")
+
+
+@pytest.mark.parametrize("heard", ["at once", "after the next was forgotten"])
+def test_a_store_that_has_lost_all_lifts_nothing_and_is_told_again(heard: str, tmp_path: Path, server: Server) -> None:
+    here, there, third = (machine(server.url, tmp_path) for _ in range(3))
     there.forget(ANNA)
     here.look_at_forgotten()
     assert here.has_forgotten(ANNA)
-    valkey.client().delete(f"chatterbox-cached:{tmp_path.name}:forgotten")  # as one that keeps nothing on disk restarts
-    there.forget(BEN)
+    lose_all(server, tmp_path)
+    if heard == "at once":
+        here.look_at_forgotten()
+    third.forget(BEN)
     here.look_at_forgotten()
     assert here.has_forgotten(BEN)
+    assert here.has_forgotten(ANNA)
+    until(lambda: not len(here.writer))
+    newcomer = machine(server.url, tmp_path)
+    assert newcomer.has_forgotten(ANNA)
+    assert newcomer.has_forgotten(BEN)
+    assert newcomer.lift(ANNA)
+    here.look_at_forgotten()
+    assert not here.has_forgotten(ANNA)
+    assert sorted(here.shared.forgotten_since()) == [BEN]
+
+
+def test_who_is_lifted_stays_so_whoever_knew_better(tmp_path: Path, server: Server) -> None:
+    here, there = machine(server.url, tmp_path), machine(server.url, tmp_path)
+    there.forget(ANNA)
+    here.look_at_forgotten()
+    lose_all(server, tmp_path)
+    assert not there.lift(ANNA)  # the store did not know
+    here.look_at_forgotten()
+    here.shared.note_again([ANNA])  # as one that has looked before it was lifted
+    assert not here.has_forgotten(ANNA)
+    assert not machine(server.url, tmp_path).has_forgotten(ANNA)
+    there.forget(ANNA)
+    here.look_at_forgotten()
+    assert here.has_forgotten(ANNA)
+
+
+def test_a_machine_that_only_reads_notes_nothing_again(tmp_path: Path, valkey: Valkey) -> None:
+    here = machine(valkey.url, tmp_path, writes=False)
+    machine(valkey.url, tmp_path).forget(ANNA)
+    here.look_at_forgotten()
+    lose_all(valkey, tmp_path)
+    here.look_at_forgotten()
+    assert here.has_forgotten(ANNA)
+    assert not len(here.writer)
+    assert here.shared.forgotten_since() == {}
 
 
 @pytest.mark.parametrize("failing", ["before the put", "after the put"])
@@ -114,6 +168,28 @@ def test_what_is_forgotten_while_it_is_being_kept_is_not_kept(
     where: str, stage: Stage, tmp_path: Path, valkey: Valkey
 ) -> None:
     assert stage(forgotten_meanwhile, valkey.url, where, folder=tmp_path) == [0, 0, []]
+
+
+def forgotten_during_an_outage(folder: Path, port: int) -> Any:
+    """What the store has, once it is back, of a voice that waited to be put when nobody could be told to forget it."""
+    (path,) = voices(folder, 1)
+    with proxy(port) as between, warnings.catch_warnings():
+        warnings.simplefilter("ignore", CacheWarning)
+        here = Worker(folder / "here", f"valkey://127.0.0.1:{between.port}/0", namespace=folder.name)
+        between.refuse()
+        here.wants(path)
+        try:
+            here.cache.forget(path)
+        except SharedStoreError:
+            between.listen()
+        until(here.finds_it_back)
+        here.puts()
+        return here.store.shared.keys()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_could_not_be_forgotten_everywhere_is_not_put_later(stage: Stage, tmp_path: Path, valkey: Valkey) -> None:
+    assert stage(forgotten_during_an_outage, valkey.port, folder=tmp_path) == []
 
 
 def saved_after_it_was_forgotten(folder: Path, url: str) -> Any:

@@ -43,6 +43,27 @@ def test_where_no_thread_can_begin_the_caller_goes_on(tier: SharingTier, monkeyp
     assert another_may_have_it(tier)
 
 
+def test_an_entry_that_is_of_no_use_is_not_what_is_waited_for(tier: SharingTier) -> None:
+    tier.shared.put(KEY, b"damaged")
+    tier.leave(KEY, b"damaged")
+    assert tier.get(KEY) is None
+    assert another_may_have_it(tier)
+    entered = threading.Event()
+
+    def wait_for_it() -> None:
+        with tier.lease(KEY, time.monotonic() + SECONDS):
+            entered.set()
+
+    assert tier.shared.renew(KEY.replace("/", "-"), "another", SECONDS)
+    waiting = threading.Thread(target=wait_for_it)
+    waiting.start()
+    assert not entered.wait(1)
+    tier.shared.put(KEY, b"an entry")
+    assert entered.wait(SECONDS / 2)
+    waiting.join()
+    assert tier.get(KEY) == b"an entry"
+
+
 def test_what_cannot_be_put_does_not_keep_a_lease_for_ever(tier: SharingTier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "LEASE_SECONDS", 0.6)
     go_on = threading.Event()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from redis.exceptions import NoPermissionError
 
-from benchmarks.servers import Valkey, running
+from benchmarks.servers import BUCKET, Seaweed, Valkey, running
 from chatterbox_cached.tiers.shared.protocol import SharedTier
-from chatterbox_cached.tiers.shared.stores import store_at
+from chatterbox_cached.tiers.shared.stores import names_at, store_at
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text(encoding="utf-8")
 SECONDS = 20.0
@@ -55,6 +57,8 @@ DONE: list[tuple[str, Callable[[SharedTier], object], object]] = [
     ("what is forgotten", lambda tier: getattr(tier.forgotten(""), "voices", None), frozenset({VOICE})),
     ("since when", lambda tier: list(tier.forgotten_since()), [VOICE]),
     ("lift", lambda tier: tier.lift(VOICE), True),
+    ("note again", lambda tier: tier.note_again([VOICE]), None),
+    ("lifted", lambda tier: getattr(tier.forgotten(""), "lifted", None), frozenset({VOICE})),
     ("lease", lambda tier: tier.acquire("a lease", "token", SECONDS), True),
     ("renew", lambda tier: tier.renew("a lease", "token", SECONDS), True),
     ("release", lambda tier: tier.release("a lease", "token"), None),
@@ -71,6 +75,17 @@ def test_a_tenant_may_do_all_that_the_library_does(server: Valkey) -> None:
     assert about.server.startswith("Valkey ")
     assert about.clock is not None
     assert about.limit is None  # what tells of the whole server is not a tenant's to know
+
+
+@pytest.mark.parametrize("namespace", ["team-a", "team-b"])
+def test_a_tenant_shares_the_names_of_its_voices_and_no_others(server: Valkey, namespace: str) -> None:
+    names = names_at(f"valkey://team-a:password@127.0.0.1:{server.port}/0", namespace, SECONDS, SECONDS)
+    for what, act, given in DONE[: [what for what, *_ in DONE].index("forget")]:
+        if namespace == "team-a":
+            assert (what, act(names)) == (what, given)
+        else:
+            with pytest.raises(NoPermissionError):
+                act(names)
 
 
 @pytest.mark.parametrize("namespace", ["team-b", "team-a2", "team"])
@@ -95,10 +110,70 @@ def test_a_tenant_can_not_look_round_the_server(server: Valkey, command: str) ->
         client.execute_command(*command.split())
 
 
-def test_the_policy_for_s3_is_about_one_namespace_of_one_prefix() -> None:
-    objects, listing = json.loads(block('{\n  "Version"'))["Statement"]
-    assert objects["Effect"] == listing["Effect"] == "Allow"
-    assert sorted(objects["Action"]) == ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
-    assert objects["Resource"] == "arn:aws:s3:::team-bucket/chatterbox/team-a/*"
-    assert (listing["Action"], listing["Resource"]) == ("s3:ListBucket", "arn:aws:s3:::team-bucket")
-    assert listing["Condition"] == {"StringLike": {"s3:prefix": "chatterbox/team-a/*"}}
+# S3
+
+
+POLICY = block('{\n  "Version"').replace("team-bucket", BUCKET)
+PREFIX = f"s3://{BUCKET}/chatterbox"
+TENANT = {"AWS_ACCESS_KEY_ID": "team-a", "AWS_SECRET_ACCESS_KEY": "password"}
+# What does nothing, and asks nothing, for a lease that was not taken.
+NOTHING_WITHOUT_A_LEASE = {"renew", "release"}
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[Seaweed]:
+    with running(lambda: Seaweed(tenant=("team-a", "password", POLICY))) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_tiers(s3_server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[SharedTier, SharedTier]]:
+    """``s3_tiers(namespace)``: its owner's, and the same as the user team-a sees it."""
+
+    def tiers(namespace: str) -> tuple[SharedTier, SharedTier]:
+        found = []
+        for login in ({}, TENANT):
+            for name, value in {**s3_server.environment, **login}.items():
+                monkeypatch.setenv(name, value)
+            tier = store_at(PREFIX, namespace, SECONDS, SECONDS)
+            tier.about()  # which finds the credentials
+            found.append(tier)
+        return found[0], found[1]
+
+    return tiers
+
+
+def test_a_tenant_of_s3_may_do_all_that_the_library_does(s3_tiers: Callable[[str], Any]) -> None:
+    _, tier = s3_tiers("team-a")
+    assert [(what, act(tier)) for what, act, _ in DONE] == [(what, given) for what, _, given in DONE]
+
+
+@pytest.mark.parametrize("namespace", ["team-b", "team-a2", "team"])
+def test_s3_refuses_a_tenant_everything_in_another_namespace(namespace: str, s3_tiers: Callable[[str], Any]) -> None:
+    owner, tier = s3_tiers(namespace)
+    owner.put(KEY, b"theirs")
+    owner.forget(VOICE)
+    owner.acquire("a lease", "token", SECONDS)
+    for what, act, _ in DONE:
+        if what not in NOTHING_WITHOUT_A_LEASE:
+            with pytest.raises(ClientError, match=r"AccessDenied|403"):
+                raise AssertionError(f"{what} was let through, and gave {act(tier)}")
+    for prefix in (KEY, ""):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            raise AssertionError(f"{prefix} was let through: {tier.delete_voice(prefix)}")
+    assert (owner.get(KEY), owner.keys()) == (b"theirs", [KEY])
+    assert list(owner.forgotten_since()) == [VOICE]
+    assert owner.renew("a lease", "token", SECONDS)
+
+
+def test_a_tenant_of_s3_can_not_look_round_the_bucket(s3_server: Seaweed) -> None:
+    login = {**s3_server.login, "aws_access_key_id": "team-a", "aws_secret_access_key": "password"}
+    client = boto3.session.Session().client("s3", **login)
+    source = f"{BUCKET}/chatterbox/team-b/voices/one"
+    for look in (
+        lambda: client.list_objects_v2(Bucket=BUCKET),
+        lambda: client.list_objects_v2(Bucket=BUCKET, Prefix="chatterbox/"),
+        lambda: client.copy_object(Bucket=BUCKET, Key="chatterbox/team-a/one", CopySource=source),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            raise AssertionError(f"was let through: {look()}")

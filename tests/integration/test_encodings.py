@@ -38,7 +38,7 @@ class Made(NamedTuple):
     speaker: Any
 
 
-def own_way(parts: rehearsal.Parts, clip: Path) -> Made:
+def own_way(parts: Any, clip: Path) -> Made:
     """A preparation of a program's own, by no method of Chatterbox's."""
     sound, _ = librosa.load(clip, sr=_24K)
     at_16k = librosa.resample(sound, orig_sr=_24K, target_sr=_16K)
@@ -109,6 +109,19 @@ def test_a_programs_own_preparation_is_served_from_memory_and_from_disk(
     chatterbox_cached.enable(cache=another)
     assert_same(own_way(parts, voice), upstreams)
     assert counts(another) == (0, 3, 0, 0)
+
+
+def test_encoders_that_a_program_calls_itself_are_named_once_although_whole_voices_are_kept_too(
+    english: Any, voice: Path, cache: ConditionalCache
+) -> None:
+    english.prepare_conditionals(voice)
+    assert cache.get_cache_stats()["encoder_classes"] == {}
+    for _ in range(2):
+        own_way(english, voice)
+    named = cache.get_cache_stats()["encoder_classes"]
+    assert {name.rpartition(".")[2]: times for name, times in named.items()} == {
+        "S3Token2Mel": 1, "S3Tokenizer": 1, "VoiceEncoder": 1,
+    }  # fmt: skip
 
 
 def test_what_a_caller_does_to_its_copy_is_no_one_elses(

@@ -17,6 +17,7 @@ from typing import Any
 
 import chatterbox_cached
 from chatterbox_cached import notices
+from chatterbox_cached.accounting.stats import VOICES
 from chatterbox_cached.demo import rehearsal
 from chatterbox_cached.errors import in_short
 from chatterbox_cached.library import exchange
@@ -88,7 +89,8 @@ def _counting(*acts: Callable[[], str]) -> dict[str, Any]:
     made = [act() for act in acts]
     after = chatterbox_cached.stats()
     counted = {name: after[name] - before[name] for name in _COUNTED if after[name] != before[name]}
-    return {"made": made, "counted": counted, "why": [*after["bypasses"], *after["not_stored"]]}
+    whole = after["seams"].get(VOICES, 0) - before["seams"].get(VOICES, 0)
+    return {"made": made, "counted": counted, "whole": whole, "why": [*after["bypasses"], *after["not_stored"]]}
 
 
 def _cut_what_is_said(t3: Any) -> None:

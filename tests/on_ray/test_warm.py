@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from chatterbox_cached.cli.on_ray import CONNECT_SECONDS
 from chatterbox_cached.settings import PREFIX
 from tests.support import scenery
 from tests.support.cluster import Fleet
@@ -113,6 +115,8 @@ def until(command: subprocess.Popen[str], reached: Callable[[], bool], *, ended:
         (("--ray", "auto"), {f"{PREFIX}SHARED_MODE": "read"}, "With these settings nothing is put into the store."),
         (("--ray", "auto", "--device", "cuda"), {}, "This cluster has no GPU. Give --device cpu."),
         (("--ray", "nonsense:port"), {}, "There is no Ray cluster at nonsense:port ("),
+        (("--ray", "127.0.0.1:1"), {}, "There is no Ray cluster at 127.0.0.1:1 (ConnectionRefusedError"),
+        (("--ray", "auto"), {"RAY_ADDRESS": "127.0.0.1:1"}, "There is no Ray cluster at auto (ConnectionRefusedError"),
     ],
 )
 def test_what_is_in_the_way_is_one_line(
@@ -122,6 +126,37 @@ def test_what_is_in_the_way_is_one_line(
     done = warm(*voices, *arguments, code=1, **environment)
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.fixture
+def at_what_says_nothing(fleet: Fleet, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """``warm --ray`` at work, where something listens that is no Ray."""
+    (voice,) = scenery.voices(tmp_path, 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        yield subprocess.Popen(
+            [str(COMMAND), "warm", str(voice), "--ray", address],
+            env={**fleet.environment, "HOME": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def test_what_listens_and_is_no_ray_is_given_up(at_what_says_nothing: subprocess.Popen[str]) -> None:
+    with at_what_says_nothing as command:
+        _, said = command.communicate(timeout=CONNECT_SECONDS + 60)
+    assert command.returncode == 1
+    (line,) = (line for line in said.splitlines() if line.startswith("chatterbox-cached: "))  # Ray has its own to say
+    assert line.endswith(f"(TimeoutError: no answer within {CONNECT_SECONDS:g} s).")
+
+
+def test_ctrl_c_ends_a_wait_for_a_cluster(at_what_says_nothing: subprocess.Popen[str]) -> None:
+    with at_what_says_nothing as command:
+        time.sleep(8)
+        assert command.poll() is None
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=20)
+    assert command.returncode == 130
 
 
 def test_a_store_out_of_reach_is_told_before_a_voice_is_prepared(warm: Warm, fleet: Fleet, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Clock:
 class Worker:
     """A program on a machine of its own, the clock of whose pauses is turned by hand."""
 
-    def __init__(self, folder: Path, url: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, url: str | list[str], **settings: Any) -> None:
         from chatterbox.tts import ChatterboxTTS
 
         self.cache = ConditionalCache(folder, shared=url, **{"signing_key": KEY, **settings})

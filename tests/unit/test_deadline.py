@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from chatterbox_cached.tiers.shared.deadline import within
+from chatterbox_cached.concurrency.deadline import within
 
 
 def test_what_an_operation_gives_or_raises_is_the_callers() -> None:

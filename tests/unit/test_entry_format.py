@@ -205,6 +205,14 @@ def test_an_entry_of_an_impossible_size_is_absent() -> None:
         entry_format.decode(KEY, ENTRY + bytes(MOST_BYTES))
 
 
+def test_an_entry_that_no_reader_would_take_is_not_made() -> None:
+    header, payload = entry_format.opened(KEY, ENTRY)
+    room = MOST_BYTES - len(ENTRY)
+    assert len(entry_format.seal(header, bytes(payload) + bytes(room))) == MOST_BYTES
+    with pytest.raises(EntryError, match=f"larger than any voice, {MOST_BYTES + 1} bytes"):
+        entry_format.seal(header, bytes(payload) + bytes(room + 1))
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.matrix import class_jobs, page, program_jobs
@@ -18,6 +20,18 @@ def test_each_row_and_cell_that_is_otherwise_than_expected_is_told() -> None:
         "three, turbo: was not expected",
     ]
     assert list(amiss(expected, expected)) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "cell"),
+    [
+        ({"counted": {"memory_hits": 2}, "whole": 2}, "equal"),
+        ({"counted": {"memory_hits": 2}, "whole": 1}, "equal, by the encoders' calls"),
+        ({"counted": {"misses": 2}, "whole": 0, "why": ["other weights"]}, "equal, by upstream: other weights"),
+    ],
+)
+def test_a_hit_says_whether_it_was_of_the_voice_as_a_whole(seen: dict[str, Any], cell: str) -> None:
+    assert class_jobs._cell({"made": ["a", "b"], **seen}, {"a", "b"}, {"memory_hits": 2}) == cell
 
 
 def test_entries_are_those_of_the_first_that_has_the_same_for_that_class() -> None:

@@ -204,7 +204,7 @@ def test_every_metric_is_in_the_page(registry: CollectorRegistry) -> None:
 
 # The dashboard
 
-SELECTOR = re.compile(r'(?P<name>[a-zA-Z_:][\w:]*)\{job=~"\$job"\}(\[\$__rate_interval\])?')
+SELECTOR = re.compile(r'(?P<name>[a-zA-Z_:][\w:]*)\{job=~"\$job"\}(\[\$__(rate_interval|range)\])?')
 WORDS = {"sum", "max", "by", "rate", "histogram_quantile", "or", "vector"}
 
 

@@ -132,6 +132,8 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("shared", "valkey://host:0x10"),
         ("shared", "valkey://host:70000"),
         ("shared", "valkey://host/first"),
+        ("shared", "valkey://host?decode_responses=true"),
+        ("shared", "unix:///run/a.sock?db=1&encoding=utf-16"),
         ("shared", "unix://"),
         ("shared", "s3://"),
         ("shared", "s3://key:secret@bucket"),

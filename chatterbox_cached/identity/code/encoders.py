@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import Unidentifiable
 from ...upstream.encodings import part_at
 from .explorer import Explorer
-from .tensors import is_torch_module
+from .tensors import is_tensor, is_torch_module
 from .things import sorted_items
 from .values import Live, Made
 
@@ -30,8 +30,7 @@ class Encoders:
             for name, module in part_at(model, path).named_modules(remove_duplicate=False)
         }
         self._internal = frozenset(vars(torch.nn.Module()))
-        tensors = (each for module in self.modules.values() for each in (*_registered(module), *vars(module).values()))
-        self.tensors = {id(tensor) for tensor in tensors if isinstance(tensor, self._tensor)}
+        self.tensors = {id(tensor) for module in self.modules.values() for tensor in self._tensors_of(module)}
 
     def refuse_hooks(self, explorer: Explorer) -> None:
         """Raise Unidentifiable where something is to happen beside the encoders' own work."""
@@ -97,6 +96,10 @@ class Encoders:
             looked_up = frozenset(public) if kind.startswith("library") else names
             yield f"{path} {kind} " + ",".join(f"{name}={text(value)}" for name, value in sorted_items(own, looked_up))
 
+    def _tensors_of(self, module: Any) -> Iterator[Any]:
+        yield from (each for each in (*module._parameters.values(), *module._buffers.values()) if each is not None)
+        yield from (value for name, value in vars(module).items() if name not in self._internal and is_tensor(value))
+
     def _own(self, module: Any) -> Mapping[str, Any]:
         """Its own attributes, without PyTorch's."""
         return {
@@ -104,8 +107,3 @@ class Encoders:
             for name, value in vars(module).items()
             if name not in self._internal and not isinstance(value, self._tensor)
         }
-
-
-def _registered(module: Any) -> Iterator[Any]:
-    yield from module._parameters.values()
-    yield from module._buffers.values()

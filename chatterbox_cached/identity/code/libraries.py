@@ -35,13 +35,13 @@ def is_library(top: str) -> bool:
     """Whether the package ``top`` was installed, or came with Python."""
     if top in _OF_PYTHON:
         return True
-    folder = _folder(top)
-    return folder is not None and _was_installed(top, folder)
+    file = _file(top)
+    return file is not None and _was_installed(top, file)
 
 
 @lru_cache(maxsize=512)
-def _was_installed(top: str, folder: Path) -> bool:
-    if not any(site in folder.parts for site in _SITE):
+def _was_installed(top: str, file: str) -> bool:
+    if not any(site in _folder_of(file).parts for site in _SITE):
         try:
             metadata.distribution(top)
         except metadata.PackageNotFoundError:
@@ -49,15 +49,16 @@ def _was_installed(top: str, folder: Path) -> bool:
     return True
 
 
-def _folder(top: str) -> Path | None:
-    """Where the package is; for a module that is one file, that file. None for one that is not loaded yet."""
+def _file(top: str) -> str | None:
+    """The file of the package, or its folder. None for one that is not loaded yet."""
     module = sys.modules.get(top)
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    return _folder_of(file) if isinstance(file, str) else None
+    return file if isinstance(file, str) else None
 
 
 @lru_cache(maxsize=512)
 def _folder_of(file: str) -> Path:
+    """Where the package with this file is; for a module that is one file, that file."""
     return Path(file).parent if Path(file).name.startswith("__init__.") else Path(file)
 
 
@@ -103,15 +104,16 @@ def _is_file_of(file: str, top: str) -> bool:
     is_python = top in _OF_PYTHON
     if is_python and file.startswith("<frozen "):
         return True
-    folder = _folder_of(str(os.__file__)).parent if is_python else _folder(top)
-    return folder is not None and _is_within(file, folder, is_python)
+    of_package = os.__file__ if is_python else _file(top)
+    return of_package is not None and _is_beside(file, of_package, is_python)
 
 
 @lru_cache(maxsize=4096)
-def _is_within(file: str, folder: Path, is_python: bool) -> bool:
-    path = Path(file)
-    if is_python and any(site in path.parts for site in _SITE):
-        return False
+def _is_beside(file: str, of_package: str, is_python: bool) -> bool:
+    """Whether a file is the package's that has the other one. By texts, which are hashed once; paths are each time."""
+    path, folder = Path(file), _folder_of(of_package)
+    if is_python:
+        return path.is_relative_to(folder.parent) and not any(site in path.parts for site in _SITE)
     return path == folder or path.is_relative_to(folder)
 
 

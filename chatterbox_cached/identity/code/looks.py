@@ -10,9 +10,9 @@ FULL_LOOK_SECONDS = 0.01
 
 
 class Looked(ABC):
-    """The quick look is taken at every call. The full one, which sees everything, is taken whenever the last is older
-    than ``FULL_LOOK_SECONDS``, which is shorter than any generation; or at every call, where nothing need be generated
-    between two.
+    """A look is taken at every call. The full one, which sees everything, is taken whenever the last is older than
+    ``FULL_LOOK_SECONDS``, which is shorter than any generation; or at every call, where nothing need be generated
+    between two. In all other calls it is the quick one.
     """
 
     def __init__(self, *, in_full_each_time: bool = False) -> None:
@@ -23,10 +23,10 @@ class Looked(ABC):
 
         Once a full look has seen a change, never again: the next question may come before the next full look is due.
         """
-        if self._changed or not self.stands(model):
+        if self._changed:
             return False
-        recent = not self._each_time and time.monotonic() - self._looked < FULL_LOOK_SECONDS
-        return recent or self._full_look(model)
+        is_due = self._each_time or time.monotonic() - self._looked >= FULL_LOOK_SECONDS
+        return self._full_look(model) if is_due else self.stands(model)
 
     def _full_look(self, model: Any) -> bool:
         began = time.monotonic()  # what is changed while it looks may have been looked at already
@@ -40,4 +40,4 @@ class Looked(ABC):
 
     @abstractmethod
     def stands_in_full(self, model: Any) -> bool:
-        """The full look."""
+        """The full look, which sees all that the quick one does, and more."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from operator import getitem, is_, itemgetter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from operator import is_, itemgetter
 from typing import Any, NamedTuple
 
 from ...upstream.calls import without_ours
@@ -28,17 +29,17 @@ class Places:
         # Of a library's namespace nearly all is looked at, and its values in a row are found sooner than by name.
         large = [place for place in places if len(place.names) > max(_LARGE, len(place.namespace) / 2)]
         self._large = {id(place): (place, list(place.namespace.values())) for place in large}
-        small = [place for place in places if id(place) not in self._large]
-        self._namespaces = [place.namespace for place in small for _ in place.names]
-        self._names = [name for place in small for name in place.names]
-        self._values = [value for place in small for value in place.values]
+        self._small = [place for place in places if id(place) not in self._large and place.names]
+        self._getters = list(map(_getter, self._small))
+        self._values = [value for place in self._small for value in (*place.values, place.values[0])]
         self._without = [(place.namespace, place.absent) for place in places if place.absent]
 
     def stand(self) -> bool:
         """Whether all values are there, and nothing is under the names that had nothing."""
         try:
+            small = [get(namespace) for get, namespace in self._getters]
             return (
-                all(map(is_, map(getitem, self._namespaces, self._names), self._values))
+                all(map(is_, chain.from_iterable(small), self._values))
                 and all(self._stands(place, had) for place, had in list(self._large.values()))
                 and not any(any(map(namespace.__contains__, absent)) for namespace, absent in self._without)
             )
@@ -47,10 +48,11 @@ class Places:
 
     def stand_but_for_ours(self) -> bool:
         """The same where our own wrappers, which come and go, count for nothing. It takes longer."""
-        items = zip(self._namespaces, self._names, self._values, strict=True)
-        large = [item for place, _ in list(self._large.values()) for item in _items(place)]
+        places = (*self._small, *(place for place, _ in list(self._large.values())))
         return all(
-            without_ours(namespace.get(name)) is without_ours(value) for namespace, name, value in (*items, *large)
+            without_ours(namespace.get(name)) is without_ours(value)
+            for place in places
+            for namespace, name, value in _items(place)
         ) and not any(any(map(namespace.__contains__, absent)) for namespace, absent in self._without)
 
     def _stands(self, place: Place, had: list[Any]) -> bool:
@@ -61,6 +63,11 @@ class Places:
             return False
         self._large[id(place)] = place, list(namespace.values())  # something else is new, which does not count
         return True
+
+
+def _getter(place: Place) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, Any]]:
+    """Gets all values of a place at once, and after them the first: given one name alone, itemgetter gives no tuple."""
+    return itemgetter(*place.names, place.names[0]), place.namespace
 
 
 def _items(place: Place) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
@@ -76,8 +83,7 @@ class QuickLook:
     def __init__(self, places: Iterable[Place] = ()) -> None:
         places = list(places)
         had = [place for place in places if place.names]
-        # Given a name twice, itemgetter gives a tuple of one name as well.
-        self._getters = [(itemgetter(*place.names, place.names[0]), place.namespace) for place in had]
+        self._getters = list(map(_getter, had))
         self._values = [(*place.values, place.values[0]) for place in had]
         self._each = [place.namespace for place in places]
         self._sizes = list(map(len, self._each))

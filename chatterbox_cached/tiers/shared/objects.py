@@ -1,8 +1,10 @@
 """A store in S3, or what speaks as it does.
 
     <root>/voices/v<schema>/<audio>/<maker>   one entry
-    <root>/forgotten.json                     the voices that no machine may keep, with when they were forgotten
+    <root>/forgotten.json                     the voices that no machine may keep, with when they were forgotten, or
+                                              with no time, for one that was lifted
     <root>/leases/<name>                      the token of who has it; its age is by the server's clock
+    <root>/named/voices/...                   what machines share of named voices
 
 ``<root>`` is ``<prefix>/<namespace>``. Leases and the forgotten rest on puts with a condition.
 """
@@ -13,24 +15,27 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from ...addresses import Address
+from ...concurrency.deadline import within
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
 from ...voice.entry_format import MOST_BYTES
-from .deadline import within
-from .protocol import About, Forgotten
+from .protocol import About, Forgotten, noted
 
 _Result = TypeVar("_Result")
 _BATCH = 1000  # what one request may list or delete
 _ATTEMPTS = 10
 _NOBODYS_TAG = f'"{"0" * 32}"'
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+# An object. In other words it is a bucket, or the server is not S3; only the answer to a HEAD has no words.
+_ABSENT = frozenset({"NoSuchKey"})
+_ABSENT_BY_HEAD = _ABSENT | {"404", "NotFound"}
 _ANOTHER_WAS_FIRST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 
 
@@ -103,24 +108,21 @@ class S3Tier(RenewedAfterFork):
             client.close()
 
     def forgotten(self, known: str) -> Forgotten | None:
-        found = self._read_forgotten()
-        state, voices = found or ("", {})
-        return None if state == known else Forgotten(state, frozenset(voices))
+        state, notes = self._read_forgotten() or ("", {})
+        return None if state == known else noted(state, notes)
 
     def forgotten_since(self) -> dict[str, float]:
-        _, voices = self._read_forgotten() or ("", {})
-        return {voice: datetime.fromisoformat(when).timestamp() for voice, when in voices.items()}
+        _, notes = self._read_forgotten() or ("", {})
+        return {voice: datetime.fromisoformat(when).timestamp() for voice, when in notes.items() if when}
 
     def forget(self, voice: str) -> None:
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._change_forgotten(lambda voices: {**voices, voice: now})
+        self._change_forgotten(lambda notes: {**notes, voice: _now()})
+
+    def note_again(self, voices: Collection[str]) -> None:
+        self._change_forgotten(lambda notes: {**dict.fromkeys(voices, _now()), **notes})
 
     def lift(self, voice: str) -> bool:
-        found = self._read_forgotten()
-        if found is None or voice not in found[1]:
-            return False
-        self._change_forgotten(lambda voices: {each: when for each, when in voices.items() if each != voice})
-        return True
+        return bool(self._change_forgotten(lambda notes: {**notes, voice: ""}).get(voice))
 
     def acquire(self, name: str, token: str, seconds: float) -> bool:
         place = self._lease(name)
@@ -211,14 +213,15 @@ class S3Tier(RenewedAfterFork):
 
         return self._do(read)
 
-    def _change_forgotten(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        """Change what is there, and not what was there before another machine has changed it."""
+    def _change_forgotten(self, change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+        """Change what is there, and not what was there before another machine has changed it; gives what was there."""
         for attempt in range(_ATTEMPTS):
             time.sleep(random.uniform(0, 0.05 * attempt))  # lest they all come again at once
-            tag, voices = self._read_forgotten() or (None, {})
-            told = json.dumps({"voices": change(voices)}, indent=1).encode()
-            if self._put_if(f"{self._root}/forgotten.json", told, tag) is not None:
-                return
+            tag, notes = self._read_forgotten() or (None, {})
+            changed = change(notes)
+            told = json.dumps({"voices": changed}, indent=1).encode()
+            if changed == notes or self._put_if(f"{self._root}/forgotten.json", told, tag) is not None:
+                return notes
         raise OSError(f"other machines changed what is forgotten {_ATTEMPTS} times meanwhile")
 
     def _put_if(self, place: str, content: bytes, tag: str | None) -> str | None:
@@ -235,15 +238,16 @@ class S3Tier(RenewedAfterFork):
         return str(put["ETag"])
 
     def _head(self, place: str) -> Any:
-        return self._unless_absent(lambda: self._call("head_object", Bucket=self._bucket, Key=place))
+        ask = partial(self._call, "head_object", Bucket=self._bucket, Key=place)
+        return self._unless_absent(ask, _ABSENT_BY_HEAD)
 
-    def _unless_absent(self, ask: Callable[[], Any]) -> Any:
+    def _unless_absent(self, ask: Callable[[], Any], absent: frozenset[str] = _ABSENT) -> Any:
         from botocore.exceptions import ClientError
 
         try:
             return ask()
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
+            if error.response["Error"]["Code"] in absent:
                 return None
             raise
 
@@ -277,6 +281,10 @@ class S3Tier(RenewedAfterFork):
 def _quoted(part: str) -> str:
     """A part of a key as a part of a path that means nothing else: no ``..``, none that is empty."""
     return quote(part, safe="").replace(".", "%2E") or "%00"
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _told(token: str) -> bytes:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 
 class Forgotten(NamedTuple):
-    """The voices that no machine may keep, by the SHA-256 of their audio; ``state`` tells one such set from another."""
+    """The voices that no machine may keep, by the SHA-256 of their audio; ``state`` tells one such set from another.
+
+    ``lifted``: those that were among them and are not any more. What is in neither, the store never knew, or has lost.
+    """
 
     state: str
     voices: frozenset[str]
+    lifted: frozenset[str] = frozenset()
+
+
+def noted(state: str, notes: Mapping[str, float | str]) -> Forgotten:
+    """From when each was forgotten; what is lifted has no such time."""
+    voices = frozenset(voice for voice, when in notes.items() if when)
+    return Forgotten(state, voices, frozenset(notes) - voices)
 
 
 class About(NamedTuple):
@@ -77,8 +88,12 @@ class SharedTier(Protocol):
         """No machine may keep this voice from now on."""
         ...
 
+    def note_again(self, voices: Collection[str]) -> None:
+        """As ``forget`` each of these, of which the store knows nothing any more; not what was lifted meanwhile."""
+        ...
+
     def lift(self, voice: str) -> bool:
-        """Machines may keep this voice again; says whether they might not."""
+        """Machines may keep this voice again; says whether they might not, as far as the store knew."""
         ...
 
     def acquire(self, name: str, token: str, seconds: float) -> bool:

@@ -2,9 +2,11 @@
 
     <root>:v<schema>/<audio>   hash     what was made of one voice, by the digest of what made it; it expires
     <root>:voices              zset     the hashes, by when they were last put to: a tenant may not list all keys
-    <root>:forgotten           hash     the voices that no machine may keep, with when they were forgotten; and, so that
-                                        both are there or neither, a name that is new with each change of those
+    <root>:forgotten           hash     the voices that no machine may keep, with when they were forgotten, or 0 for one
+                                        that was lifted; and, so that both are there or neither, a name that is new with
+                                        each change of those
     <root>:lease:<name>        string   the token of who has it; it expires
+    <root>:named:...                    the same for what machines share of named voices, which does not expire
 
 ``<root>`` is ``chatterbox-cached:<namespace>``. What was made of one voice is one hash, so it is dropped, and evicted,
 at once.
@@ -14,15 +16,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...addresses import Address
+from ...concurrency.deadline import within
 from ...concurrency.forks import RenewedAfterFork
 from ...errors import EntryError
 from ...voice.entry_format import MOST_BYTES
-from .deadline import within
-from .protocol import About, Forgotten
+from .protocol import About, Forgotten, noted
 
 if TYPE_CHECKING:
     import redis
@@ -43,9 +45,21 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class ValkeyTier(RenewedAfterFork):
-    """See SharedTier. Timeouts are in seconds: to connect, and for the answer to one operation."""
+    """See SharedTier. Timeouts are in seconds: to connect, and for the answer to one operation.
 
-    def __init__(self, address: Address, namespace: str, connect_seconds: float, operation_seconds: float) -> None:
+    ``expires``: whether what is put may be evicted, and goes by itself after a year.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        namespace: str,
+        connect_seconds: float,
+        operation_seconds: float,
+        *,
+        expires: bool = True,
+    ) -> None:
+        self._expires = expires
         self.name, self._url = address.label, address.url
         self._root = f"chatterbox-cached:{namespace}"
         self._connect_seconds, self._operation_seconds = connect_seconds, operation_seconds
@@ -73,7 +87,7 @@ class ValkeyTier(RenewedAfterFork):
         self._at_once(
             lambda pipe: (
                 pipe.hset(voice, maker, value),
-                pipe.expire(voice, _LIFE_SECONDS),
+                self._expires and pipe.expire(voice, _LIFE_SECONDS),
                 pipe.zadd(self._voices, {voice: time.time()}),
             )
         )
@@ -120,28 +134,20 @@ class ValkeyTier(RenewedAfterFork):
 
     def forgotten(self, known: str) -> Forgotten | None:
         state = (self._do(lambda client: client.hget(f"{self._root}:forgotten", _STATE)) or b"").decode()
-        return None if state == known else Forgotten(state, frozenset(self.forgotten_since()))
+        return None if state == known else noted(state, self._notes())
 
     def forgotten_since(self) -> dict[str, float]:
-        noted = self._do(lambda client: client.hgetall(f"{self._root}:forgotten"))
-        return {voice.decode(): float(when) for voice, when in noted.items() if voice != _STATE}
+        return {voice: when for voice, when in self._notes().items() if when}
 
     def forget(self, voice: str) -> None:
-        self._at_once(
-            lambda pipe: (
-                pipe.hset(f"{self._root}:forgotten", voice, int(time.time())),
-                pipe.hset(f"{self._root}:forgotten", _STATE, uuid.uuid4().hex),
-            )
-        )
+        self._note(lambda pipe, notes: pipe.hset(notes, voice, int(time.time())))
+
+    def note_again(self, voices: Collection[str]) -> None:
+        self._note(lambda pipe, notes: [pipe.hsetnx(notes, voice, int(time.time())) for voice in voices])
 
     def lift(self, voice: str) -> bool:
-        lifted, _ = self._at_once(
-            lambda pipe: (
-                pipe.hdel(f"{self._root}:forgotten", voice),
-                pipe.hset(f"{self._root}:forgotten", _STATE, uuid.uuid4().hex),
-            )
-        )
-        return bool(lifted)
+        before, *_ = self._note(lambda pipe, notes: (pipe.hget(notes, voice), pipe.hset(notes, voice, 0)))
+        return bool(before and float(before))
 
     def acquire(self, name: str, token: str, seconds: float) -> bool:
         lease, milliseconds = self._lease(name), round(1000 * seconds)
@@ -191,6 +197,14 @@ class ValkeyTier(RenewedAfterFork):
 
     def _all_voices(self) -> list[str]:
         return [name.decode() for name in self._do(lambda client: client.zrange(self._voices, 0, -1))]
+
+    def _notes(self) -> dict[str, float]:
+        notes = self._do(lambda client: client.hgetall(f"{self._root}:forgotten"))
+        return {voice.decode(): float(when) for voice, when in notes.items() if voice != _STATE}
+
+    def _note(self, change: Callable[[Any, str], object]) -> list[Any]:
+        notes = f"{self._root}:forgotten"
+        return self._at_once(lambda pipe: (change(pipe, notes), pipe.hset(notes, _STATE, uuid.uuid4().hex)))
 
     def _drop(self, voices: list[str]) -> int:
         def drop(pipe: Any) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ...concurrency.forks import RenewedAfterFork
+from .forks import RenewedAfterFork
 
 _Result = TypeVar("_Result")
 _MOST_IDLE = 8
