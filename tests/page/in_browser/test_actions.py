@@ -149,6 +149,7 @@ def test_all_of_it_can_be_done_by_keyboard(open_page: Open, shelf: Shelf, clip: 
 
 def _tab_to(page: Page, wanted: str) -> None:
     """Press Tab until what has the focus says this, or is a field of this name; and see that the focus is shown."""
+    page.wait_for_load_state()  # with its style sheet
     focused = "document.activeElement"
     for _ in range(60):
         page.keyboard.press("Tab")
