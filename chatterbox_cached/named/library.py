@@ -99,7 +99,15 @@ class Library:
 
     def tier(self) -> NamedTier | None:
         """The same for a cache to keep what it makes of them; None for a user who has no place for it."""
-        return None if self._places is None else NamedTier(self.entries, lambda: self.names().digests)
+        return None if self._places is None else NamedTier(self.entries, self._digests)
+
+    def _digests(self) -> frozenset[str]:
+        # Where the names can't be read, as those of another user whose home folder HOME still names, no voice has one
+        # for a program that has not asked for any; whoever asks is told.
+        try:
+            return self.names().digests
+        except VoiceLibraryError:
+            return frozenset()
 
     def close(self) -> None:
         """Let go of files; the next call opens them again."""

@@ -72,15 +72,16 @@ def test_json_is_all_there_is_on_stdout(cli: Cli, root: Path, unladen: dict[str,
     assert shown.stderr == ""
 
 
-def test_every_verb_but_path_and_keys_takes_json(cli: Cli) -> None:
+def test_every_verb_that_prints_figures_takes_json(cli: Cli) -> None:
     for verb in VERBS:
         for inner in getattr(load(verb), "commands", {"": None}):
             options = cli(verb, *filter(None, [inner]), "--help").stdout
-            assert ("--json" in options) == (verb not in ("path", "keys")), (verb, inner)
+            assert ("--json" in options) == (verb not in ("path", "keys", "page")), (verb, inner)
     assert set(VERBS) == {
         *CALLS,
         "lift",
         "voices",
+        "page",
         "keys",
         "path",
         "run",

@@ -21,6 +21,7 @@ from chatterbox_cached import (
     ChatterboxCachedError,
     ConditionalCache,
     UnknownVoiceError,
+    VoiceLibraryError,
     VoiceNameError,
     voices,
 )
@@ -211,6 +212,18 @@ def test_a_copy_that_prepares_otherwise_can_be_given_a_name(english: Any, clip: 
             model.prepare_conditionals("voice:narrator")
             assert_same_conditionals(model.conds, expected)
         assert cache.get_cache_stats()["misses"] == 1
+
+
+def test_a_library_that_can_t_be_read_is_said_to_those_alone_who_ask_for_a_name(english: Any, clip: Path) -> None:
+    voices.add("Narrator", clip)
+    (voices.folder / "voices.db").write_bytes(b"no database" * 1000)
+    with chatterbox_cached.enabled() as cache:
+        english.prepare_conditionals(clip)
+        cache.clear_memory()
+        english.prepare_conditionals(clip)
+        assert cache.get_cache_stats()["errors"] == {}
+        with pytest.raises(VoiceLibraryError, match="CHATTERBOX_CACHED_VOICES_DIR"):
+            english.prepare_conditionals("voice:narrator")
 
 
 def test_an_unknown_name_is_said_with_the_nearest(english: Any, clip: Path) -> None:
