@@ -77,8 +77,10 @@ page: .venv/.page ## try the page in the Chromium that is installed, in about fo
 
 # What is laid out stays in build/matrix. Where GitHub is out of reach, MAIN_FROM="git+file:///a/clone" has newest main.
 PYTHONS ?=
-matrix: .venv/.ready $(PYTHONS:%=build/matrix/python-%/.ready) ## run every published Chatterbox with the cache; PYTHONS="3.10 3.13" runs the newest there, too
-	$(BIN)/python -m tests.matrix --uv $(UV) $(PYTHONS:%=--python build/matrix/python-%/bin/python) $(ARGS)
+WIDE ?=
+matrix: .venv/.ready $(PYTHONS:%=build/matrix/python-%/.ready) $(WIDE:%=build/matrix/wide-%/.ready) ## run every published Chatterbox with the cache; PYTHONS="3.10 3.13" runs the newest there, too, WIDE="3.13 3.14" main with newest PyTorch
+	$(BIN)/python -m tests.matrix --uv $(UV) $(PYTHONS:%=--python build/matrix/python-%/bin/python) \
+	  $(WIDE:%=--main build/matrix/wide-%/bin/python) $(ARGS)
 
 bench: .venv/.bench ## measure everything, about 30 minutes; ARGS="memory_hit disk_hit" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -159,6 +161,14 @@ build/matrix/python-%/.ready: pyproject.toml constraints.txt | $(UV)
 	$(UV) venv --quiet --clear --python "$$($(UV) python find --system $*)" build/matrix/python-$*
 	$(UV) pip install --quiet --compile-bytecode --python build/matrix/python-$*/bin/python \
 	  --constraints constraints.txt --editable ".[chatterbox,dev]"
+	@touch $@
+
+# Newest main's own requirements without the pins of constraints.txt, and the newest PyTorch wherever it runs.
+build/matrix/wide-%/.ready: pyproject.toml tests/matrix/wide.txt tests/matrix/distributions.py .venv/.ready | $(UV)
+	$(UV) venv --quiet --clear --python "$$($(UV) python find --system $*)" build/matrix/wide-$*
+	$(UV) pip install --quiet --compile-bytecode --python build/matrix/wide-$*/bin/python \
+	  --overrides tests/matrix/wide.txt --editable ".[dev]" \
+	  "$$($(BIN)/python -c 'from tests.matrix import distributions; print(distributions.MAIN_ITSELF.requirement)')"
 	@touch $@
 
 .venv-bare/.ready: pyproject.toml constraints.txt | $(UV)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
+
+# From Python 3.14 on, an annotation is evaluated as it is asked for, and may name what is not there.
+_UNEVALUATED: dict[str, Any] = (
+    {"annotation_format": import_module("annotationlib").Format.STRING} if sys.version_info >= (3, 14) else {}
+)
 
 
 class Signature:
@@ -41,7 +48,7 @@ class Signature:
 def arguments_of(function: Any) -> inspect.Signature | None:
     """As ``inspect.signature``; None where it can't be told, as of much that a program may put in a method's place."""
     try:
-        return inspect.signature(function)
+        return inspect.signature(function, **_UNEVALUATED)
     except (TypeError, ValueError):
         return None
 

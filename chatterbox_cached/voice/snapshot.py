@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .fields import flaw, form_of
@@ -96,11 +97,25 @@ def shared(fields: Fields) -> dict[str, torch.Tensor | None]:
     """
     import torch
 
+    if not _lazy_clones_hold():
+        return copied(fields)
     try:
         share = torch._lazy_clone  # not a public function, so it may go, or refuse some memory
         return {name: None if kept is None else share(kept) for name, kept in fields.items()}
     except (AttributeError, RuntimeError):
         return copied(fields)
+
+
+@lru_cache(maxsize=1)
+def _lazy_clones_hold() -> bool:
+    """Whether this PyTorch lets a program resize its lazy clones: with 2.14 the first write after it fails."""
+    import torch
+
+    try:
+        torch._lazy_clone(torch.zeros(1, device="cpu")).resize_(2).zero_()
+    except (AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def copied(fields: Fields) -> dict[str, torch.Tensor | None]:

@@ -28,10 +28,12 @@ def main() -> int:
     parser.add_argument("--uv", default="uv", help="the uv to lay distributions out with")
     own = {"type": os.path.abspath, "action": "append", "default": []}  # not resolved: it may be an environment's link
     parser.add_argument("--python", **own, help="run what this Python has installed, too")
+    parser.add_argument("--main", **own, help="run newest main, which this Python has installed, too")
     asked = parser.parse_args()
     begun = time.monotonic()
     versions, all_here = class_jobs.of_versions(REPOSITORY / "build" / "matrix", asked.uv)
-    every = [*versions, *program_jobs.of_programs(), *map(class_jobs.of_python, asked.python)]
+    every = [*versions, *program_jobs.of_programs()]
+    every += [*map(class_jobs.of_python, asked.python), *map(class_jobs.of_main, asked.main)]
     jobs = [job for job in every if asked.word in job.title]
     whole = {job.table for job in every} - {job.table for job in every if job not in jobs}
 

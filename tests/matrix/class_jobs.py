@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from chatterbox_cached.upstream.families import FAMILIES, named
-from tests.matrix.distributions import DISTRIBUTIONS, INSTALLED, Distribution, laid_out
+from tests.matrix.distributions import DISTRIBUTIONS, INSTALLED, MAIN_ITSELF, Distribution, laid_out
 from tests.matrix.processes import Failed, Processes
 from tests.matrix.rows import Job, Row
 
 EQUAL = "equal"
 BY_ENCODERS = f"{EQUAL}, by the encoders' calls"
-_VERSIONS = (
-    "import platform, importlib.metadata as m; print(platform.python_version(), m.version('torch'), m.version('numpy'))"
-)
+_BESIDE = ("torch", "numpy", "transformers")
+_VERSIONS = f"import platform, importlib.metadata as m; print(platform.python_version(), *map(m.version, {_BESIDE}))"
 _PATCHED = "found, and patched by enable()"
 _ITS_OWN, _NONE_KEPT = "its own", "none kept"
 
@@ -30,11 +29,15 @@ def by_upstream(why: str) -> str:
 
 _FAILS = dict.fromkeys(("memory hit", "disk hit", "guard"), "-")
 
+# The loudness makes the samples float64 there.
+_WITH_NUMPY_2 = _FAILS | {
+    "miss": "upstream fails, with the cache as without it: RuntimeError: expected scalar type Double but found Float"
+}
 # What is expected of these, where it is another than of all others.
 OTHERWISE = {
-    # With NumPy 2, which it pins there, the loudness makes its samples float64.
-    ("Python 3.13", "turbo"): _FAILS
-    | {"miss": "upstream fails: RuntimeError: expected scalar type Double but found Float"},
+    ("Python 3.13", "turbo"): _WITH_NUMPY_2,
+    ("Main on Python 3.13", "turbo"): _WITH_NUMPY_2,
+    ("Main on Python 3.14", "turbo"): _WITH_NUMPY_2,
     # Its preparation empties PyTorch's caches as well.
     ("chatterbox-mlx 1.0.6", "multilingual"): dict.fromkeys(("memory hit", "disk hit"), BY_ENCODERS),
 }
@@ -61,15 +64,25 @@ def _job(distribution: Distribution, folders: list[Path]) -> Job:
 
 def of_python(python: str) -> Job:
     """A job for what this Python has installed, which is the newest release."""
+    return _of_environment("pythons", "Python {}", python, INSTALLED)
+
+
+def of_main(python: str) -> Job:
+    """A job for what this Python has installed, which is newest main with the newest that it can run with."""
+    return _of_environment("main", "Main on Python {}", python, MAIN_ITSELF)
+
+
+def _of_environment(table: str, called: str, python: str, distribution: Distribution) -> Job:
     said = subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True).stdout
-    version, torch, numpy = said.split()
-    title = f"Python {version.rpartition('.')[0]}"
+    version, *beside = said.split()
+    title = called.format(version.rpartition(".")[0])
+    installed = ", ".join(map(" ".join, zip(_BESIDE, beside, strict=True)))
 
     def see(scratch: Path) -> list[Row]:
         rows = _seen(title, [], python, scratch)
-        return [row._replace(cells={**row.cells, "with": f"torch {torch}, numpy {numpy}"}) for row in rows]
+        return [row._replace(cells={**row.cells, "with": installed}) for row in rows]
 
-    return Job("pythons", title, expected(title, INSTALLED), see)
+    return Job(table, title, expected(title, distribution), see)
 
 
 def expected(title: str, distribution: Distribution) -> list[Row]:

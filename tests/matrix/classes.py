@@ -43,7 +43,7 @@ class Cell:
             # Twice: what chatterbox-mlx says first in a process differs in last bits from what it says from then on.
             seen: dict[str, Any] = {"upstream": [self._prepared(), self._spoken(), self._spoken()]}
         except Exception as error:
-            return {"error": f"upstream fails: {in_short(error)}"}
+            return {"error": self._upstream_fails(in_short(error))}
         with chatterbox_cached.enabled(self._folder):
             seen["miss"] = _counting(self._prepared)
             seen["memory"] = _counting(self._prepared, self._spoken)
@@ -51,6 +51,17 @@ class Cell:
         kept = exchange.open_folder(Settings(cache_dir=self._folder)).keys()
         seen["keys"] = [key.rpartition("/")[2] for key in kept]
         return seen
+
+    def _upstream_fails(self, without: str) -> str:
+        """What it fails with, and whether it does so with the cache, too."""
+        with chatterbox_cached.enabled(self._folder):
+            try:
+                self._spoken()
+            except Exception as error:
+                if (with_it := in_short(error)) == without:
+                    return f"upstream fails, with the cache as without it: {without}"
+                return f"upstream fails: {without}; with the cache: {with_it}"
+        return f"upstream fails, but not with the cache: {without}"
 
     def again(self) -> dict[str, Any]:
         with chatterbox_cached.enabled(self._folder):

@@ -45,6 +45,7 @@ class Distribution(NamedTuple):
 
 _OLD, _MTL, _NEW = (f"chatterbox-tts 0.1.{patch}" for patch in (0, 3, 6))
 INSTALLED = Distribution("chatterbox-tts", "0.1.7", _ALL, (), _NEW)  # with the pins of constraints.txt
+MAIN_ITSELF = Distribution("chatterbox-tts", "main", _ALL, (), _NEW, "0.1.7")
 DISTRIBUTIONS = (
     Distribution("chatterbox-tts", "0.1.0", _FIRST, _OLDER_TRANSFORMERS, calls_itself="0.1"),
     Distribution("chatterbox-tts", "0.1.1", _FIRST, _OLDER_TRANSFORMERS, _OLD),
@@ -54,7 +55,7 @@ DISTRIBUTIONS = (
     Distribution("chatterbox-tts", "0.1.5", _WITHOUT_TURBO, _OLDER_TRANSFORMERS, _MTL),
     Distribution("chatterbox-tts", "0.1.6", _ALL, _OLDER_TRANSFORMERS),
     INSTALLED,
-    Distribution("chatterbox-tts", "main", _ALL, (), _NEW, "0.1.7"),
+    MAIN_ITSELF,
     Distribution("chatterbox-streaming", "0.1.2", _FIRST, _OLDER_TRANSFORMERS, _OLD),
     Distribution("tts-webui-chatterbox-tts", "0.4.4", _WITHOUT_TURBO, _OLDER_TRANSFORMERS),
     Distribution("chatterbox-light", "1.0.2", _ALL),

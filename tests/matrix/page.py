@@ -18,6 +18,7 @@ _HEADS = {
     "versions": ("Package", *_RESULTS, "Entries"),
     "programs": ("What the program does", "Result", "Hits", "What `run --stats` says besides"),
     "pythons": ("Python", *_RESULTS, "With"),
+    "main": ("Main", *_RESULTS, "With"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,13 @@ def test_arguments_are_bound_by_name_whatever_the_order() -> None:
 def test_defaults_are_the_methods_own() -> None:
     assert Signature(generate).defaults == {"audio_prompt_path": None, "exaggeration": 0.5, "top_p": 1.0}
     assert Signature(generate_in_another_order).defaults["exaggeration"] == 0.0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before Python 3.14 annotations are evaluated at once")
+def test_an_annotation_may_name_what_is_not_there() -> None:
+    source, inside = "def forward(self, wavs, accelerator: Missing = None): ...", dict[str, Any]()
+    exec(compile(source, "a fork", "exec", dont_inherit=True), inside)
+    assert Signature(inside["forward"]).bind(("a wave",), {}) == {"wavs": "a wave"}
 
 
 @pytest.mark.parametrize(

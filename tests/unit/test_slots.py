@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from chatterbox_cached.errors import EntryError, Unidentifiable
 from chatterbox_cached.upstream.families import FAMILIES, Family
 from chatterbox_cached.upstream.slots import emotion_adv, revive, take
-from chatterbox_cached.voice.snapshot import Snapshot, equal
+from chatterbox_cached.voice.snapshot import Snapshot, _lazy_clones_hold, equal
 from tests.support.comparison import assert_same_conditionals
 from tests.support.small_voices import (
     EXAGGERATION,
@@ -111,6 +111,19 @@ def test_a_write_reaches_neither_the_snapshot_nor_another_copy(write: Callable[[
     assert_same_conditionals(earlier, expected)
     assert_same_conditionals(later, expected)
     assert_same_conditionals(revived(kept), expected)
+    assert equal(kept, snapshot())
+
+
+def test_where_pytorchs_lazy_clones_bear_no_resize_each_hit_has_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = snapshot()
+    # What stands for those of 2.14 here shares its memory for good, and refuses a resize.
+    monkeypatch.setattr(torch, "_lazy_clone", lambda tensor: torch.from_numpy(tensor.numpy()))
+    _lazy_clones_hold.cache_clear()
+    try:
+        for tensor in tensors(revived(kept)).values():
+            tensor.zero_()
+    finally:
+        _lazy_clones_hold.cache_clear()
     assert equal(kept, snapshot())
 
 
