@@ -6,6 +6,7 @@ Chatterbox and the programs that prepare as it does load them by ``librosa.load`
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +31,13 @@ class _Reader(wrapt.FunctionWrapper):  # type: ignore[type-arg]
 def wrap(module: ModuleType) -> None:
     """Put our wrapper on the reader in this module, where it is not there yet."""
     if not isinstance(function := vars(module)[_NAME], _Reader):
-        _put(function, _Reader(function, _read))
+        _put(function, _reader_of(function))
+
+
+@lru_cache(maxsize=1)
+def _reader_of(function: Any) -> _Reader:
+    # The same each time, since what was read of the code is believed while it has the very same.
+    return _Reader(function, _read)
 
 
 def unwrap() -> None:

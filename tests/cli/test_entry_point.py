@@ -24,6 +24,8 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "show": ((digest(ANNA),), 0),
     "warm": (("new.wav", "missing.wav"), 1),
     "verify": (("new.wav",), 1),
+    "voices": (("show", "nobody"), 1),
+    "page": (("--host", "0.0.0.0"), 1),
     "rm": ((digest(ANNA), "nobody"), 1),
     "lift": ((digest(ANNA),), 1),
     "prune": (("--to", "1"), 0),
@@ -56,7 +58,7 @@ def root(tmp_path: Path) -> Path:
 def outcome(cli: Cli, verb: str, root: Path, **more: str) -> tuple[str, str, set[str]]:
     """What it says, without times, and of which entries there are then."""
     arguments, code = CALLS[verb]
-    if verb not in ("demo", "keys"):
+    if verb not in ("demo", "keys", "voices"):
         arguments = ("--cache-dir", str(root), *arguments)
     done = cli(verb, *arguments, code=code, **more)
     said = [re.sub(r"\d+\.\d+ ms", "ms", text) for text in (done.stdout, done.stderr)]

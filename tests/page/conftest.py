@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,46 +12,18 @@ import pytest
 
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, VoiceAccount
-from chatterbox_cached.cache import ConditionalCache
-from chatterbox_cached.library.named_voices import Voices
 from chatterbox_cached.named.record import NamedVoice
-from chatterbox_cached.settings import resolve
-from tests.page.served import Served, page_in
 from tests.support import filled_folders
 from tests.support.command_fixtures import environment
+from tests.support.served import Served, page_in
+from tests.support.shelves import MANY, NAMED, Open, Shelf
 
 __all__ = ["environment"]
-MANY, NAMED = 5000, 100
-HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-class Shelf:
-    """A cache folder and a library of named voices, as the tests fill them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.cache_dir, self.voices_dir = folder / "cache", folder / "voices"
-        cache = ConditionalCache.from_settings(resolve({"cache_dir": self.cache_dir, "voices_dir": self.voices_dir}))
-        self.voices = Voices(lambda: cache)
-
-    @property
-    def options(self) -> list[str | Path]:
-        return ["--cache-dir", self.cache_dir]
-
-    def cached(self, *names: str) -> list[str]:
-        """Have voices be cached that were last seen under these names; says their digests."""
-        contents = [name.encode() for name in names]
-        filled_folders.fill(self.cache_dir, *contents)
-        for name, content in zip(names, contents, strict=True):
-            filled_folders.name(self.cache_dir, content, f"/voices/{name}")
-        return [filled_folders.digest(content) for content in contents]
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     return Shelf(tmp_path)
-
-
-Open = Callable[..., Served]
 
 
 @pytest.fixture

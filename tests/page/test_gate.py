@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.page.conftest import Open, Shelf
-from tests.page.served import Served
 from tests.support.commands import COMMAND, process_in
+from tests.support.served import Served
+from tests.support.shelves import Open, Shelf
 
 PASSWORD = "a password of mine"
 

@@ -17,10 +17,10 @@ import soundfile
 
 from chatterbox_cached.demo.rehearsal import reference_clip
 from chatterbox_cached.upstream import pt_file
-from tests.page.conftest import HOSTILE, MANY, Open, Shelf
-from tests.page.served import Served
 from tests.support import filled_folders
 from tests.support.commands import COMMAND
+from tests.support.served import Served
+from tests.support.shelves import HOSTILE, MANY, Open, Shelf
 from tests.support.small_voices import snapshot
 
 SECONDS_TO_OPEN = 2.0

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.page.served import Served
+from tests.support.browser import DESK
+from tests.support.served import Served
 
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 _QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
@@ -38,14 +37,6 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=_chromium(), args=[*_QUIET, *as_root])
         yield chromium
         chromium.close()
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait for this to be true. The browser's own waiting needs ``eval``, which the page is not allowed."""
-    deadline = time.monotonic() + 60
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(20)
 
 
 class Visit:

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from chatterbox_cached.demo.rehearsal import reference_clip
-from tests.page.conftest import Open, Shelf
-from tests.page.in_browser.conftest import PHONE, until
-from tests.page.served import Served
+from tests.support.browser import PHONE, until
+from tests.support.served import Served
+from tests.support.shelves import Open, Shelf
 
 _DROP = """([name, content]) => {
   const bytes = Uint8Array.from(atob(content), (sign) => sign.charCodeAt(0));

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from chatterbox_cached.demo.rehearsal import reference_clip
-from tests.page.conftest import Open, Shelf
-from tests.page.in_browser.conftest import DESK, PHONE, until
-from tests.page.served import Served
+from tests.support.browser import DESK, PHONE, until
+from tests.support.served import Served
+from tests.support.shelves import Open, Shelf
 
 SECONDS_TO_OPEN = 2.0
 LOOKS = pytest.mark.parametrize(
