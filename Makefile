@@ -20,7 +20,7 @@ FIND_PYTHON = set -e; \
   else found=$$($(UV) python find --system 3.11 2>/dev/null || $(UV) python find --system ">=3.10,<3.14"); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test quick faults fuzz fleet ray page matrix bench bench-gpu bench-programs bench-quick check lint bare constraints clean
+.PHONY: help setup demo docs test quick faults fuzz fleet programs ray page matrix bench bench-gpu bench-programs bench-quick check lint bare constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -45,13 +45,16 @@ docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build si
 
 # Two at a time, each file in one of them: a process holds a model of some GB, and two keep two cores busy. In their
 # order, which ends with the quick ones: else files of few long tests come last, and one core waits for the other.
-test: .venv/.ready ## run all tests but those of `make fleet` and of the browser; ARGS="tests/unit -k memory" goes to pytest
+test: .venv/.ready ## run all tests but those that have a target of their own; ARGS="tests/unit -k memory" goes to pytest
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/fleet \
-	  --ignore tests/page/in_browser $(ARGS)
+	  --ignore tests/page --ignore tests/programs $(ARGS)
 
 # In three processes: they wait for timeouts and for other machines more than they work.
 fleet: .venv/.ready ## run the tests of stores that machines share, on real servers, in about two minutes
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/fleet $(ARGS)
+
+programs: .venv/.ready ## run whole programs: the audiobook, and the benchmarks that drive some, in about three minutes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/programs $(ARGS)
 
 quick: .venv/.ready ## run the unit and contract tests only, in less than a minute
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract $(ARGS)
@@ -73,7 +76,7 @@ ray: .venv-ray/.ready ## run the examples for Ray and `warm --ray` on a cluster 
 	.venv-ray/bin/python -m pytest tests/on_ray $(ARGS)
 
 page: .venv/.page ## try the page in the Chromium that is installed, in about four minutes; CHROMIUM names another one
-	$(BIN)/python -m pytest tests/page/in_browser $(ARGS)
+	$(BIN)/python -m pytest tests/page $(ARGS)
 
 # What is laid out stays in build/matrix. Where GitHub is out of reach, MAIN_FROM="git+file:///a/clone" has newest main.
 PYTHONS ?=

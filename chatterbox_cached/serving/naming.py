@@ -14,6 +14,7 @@ from ..named.library import Library
 from ..named.names import BUILTIN, folded
 from ..named.record import CONDITIONALS, NamedVoice
 from ..named.sharing import SharedNames
+from ..notices import tell
 from ..upstream import builtin, pt_file
 from ..upstream.calls import Preparation
 from ..voice import entry_format
@@ -86,7 +87,7 @@ class Naming:
             self._serving.failures.report("voices delete", error)
             return
         for voice in gone:
-            self._serving.log.warning("The voice %r was forgotten with its recording, and so was its name.", voice.name)
+            tell(f"The voice {voice.name!r} was forgotten with its recording, so its name was taken away.")
 
     def _named(self, voice: NamedVoice) -> NamedAudio:
         if voice.kind == CONDITIONALS and voice.digest not in self._serving.brought:
