@@ -95,7 +95,7 @@ class Voices(Mapping[str, NamedVoice]):
         except BaseException:
             library.drop_files((voice,))
             raise
-        if gone is not None and gone.audio != voice.audio:
+        if gone is not None:
             library.drop_files((gone,))
         if voice.kind != CONDITIONALS:
             adding.keep_prepared(library, voice)

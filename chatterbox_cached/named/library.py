@@ -126,16 +126,18 @@ class Library:
         return gone
 
     def drop_files(self, gone: tuple[NamedVoice, ...]) -> None:
-        """Drop what was kept of voices that have no names any more, where no other has the same."""
-        left = self.names().digests
+        """Drop what was kept of voices that have no names any more, where no other has the same.
+
+        A recording goes with the last name that it was kept with: other names of the voice need not have asked for it.
+        """
+        left = self.names()
+        wanted = {voice.audio for voice in left.voices}
         for voice in gone:
-            if voice.digest in left:
-                continue
-            if voice.audio is not None:
-                voice.audio.unlink(missing_ok=True)
-            if voice.kind == CONDITIONALS:
+            for recording in {*self.places.audio.glob(f"{voice.digest}*")} - wanted:
+                recording.unlink(missing_ok=True)
+            if voice.kind == CONDITIONALS and voice.digest not in left.digests:
                 self.conditionals_of(voice).unlink(missing_ok=True)
-        self._drop_entries({voice.digest for voice in gone} - left)
+        self._drop_entries({voice.digest for voice in gone} - left.digests)
 
     def _drop_entries(self, digests: set[str]) -> None:
         if self.has_entries():

@@ -323,6 +323,24 @@ def test_replacing_a_voice_speaks_with_the_new_recording(english: Any, clip: Pat
         assert_same_conditionals(english.conds, _expected(english, other_voice))
 
 
+def test_nothing_stays_of_a_voice_that_was_replaced(english: Any, clip: Path, other_voice: Path) -> None:
+    voices.add("Narrator", clip, model=english)
+    voices.add("Narrator", other_voice, replace=True)
+    assert not voices.library.entries.keys()
+
+
+def test_a_recording_goes_with_the_last_name_that_it_was_kept_with(clip: Path) -> None:
+    voices.add("Narrator", clip, keep_audio=True)
+    voices.add("Narrator", clip, replace=True)  # now without it
+    voices.add("one", clip, keep_audio=True)
+    voices.add("two", clip, keep_audio=True)
+    voices.remove("one")
+    assert [*voices.library.places.audio.iterdir()] == [voices["two"].audio]
+    voices.remove("two")
+    assert not [*voices.library.places.audio.iterdir()]
+    assert len(voices) == 1
+
+
 def test_preparing_leaves_the_model_the_voice_that_it_had(english: Any, clip: Path, other_voice: Path) -> None:
     english.prepare_conditionals(other_voice)
     had = english.conds
