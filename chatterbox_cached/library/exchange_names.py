@@ -13,7 +13,7 @@ from ..errors import BundleError, EntryError, Unidentifiable, UnknownVoiceError,
 from ..identity.audio import AudioIndex
 from ..named import asked
 from ..named.library import Library
-from ..named.names import checked
+from ..named.names import checked, folded
 from ..named.record import CONDITIONALS, NamedVoice
 from ..tiers.disk.stored import Stored
 from ..voice.bundle_names import NamedInBundle
@@ -89,6 +89,7 @@ class Newcomers:
 
     def __init__(self, library: Library) -> None:
         self._library, self.names, self.known = library, list[str](), list[str]()
+        self._folded = set[str]()
 
     def check(self, named: NamedInBundle, content: bytes | None) -> None:
         """Raises BundleError for what can't be taken in, and VoiceNameError for a name that is taken."""
@@ -96,6 +97,7 @@ class Newcomers:
         try:
             if any(checked(name) != name for name in (named.name, *named.aliases)):
                 raise BundleError(f"{named.name!r} is no name as this library keeps them")
+            self._refuse_twice({folded(name) for name in (named.name, *named.aliases)}, named.name)
         except VoiceNameError as error:
             raise BundleError(str(error).rstrip(".")) from error
         if content is not None and named.kind != CONDITIONALS and _digest_of(content) != named.digest:
@@ -107,6 +109,11 @@ class Newcomers:
                     f"There is a voice called {taken.name!r} here, so nothing was imported. Rename or remove it first:"
                     f" chatterbox-cached voices rename {taken.name!r} NEW"
                 )
+
+    def _refuse_twice(self, names: set[str], shown: str) -> None:
+        if names & self._folded:
+            raise BundleError(f"{shown!r} has a name that another voice in it has, too")
+        self._folded |= names
 
     def keep(self, named: NamedInBundle, content: bytes | None) -> None:
         """Keep one that was checked. Raises what the library raises."""

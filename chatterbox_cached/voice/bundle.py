@@ -77,6 +77,11 @@ def write(
     """
     stated = [_stated(get(key)) for key in sorted(set(keys))]
     named = [(each if file is None else each.with_file(file), file) for each, file in sorted(names.items())]
+    for each, _ in named:
+        if not each.is_plain():
+            raise BundleError(
+                f"What is said of the voice {each.name!r} is more than a bundle takes. Describe it shorter."
+            )
     manifest = _manifest(stated, [each for each, _ in named])
     if len(stated) > MOST_VOICES or len(manifest) > MOST_OF_MANIFEST:
         raise BundleError("That is more than one bundle can hold. Export fewer voices at a time.")

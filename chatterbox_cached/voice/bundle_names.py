@@ -19,6 +19,8 @@ MOST_OF_A_FILE = 2**28  # a recording of 25 minutes, uncompressed
 _MOST_OF_TEXT = 4096
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,5})?")
 _KINDS = ("recording", "conditionals")
+# Part of no control sequence, and of names as people type them: emoji and Persian words are joined by them.
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 
 
 class NamedInBundle(NamedTuple):
@@ -53,6 +55,25 @@ class NamedInBundle(NamedTuple):
         if self.kind == _KINDS[1] and self.sha256 != self.digest:
             raise BundleError(f"the file of {self.name!r} is not what it was made of")
 
+    def is_plain(self) -> bool:
+        """Whether all of it is such as a bundle takes."""
+        names, texts = (self.name, *self.aliases), (self.description, self.consent)
+        has_file = self.size is not None
+        return (
+            all(map(_is_name, names))
+            and all(map(_is_text, texts))
+            and all(len(text) <= _MOST_OF_TEXT for text in (*names, *texts))
+            and type(self.digest) is str
+            and is_sha256(self.digest)
+            and self.kind in _KINDS
+            and (has_file or self.kind == _KINDS[0])
+            and (self.seconds is None or (type(self.seconds) is float and 0 <= self.seconds < math.inf))
+            and type(self.suffix) is str
+            and _SUFFIX.fullmatch(self.suffix) is not None
+            and (not has_file or (type(self.size) is int and 0 < self.size <= MOST_OF_A_FILE))
+            and (is_sha256(str(self.sha256)) if has_file else self.sha256 is None and not self.suffix)
+        )
+
     def stated(self) -> dict[str, Any]:
         """As the manifest has it."""
         return {**self._asdict(), "aliases": list(self.aliases)}
@@ -66,7 +87,7 @@ def file_name(number: int, named: NamedInBundle) -> str:
 def understood(said: Sequence[dict[str, Any]]) -> list[NamedInBundle]:
     """What a manifest says of names. Raises BundleError where any of it is odd."""
     found = [NamedInBundle(**{**each, "aliases": tuple(each["aliases"])}) for each in said]
-    if not all(map(_is_plain, found)):
+    if not all(each.is_plain() for each in found):
         raise BundleError("its manifest gives an impossible name to a voice")
     names = [each.name for each in found]
     if names != sorted(set(names)):
@@ -74,18 +95,10 @@ def understood(said: Sequence[dict[str, Any]]) -> list[NamedInBundle]:
     return found
 
 
-def _is_plain(named: NamedInBundle) -> bool:
-    texts = (named.name, *named.aliases, named.description, named.consent)
-    has_file = named.size is not None
-    return (
-        all(type(text) is str and text.isprintable() and len(text) <= _MOST_OF_TEXT for text in texts)
-        and type(named.digest) is str
-        and is_sha256(named.digest)
-        and named.kind in _KINDS
-        and (has_file or named.kind == _KINDS[0])
-        and (named.seconds is None or (type(named.seconds) is float and 0 <= named.seconds < math.inf))
-        and type(named.suffix) is str
-        and _SUFFIX.fullmatch(named.suffix) is not None
-        and (not has_file or (type(named.size) is int and 0 < named.size <= MOST_OF_A_FILE))
-        and (is_sha256(str(named.sha256)) if has_file else named.sha256 is None and not named.suffix)
-    )
+def _is_name(text: Any) -> bool:
+    return type(text) is str and text.translate(dict.fromkeys(map(ord, _JOINERS))).isprintable()
+
+
+def _is_text(text: Any) -> bool:
+    """Of several lines, too; what shows it makes it plain. Half a sign can't be kept."""
+    return type(text) is str and not any("\ud800" <= sign <= "\udfff" for sign in text)

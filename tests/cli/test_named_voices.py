@@ -153,6 +153,19 @@ def test_a_bundle_carries_names_and_what_is_said_of_them(cli: Cli, recording: Pa
     assert [entry["voice"] for entry in again["voices"][:1]] == [key.split("/")[1]]
 
 
+def test_a_bundle_carries_all_that_a_library_takes(cli: Cli, recording: Path, tmp_path: Path) -> None:
+    kept_of(recording, tmp_path / "source")
+    there, name, said = {LIBRARY: str(tmp_path / "there")}, "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}", "calm\nlow"
+    cli("voices", "add", recording, "--as", name, "--describe", said)
+    cli("export", name, "-o", "voices.cbv", "--cache-dir", tmp_path / "source")
+    cli("import", "voices.cbv", **there)
+    (row,) = listed(cli, **there)
+    assert (row["name"], row["description"]) == (name, said)
+    cli("voices", "describe", name, "--describe", "long " * 1000)
+    long = cli("export", name, "-o", "voices.cbv", "--cache-dir", tmp_path / "source", code=1)
+    assert "Describe it shorter" in long.stderr
+
+
 def test_a_bundle_has_the_recording_only_if_asked(cli: Cli, recording: Path, tmp_path: Path) -> None:
     kept_of(recording, tmp_path / "source")
     cli("voices", "add", recording, "--keep-audio")
@@ -229,6 +242,21 @@ def test_a_bundle_that_says_odd_things_of_a_name_is_refused_whole(
     assert said in cli("import", "voices.cbv", "--cache-dir", tmp_path / "target", code=1, **there).stderr
     assert listed(cli, **there) == []
     assert "No voices are cached" in cli("ls", "--cache-dir", tmp_path / "target").stdout
+
+
+def test_a_bundle_in_which_two_voices_have_one_name_is_refused_whole(cli: Cli, recording: Path, tmp_path: Path) -> None:
+    kept_of(recording, tmp_path / "source")
+    other = reference_clip(tmp_path / "other.wav", seconds=1, seed=3)
+    cli("voices", "add", recording, "--as", "Anna", "--alias", "host")
+    cli("voices", "add", other, "--as", "bnna")
+    kept_of(other, tmp_path / "source")
+    there = {LIBRARY: str(tmp_path / "there")}
+    for name in ("anna", "host"):
+        cli("export", "--all", "-o", "voices.cbv", "--cache-dir", tmp_path / "source")
+        _changed(tmp_path / "voices.cbv", "bnna", name)
+        shown = cli("import", "voices.cbv", "--cache-dir", tmp_path / "target", code=1, **there)
+        assert "another voice in it has" in shown.stderr
+    assert listed(cli, **there) == []
 
 
 def test_a_recording_in_a_bundle_must_be_the_voice_s(cli: Cli, recording: Path, tmp_path: Path) -> None:
