@@ -104,11 +104,12 @@ class Voices(Mapping[str, NamedVoice]):
         self._publish(voice)
         return self[voice.name]
 
-    def add_all(self, files: Mapping[str, Path]) -> tuple[list[str], list[str]]:
-        """Give the voices in these files names, once all of them have been looked at; those already there stay.
+    def add_all(self, paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+        """Give the voices in these files their files' names, once all have been looked at; those already there stay.
 
         Gives the names that are new, and those of voices that were there just so. Raises as ``add``.
         """
+        files = _by_name(paths)
         found = [adding.looked_at(checked(name), file) for name, file in files.items()]
         here = {voice.name for voice in self.library.names().voices if (voice.name, voice.digest) in
                 {(each.name, each.digest) for each in found}}  # fmt: skip
@@ -198,3 +199,13 @@ class Voices(Mapping[str, NamedVoice]):
                     f"There is a voice called {taken.name!r}. Give another name, or replace it: --replace, in Python"
                     " replace=True."
                 )
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Raises VoiceNameError where two have one name."""
+    found = dict[str, Path]()
+    for path in paths:
+        other = found.setdefault(folded(checked(path.stem)), path)
+        if other is not path:
+            raise VoiceNameError(f"{other.name} and {path.name} would have one name. Rename one of them.")
+    return {path.stem: path for path in paths}

@@ -293,6 +293,20 @@ def test_a_folder_of_upstream_s_files_becomes_voices_with_their_names(cli: Cli, 
     os.unlink(folder / "bad.pt")
 
 
+@pytest.mark.parametrize("names", [("Anna.pt", "anna.pt"), ("anna.PT", "anna.pt")])
+def test_a_folder_in_which_two_files_have_one_name_is_refused_whole(
+    names: tuple[str, str], cli: Cli, tmp_path: Path
+) -> None:
+    folder = tmp_path / "voice_conds"
+    folder.mkdir()
+    for seed, name in enumerate(names):
+        pt_file.write(folder / name, snapshot(seed=seed), 0.5)
+    if len([*folder.iterdir()]) < len(names):
+        pytest.skip("this file system takes them for one file")
+    assert "anna" in cli("import", folder, code=1).stderr
+    assert listed(cli) == []
+
+
 def test_removing_from_the_cache_says_that_a_name_is_left(cli: Cli, recording: Path, tmp_path: Path) -> None:
     kept_of(recording, tmp_path / "cache")
     cli("voices", "add", recording, "--cache-dir", tmp_path / "cache")

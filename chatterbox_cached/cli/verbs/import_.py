@@ -101,7 +101,7 @@ def _folder(settings: Settings, folder: Path, as_json: bool) -> None:
     if not files:
         raise ChatterboxCachedError(f"There are no .pt files in {folder}. Recordings are for: chatterbox-cached warm")
     with quietly():
-        added, known = voices.add_all({path.stem: path for path in files})
+        added, known = voices.add_all(files)
     if as_json:
         print_json({"folder": str(voices.folder), "new": added, "already_there": known})
     else:
