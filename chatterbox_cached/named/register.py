@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace as replace_values
 from pathlib import Path
@@ -81,7 +81,7 @@ class Register:
 
         Gives what it replaced. Raises VoiceNameError for what is no name, and where another voice has it.
         """
-        names = {folded(name): name for name in map(checked, voice.names)}
+        names = _by_folded(map(checked, voice.names))
         with self.editing() as database:
             replaced = self.voice_of(database, folded(voice.name)) if replace else None
             if replaced is not None:
@@ -112,7 +112,7 @@ class Register:
                 assert column in _COLUMNS
                 database.execute(f"UPDATE voices SET {column} = ? WHERE id = ?", (value, identity))
             if aliases is not None:
-                names = {folded(each): each for each in map(checked, (voice.name, *aliases))}
+                names = _by_folded(map(checked, (voice.name, *aliases)))
                 _name(database, identity, names, folded(voice.name))
             versions.edited(database, voice.namespace, (*voice.names, *(aliases or ())))
         return self._after(name)
@@ -197,7 +197,7 @@ class Register:
         )
         for identity, *row in rows:
             said = dict(zip(_COLUMNS, row, strict=True))
-            audio = said.pop("audio")
+            audio, said["source"] = said.pop("audio"), os.fsdecode(said["source"])
             said["is_default"] = bool(said["is_default"])
             name, *aliases = given[identity]
             yield identity, NamedVoice(name, aliases=tuple(aliases), audio=audio and self._audio / audio, **said)
@@ -222,9 +222,21 @@ def insert(database: sqlite3.Connection, voice: NamedVoice, names: Mapping[str, 
     _name(database, int(cursor.lastrowid or 0), names, folded(voice.name))
 
 
+def _by_folded(names: Iterable[str]) -> dict[str, str]:
+    """Names by their folded forms; of two that are alike, as they were first written."""
+    found = dict[str, str]()
+    for name in names:
+        found.setdefault(folded(name), name)
+    return found
+
+
 def _row(voice: NamedVoice) -> dict[str, Any]:
     row = {column: getattr(voice, column) for column in _COLUMNS}
     row["audio"] = voice.audio and voice.audio.name
+    try:
+        voice.source.encode()
+    except UnicodeEncodeError:  # not all names of files are text
+        row["source"] = os.fsencode(voice.source)
     return row
 
 

@@ -53,6 +53,18 @@ def test_what_is_known_of_a_voice_comes_back(register: Register) -> None:
     assert _other(register).find("DIE ERZÄHLERIN") == register.find("anna")
 
 
+def test_a_recording_may_be_at_a_path_that_is_no_text(register: Register) -> None:
+    voice = replace(_voice("Anna"), source="/clips/caf\udce9.wav")
+    register.add(voice)
+    assert register.find("anna") == voice
+
+
+def test_a_name_stays_as_it_was_written_whatever_its_aliases(register: Register) -> None:
+    register.add(_voice("Anna", "anna", "ANNA", "A."))
+    assert register.names().voices == (_voice("Anna", "A."),)
+    assert register.change("anna", aliases=["aNNa", "b"]).names == ("Anna", "b")
+
+
 def test_another_program_s_edit_is_seen_at_the_next_look(register: Register) -> None:
     register.add(_voice("Anna"))
     reader = _other(register)
