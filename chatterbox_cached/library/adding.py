@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ChatterboxCachedError, EntryError, Unidentifiable, VoiceFileError
 from ..identity.audio import AudioIndex, path_of
+from ..named.asked import name_in
 from ..named.library import Library
 from ..named.record import CONDITIONALS, RECORDING, NamedVoice
 from ..tiers.disk.either import FolderTier
@@ -30,6 +31,8 @@ def looked_at(name: str, audio: Any, **said: Any) -> NamedVoice:
     if path and not os.path.isfile(path):
         raise FileNotFoundError(2, "There is no such file", path)
     source = os.path.abspath(path) if path else ""
+    if name_in(source) is not None:
+        raise ChatterboxCachedError(f"{path} holds the name of a voice, and no recording.")
     if source.lower().endswith(".pt"):
         from ..upstream import pt_file
 

@@ -18,7 +18,7 @@ def name_in(path: str) -> str | None:
     """The name that this path stands for; None where it is any other.
 
     Programs make paths absolute, so ``voice:NAME`` is a name as the last part of a path, too, where there is no file.
-    Raises UnknownVoiceError for a file that ends in .voice and holds no name.
+    Raises UnknownVoiceError for a text file that ends in .voice and holds no name.
     """
     if path.startswith(PREFIX):
         return path[len(PREFIX) :]
@@ -35,10 +35,13 @@ def write(file: Path, name: str) -> None:
     file.write_text(f"{_FIRST_LINE}\n{checked(name)}\n", encoding="utf-8")
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
-            lines = file.read(_LONGEST_FILE).decode("utf-8-sig").splitlines()
+            start = file.read(_LONGEST_FILE)
+        if b"\0" in start:
+            return None  # no text: a recording, whose name a program is free to end so
+        lines = start.decode("utf-8-sig").splitlines()
         if lines[0].strip() == _FIRST_LINE:
             return checked(lines[1])
     except (OSError, ValueError, IndexError) as error:

@@ -165,6 +165,20 @@ def test_a_small_file_stands_for_a_voice_where_a_path_must_be_there(english: Any
             voices.write_file("narrator", tmp_path / "n.wav")
 
 
+def test_a_recording_whose_name_ends_so_is_a_recording(english: Any, clip: Path, tmp_path: Path) -> None:
+    expected, odd = _expected(english, clip), Path(shutil.copy(clip, tmp_path / "narrator.voice"))
+    with chatterbox_cached.enabled():
+        english.prepare_conditionals(odd)
+        assert_same_conditionals(english.conds, expected)
+
+
+def test_a_file_that_stands_for_a_voice_is_no_recording_of_another(clip: Path, tmp_path: Path) -> None:
+    voices.add("Narrator", clip)
+    file = voices.write_file("narrator", tmp_path / "n.voice")
+    with chatterbox_cached.enabled(), pytest.raises(ChatterboxCachedError, match="no recording"):
+        voices.add("other", file)
+
+
 def _own_preparation(model: Any, path: Any) -> Any:
     """As programs do that prepare in their own way."""
     samples, rate = librosa.load(path, sr=24000)
