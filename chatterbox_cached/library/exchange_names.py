@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace as changed
 from pathlib import Path
 
-from ..errors import BundleError, EntryError, Unidentifiable, UnknownVoiceError, VoiceNameError
+from ..errors import BundleError, EntryError, Unidentifiable, UnknownVoiceError, VoiceFileError, VoiceNameError
 from ..identity.audio import AudioIndex
 from ..named import asked
 from ..named.library import Library
@@ -102,6 +103,8 @@ class Newcomers:
             raise BundleError(str(error).rstrip(".")) from error
         if content is not None and named.kind != CONDITIONALS and _digest_of(content) != named.digest:
             raise BundleError(f"the recording of {named.name!r} is another than the voice's")
+        if content is not None and named.kind == CONDITIONALS:
+            _refuse_no_conditionals(named.name, content)
         for name in (named.name, *named.aliases):
             taken = self._library.register.find(name)
             if taken is not None and (taken.name, taken.digest) != (named.name, named.digest):
@@ -143,3 +146,15 @@ def _digest_of(content: bytes) -> str:
         return AudioIndex().identify(io.BytesIO(content)).digest
     except Unidentifiable as error:
         raise BundleError("a recording in it can't be read") from error
+
+
+def _refuse_no_conditionals(name: str, content: bytes) -> None:
+    from ..upstream import pt_file
+
+    with tempfile.TemporaryDirectory(prefix="chatterbox-cached-") as folder:
+        file = Path(folder, "voice.pt")
+        file.write_bytes(content)
+        try:
+            pt_file.read(file, "cpu")
+        except VoiceFileError as error:
+            raise BundleError(f"the file of {name!r} holds no conditionals") from error

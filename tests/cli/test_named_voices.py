@@ -18,7 +18,8 @@ from chatterbox_cached.identity.audio import AudioIndex
 from chatterbox_cached.library import exchange
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.upstream import pt_file
-from chatterbox_cached.voice import entry_format
+from chatterbox_cached.voice import bundle, entry_format
+from chatterbox_cached.voice.bundle_names import NamedInBundle
 from chatterbox_cached.voice.key_format import digest_of, voice_prefix
 from tests.support.bundles import made_by, origin
 from tests.support.commands import Cli
@@ -266,6 +267,16 @@ def test_a_recording_in_a_bundle_must_be_the_voice_s(cli: Cli, recording: Path, 
     _changed(tmp_path / "voices.cbv", f'"digest": "{digest}"', f'"digest": "{"ab" * 32}"')
     shown = cli("import", "voices.cbv", code=1, **{LIBRARY: str(tmp_path / "there")})
     assert "is another than the voice's" in shown.stderr
+
+
+def test_conditionals_in_a_bundle_must_be_such(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "odd.pt"
+    file.write_bytes(b"no conditionals")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    odd = NamedInBundle("Odd", (), "", "", digest, "conditionals", None)
+    bundle.write(tmp_path / "odd.cbv", [], lambda _: pytest.fail("it has no entries"), {odd: file})
+    assert "'Odd' holds no conditionals" in cli("import", "odd.cbv", code=1).stderr
+    assert listed(cli) == []
 
 
 def test_a_folder_of_upstream_s_files_becomes_voices_with_their_names(cli: Cli, tmp_path: Path) -> None:
