@@ -14,7 +14,7 @@ from ..errors import VoiceNameError
 from ..named import asked
 from ..named.library import Library
 from ..named.models import models_of
-from ..named.names import checked, folded
+from ..named.names import PREFIX, checked, folded
 from ..named.record import CONDITIONALS, NamedVoice
 from . import adding
 
@@ -122,7 +122,7 @@ class Voices(Mapping[str, NamedVoice]):
 
         Raises whatever upstream raises for its recording.
         """
-        self._cache().serving.by_hand.prepare(model, asked.PREFIX + self[name].name)
+        self._cache().serving.by_hand.prepare(model, PREFIX + self[name].name)
 
     def rename(self, old: str, new: str) -> NamedVoice:
         """Give a voice another name; its aliases stay. Raises VoiceNameError for a bad or taken one."""

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from ..errors import UnknownVoiceError
-from .names import checked
+from .names import PREFIX, checked
 
-PREFIX = "voice:"
 SUFFIX = ".voice"
 _FIRST_LINE = "A voice of chatterbox-cached, by its name:"
 _LONGEST_FILE = 4096  # bytes: what is longer is no such file

@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from ..errors import VoiceNameError
 
+PREFIX = "voice:"
 LONGEST = 64
 DEFAULT, BUILTIN = "default", "builtin"
 # They join signs or keep them apart, as in Persian words and in emoji, and can't be seen.
@@ -51,6 +52,8 @@ def _flaw(name: str) -> str | None:
         return "it has signs that can't be shown"
     if name in (".", ".."):
         return "it means a folder"
+    if folded(name).startswith(PREFIX):
+        return f"{PREFIX!r} is what stands before a name, where a path would stand"
     if folded(name) in (DEFAULT, BUILTIN):
         return f"'voice:{folded(name)}' has a meaning of its own"
     return None

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
-from ..named.asked import PREFIX
+from ..named.names import PREFIX
 
 _Result = TypeVar("_Result")
 _Job = tuple[Callable[[], Any], "Future[Any]"]

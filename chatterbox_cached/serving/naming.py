@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..errors import UnknownVoiceError, VoiceLibraryError
 from ..identity.audio import Audio, NamedAudio, path_of
 from ..identity.key import Key
-from ..named.asked import PREFIX, name_in
+from ..named.asked import name_in
 from ..named.library import Library
-from ..named.names import BUILTIN, folded
+from ..named.names import BUILTIN, PREFIX, folded
 from ..named.record import CONDITIONALS, NamedVoice
 from ..named.sharing import SharedNames
 from ..notices import tell

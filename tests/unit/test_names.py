@@ -27,6 +27,7 @@ from chatterbox_cached.named.names import LONGEST, checked, folded, nearest
         ("a\N{RIGHT-TO-LEFT OVERRIDE}b", "can't be shown"),
         ("\ud800", "can't be shown"),
         ("x" * (LONGEST + 1), "65 characters"),
+        ("Voice:anna", "stands before a name"),
         ("default", "meaning of its own"),
         ("BuiltIn", "meaning of its own"),
         ("\N{FULLWIDTH LATIN SMALL LETTER D}efault", "meaning of its own"),
