@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..voice.key_format import voice_prefix
 from . import exchange
 
 _LONGEST_SUFFIX = 6
+_LONGEST_COPY_SECONDS = 3600
 
 
 def looked_at(name: str, audio: Any, **said: Any) -> NamedVoice:
@@ -87,8 +89,17 @@ def keep_files(library: Library, voice: NamedVoice, audio: Any, *, keep_audio: b
     return _copied(audio, library.places.audio / f"{voice.digest}{plain}")
 
 
+def _sweep(folder: Path) -> None:
+    """Drop what is left of copies whose process was killed: parts of recordings that no name would ever take along."""
+    for partial in folder.glob(".*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > _LONGEST_COPY_SECONDS:
+                partial.unlink()
+
+
 def _copied(audio: Any, file: Path) -> Path:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(file.parent)
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         with contextlib.ExitStack() as opened:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,17 @@ def test_audio_in_memory_can_be_named_with_its_recording(english: Any, clip: Pat
     with chatterbox_cached.enabled():
         english.prepare_conditionals("voice:narrator")
         assert_same_conditionals(english.conds, expected)
+
+
+def test_what_a_killed_copy_left_is_swept_at_the_next_one(clip: Path) -> None:
+    voices.add("one", clip, keep_audio=True)
+    left, running = (voices.folder / "audio" / f".{name}.wav.1.partial" for name in ("left", "running"))
+    for file in (left, running):
+        file.write_bytes(b"a part of a recording")
+    long_ago = time.time() - 2 * 3600
+    os.utime(left, (long_ago, long_ago))
+    voices.add("two", clip, keep_audio=True)
+    assert (left.exists(), running.exists()) == (False, True)
 
 
 def test_what_can_t_be_added_is_refused_and_nothing_is_written(clip: Path, tmp_path: Path) -> None:
