@@ -21,6 +21,7 @@ from ..accounting import account
 from ..accounting.stats import CLASSES, ENCODERS, VOICES
 from ..addresses import parsed
 from ..errors import ChatterboxCachedError
+from ..figures import counted
 from ..library.tier_states import of_read_only
 from ..settings import PREFIX, Settings, switched_off, variable_of
 from ..tiers.base import Tier
@@ -31,7 +32,6 @@ from ..tiers.memory import MemoryTier
 from ..upstream import packages
 from ..upstream.families import FAMILIES
 from ..voice.signing import NAMES
-from .figures import counted
 
 _NEEDED = ("torch", "wrapt", "diskcache", "safetensors", "xxhash")
 _IMPORT_SECONDS = 300.0

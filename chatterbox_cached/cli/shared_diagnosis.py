@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import in_short
+from ..figures import size, span
 from ..library.tier_states import to_reach
 from ..settings import Settings, variable_of
 from ..tiers.shared.inspection import CONDITION, Inspection, inspected
 from ..tiers.shared.protocol import About
 from ..tiers.shared.stores import store_at
 from .diagnosis import Finding
-from .figures import size, span
 
 _IN_STEP_SECONDS = 2.0  # S3 tells its time in whole seconds
 _TOO_FAR_SECONDS = 300.0  # S3 refuses what was signed 15 minutes from its own time

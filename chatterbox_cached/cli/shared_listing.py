@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..figures import counted, size
 from ..library import everywhere
 from ..library.voices import plain
 from .common import opened, print_json, print_table, settings_for
-from .figures import counted, size
 
 
 def list_shared(cache_dir: Path | None, as_json: bool) -> None:

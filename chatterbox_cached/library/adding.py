@@ -6,22 +6,19 @@ import contextlib
 import hashlib
 import os
 import shutil
-import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 from ..errors import ChatterboxCachedError, EntryError, Unidentifiable, VoiceFileError
 from ..identity.audio import AudioIndex, path_of
+from ..named import files
 from ..named.asked import name_in
 from ..named.library import Library
 from ..named.record import CONDITIONALS, RECORDING, NamedVoice
 from ..tiers.disk.either import FolderTier
 from ..voice.key_format import voice_prefix
 from . import exchange
-
-_LONGEST_SUFFIX = 6
-_LONGEST_COPY_SECONDS = 3600
 
 
 def looked_at(name: str, audio: Any, **said: Any) -> NamedVoice:
@@ -79,39 +76,22 @@ def keep_files(library: Library, voice: NamedVoice, audio: Any, *, keep_audio: b
 
     ``suffix`` is that of its file where no path says it.
     """
-    if voice.kind == CONDITIONALS:
-        _copied(audio, library.conditionals_of(voice))
-        return None
-    if not keep_audio:
+    if voice.kind != CONDITIONALS and not keep_audio:
         return None
     suffix = suffix or Path(path_of(audio) or getattr(audio, "name", "") or "").suffix.lower()
-    plain = suffix if len(suffix) <= _LONGEST_SUFFIX and suffix[1:].isalnum() and suffix.isascii() else ""
-    return _copied(audio, library.places.audio / f"{voice.digest}{plain}")
+    file = files.place_for(library, voice, suffix)
+    _copy(audio, file)
+    return None if voice.kind == CONDITIONALS else file
 
 
-def _sweep(folder: Path) -> None:
-    """Drop what is left of copies whose process was killed: parts of recordings that no name would ever take along."""
-    for partial in folder.glob(".*.partial"):
-        with contextlib.suppress(OSError):
-            if time.time() - partial.stat().st_mtime > _LONGEST_COPY_SECONDS:
-                partial.unlink()
-
-
-def _copied(audio: Any, file: Path) -> Path:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _sweep(file.parent)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+def _copy(audio: Any, file: Path) -> None:
     try:
         with contextlib.ExitStack() as opened:
             source = opened.enter_context(open(path_of(audio), "rb")) if path_of(audio) else audio
-            target = opened.enter_context(open(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb"))
-            shutil.copyfileobj(source, target)
-        partial.replace(file)
+            shutil.copyfileobj(source, opened.enter_context(files.written(file)))
     finally:
-        partial.unlink(missing_ok=True)
         if hasattr(audio, "seek"):
             audio.seek(0)
-    return file
 
 
 def keep_prepared(library: Library, voice: NamedVoice) -> int:

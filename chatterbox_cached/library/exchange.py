@@ -87,15 +87,7 @@ class Names(Protocol):
     def keep(self, named: NamedInBundle, content: bytes | None) -> None: ...
 
 
-class NoNames:
-    """Leaves names where they are."""
-
-    def check(self, named: NamedInBundle, content: bytes | None) -> None: ...
-
-    keep = check
-
-
-def take_in(path: Path, tier: FolderTier, settings: Settings, names: Names = NoNames()) -> TakenIn:  # noqa: B008
+def take_in(path: Path, tier: FolderTier, settings: Settings, names: Names) -> TakenIn:
     """Keep all voices of a bundle, once all of it has been checked. What is there already stays as it is.
 
     Raises what ``bundle.read`` and ``names`` raise, BundleError when the bundle is larger than the folder may be, and

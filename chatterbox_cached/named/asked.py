@@ -21,10 +21,11 @@ def name_in(path: str) -> str | None:
     """
     if path.startswith(PREFIX):
         return path[len(PREFIX) :]
-    last = os.path.basename(path)
-    if last.startswith(PREFIX) and not os.path.exists(path):
-        return last[len(PREFIX) :]
-    if last.lower().endswith(SUFFIX) and os.path.isfile(path):
+    if PREFIX in path:  # asked first, since this is asked at every hit
+        last = os.path.basename(path)
+        if last.startswith(PREFIX) and not os.path.exists(path):
+            return last[len(PREFIX) :]
+    if path[-len(SUFFIX) :].lower() == SUFFIX and os.path.isfile(path):
         return _read(path)
     return None
 

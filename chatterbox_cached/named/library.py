@@ -25,9 +25,6 @@ class Library:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self._places = settings, places_of(settings)
-        self._register: Register | None = None
-        if self._places is not None:
-            self._register = Register(self._places.root, self._places.audio, trusted=settings.trust_cache_dir)
 
     @property
     def places(self) -> Places:
@@ -39,16 +36,14 @@ class Library:
             )
         return self._places
 
-    @property
+    @cached_property
     def register(self) -> Register:
         """The names. Raises VoiceLibraryError as ``places``."""
-        if self._register is None:
-            raise VoiceLibraryError(f"{self.places.root} can't be used.")
-        return self._register
+        return Register(self.places.root, self.places.audio, trusted=self.settings.trust_cache_dir)
 
     def names(self) -> Names:
         """What has a name now. Raises VoiceLibraryError where it can't be read."""
-        return Names() if self._register is None else self._register.names()
+        return Names() if self._places is None else self.register.names()
 
     def find(self, name: str) -> NamedVoice:
         """The voice that ``voice:NAME`` means. Raises UnknownVoiceError where there is none, VoiceLibraryError."""

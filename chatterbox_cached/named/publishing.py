@@ -8,6 +8,7 @@ from ..concurrency.breaker import Clock
 from ..errors import EntryError, SignatureError, VoiceLibraryError
 from ..tiers.fleet import Fleet
 from ..tiers.shared_names import ABSENT, NamesTier
+from ..voice.entry_format import MOST_BYTES
 from ..voice.key_format import voice_prefix
 from .files import shared_of
 from .library import Library
@@ -97,6 +98,12 @@ class Publisher:
         if voice is None:
             return names.end(told.place, encode(told, self._keys))
         kept, file = shared_of(self._library, voice) or (None, None)
+        if kept is None and voice.audio is not None:
+            self._tell(
+                f"recording {told.place}",
+                f"The recording of the voice {voice.name!r} stays on this machine: it is gone, or larger than the"
+                f" {MOST_BYTES >> 20} MiB that stores take. Others speak with what is prepared of it.",
+            )
         try:
             said = encode(Told(told.place, told.version, voice, kept), self._keys)
         except EntryError as error:

@@ -25,7 +25,7 @@ _MAGIC = b"CBXNAMED"
 _START = len(_MAGIC) + 1 + SIGNATURE_SIZE
 MOST_BYTES = 2**16
 LATEST = 2**62  # as a version: nanoseconds since 1970 reach it in the year 2116
-_MOST_ALIASES, _MOST_SECONDS, _LONGEST_SUFFIX = 100, 1e7, 7
+_MOST_ALIASES, _MOST_SECONDS, _LONGEST_SUFFIX = 100, 1e7, 6
 _OF_VOICE = {"name", "aliases", "description", "consent", "digest", "kind", "seconds", "file"}
 
 

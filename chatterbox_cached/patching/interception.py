@@ -42,7 +42,8 @@ def _by_name(
 ) -> Preparation:
     """The call as it is meant: where its audio is a voice's name, upstream is given the recording's path."""
     naming, audio = cache.serving.naming, call.audio
-    if naming.resolved(audio) is audio:
+    meant = naming.resolved(audio)
+    if meant is audio:
         return call
 
     def with_path(path: object) -> Preparation:
@@ -52,7 +53,7 @@ def _by_name(
         assert made is not None, "as the call was, with another value in it"
         return made
 
-    return naming.call(audio, with_path)
+    return naming.call(meant, with_path)
 
 
 def encode(

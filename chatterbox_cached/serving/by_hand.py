@@ -24,7 +24,8 @@ class ByHand:
 
     def call(self, model: Any, family: Family, audio: object, exaggeration: Any) -> Preparation:
         """The call that prepares this audio on ``model``, with the exaggeration where its class takes one."""
-        return self._serving.naming.call(audio, lambda path: asked_for(model, family, path, exaggeration))
+        naming = self._serving.naming
+        return naming.call(naming.resolved(audio), lambda path: asked_for(model, family, path, exaggeration))
 
     def serve(self, model: Any, audio: object, exaggeration: Any, *, refresh: bool) -> Prepared:
         """``Serving.serve`` for a model, or a proxy around one, of any class that has upstream's method to prepare."""

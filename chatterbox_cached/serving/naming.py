@@ -47,14 +47,13 @@ class Naming:
         return self._named(self.shared.find(name))
 
     def call(self, audio: object, make: Callable[[object], Preparation]) -> Preparation:
-        """The call that ``make`` makes for a path, with what is meant by ``audio`` in its place; raises as above."""
-        named = self.resolved(audio)
-        if not isinstance(named, NamedAudio):
-            return make(named)
-        call = make(str(named))._replace(audio=named)
-        if named.identified.path:
+        """The call that ``make`` makes for a path, with what is meant in its place: ``audio`` is as ``resolved``."""
+        if not isinstance(audio, NamedAudio):
+            return make(audio)
+        call = make(str(audio))._replace(audio=audio)
+        if audio.identified.path:
             return call
-        return call._replace(upstream=partial(self._refuse, named, call.model))
+        return call._replace(upstream=partial(self._refuse, audio, call.model))
 
     def recording_of(self, named: NamedAudio) -> str:
         """The path of its recording. Raises UnknownVoiceError where that is not here."""

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatterbox_cached import ConditionalCache
 from tests.support.command_fixtures import cli, environment, expecting, standin_environment, unladen, write
 from tests.support.commands import Cli
 from tests.support.preloaded import Preloaded
@@ -70,3 +72,15 @@ def _python_without(folder: Path, *names: str) -> Path:
         if not any(name in there.name for name in names) and not (site / there.name).exists():
             (site / there.name).symlink_to(there)
     return folder / "bin" / "python"
+
+
+@pytest.fixture
+def used(tmp_path: Path, english: Any, voice: Path) -> Path:
+    """A cache folder that two programs have used, one after the other, each twice for the same voice."""
+    folder = tmp_path / "voices"
+    for _ in range(2):
+        cache = ConditionalCache(folder)
+        cache.get_or_prepare(english, voice)
+        cache.get_or_prepare(english, voice)
+        cache.close()
+    return folder

@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chatterbox_cached import ConditionalCache
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, Totals, VoiceAccount
 from chatterbox_cached.cli.report.document import document
@@ -86,13 +84,8 @@ def reachable() -> Iterator[Path]:
     yield from within_reach()
 
 
-def test_a_report_shows_what_a_real_run_saved(cli: Cli, tmp_path: Path, english: Any, voice: Path) -> None:
-    folder = tmp_path / "voices"
-    for _ in range(2):
-        cache = ConditionalCache(folder)
-        cache.get_or_prepare(english, voice)
-        cache.get_or_prepare(english, voice)
-        cache.close()
+def test_a_report_shows_what_a_real_run_saved(cli: Cli, used: Path, voice: Path, tmp_path: Path) -> None:
+    folder = used
     figures = json.loads(cli("report", "--json", "--cache-dir", folder).stdout)
     totals = json.loads(cli("stats", "--json", "--cache-dir", folder).stdout)["totals"]
     assert (figures["hits"], figures["misses"], figures["hits_by_tier"]) == (3, 1, {"memory": 2, "disk": 1})

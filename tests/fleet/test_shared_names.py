@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+import soundfile
 import torch
 
 import chatterbox_cached
@@ -547,3 +549,12 @@ def test_of_many_threads_that_ask_for_a_new_name_all_have_it(on_valkey: Make, cl
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: second.voices["narrator"].name, range(32)))
     assert found == ["Narrator"] * 32
+
+
+def test_a_recording_that_is_too_large_for_a_store_is_said_to_stay_here(on_valkey: Make, tmp_path: Path) -> None:
+    here, there = on_valkey("here"), on_valkey("there")
+    soundfile.write(tmp_path / "long.wav", numpy.zeros(9 * 2**20, dtype="int16"), 48000)
+    here.voices.add("Long", tmp_path / "long.wav", keep_audio=True)
+    with pytest.warns(CacheWarning, match="'Long' stays on this machine.*16 MiB"):
+        here.puts()
+    assert there.voices["long"].audio is None

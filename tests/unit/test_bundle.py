@@ -20,6 +20,8 @@ import safetensors.torch
 
 from chatterbox_cached.errors import BundleError, EntryError
 from chatterbox_cached.library import exchange
+from chatterbox_cached.library.exchange_names import Newcomers
+from chatterbox_cached.named.library import Library
 from chatterbox_cached.settings import Settings
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import bundle, entry_format
@@ -45,6 +47,10 @@ def folder(root: Path, *signing_keys: bytes, **changes: Any) -> tuple[DiskTier, 
     return exchange.open_folder(settings), settings
 
 
+def take_in(path: Path, tier: DiskTier, settings: Settings) -> exchange.TakenIn:
+    return exchange.take_in(path, tier, settings, Newcomers(Library(settings)))
+
+
 def exported(tier: DiskTier, settings: Settings, path: Path) -> bytes:
     bundle.write(path, tier.keys(), lambda key: exchange.read_entry(tier, key, settings.keyring))
     return path.read_bytes()
@@ -63,7 +69,7 @@ def test_voices_come_back_bit_for_bit(path: Path) -> None:
 def test_a_voice_for_speech_is_carried_as_one(path: Path, tmp_path: Path) -> None:
     written(path, voice_of(1), voice_of_vc(2))
     tier, settings = folder(tmp_path / "mine")
-    assert exchange.take_in(path, tier, settings).new == 2
+    assert take_in(path, tier, settings).new == 2
     again = entry_format.decode(key_of(2), tier.get(key_of(2)) or b"")
     assert equal(again, snapshot_of_vc(seed=2))
     assert {voice.header.key: voice.header.fields for voice in bundle.read(path)} == {
@@ -89,7 +95,7 @@ def test_an_imported_bundle_is_exported_as_the_same_bytes(path: Path, tmp_path: 
         mine.put(*entry_of(seed))
     sent = exported(mine, settings, path)
     other, others = folder(tmp_path / "other")
-    assert exchange.take_in(path, other, others).new == 3
+    assert take_in(path, other, others).new == 3
     assert exported(other, others, tmp_path / "again.cbv") == sent
 
 
@@ -103,7 +109,7 @@ def test_imported_entries_are_signed_with_ones_own_key(path: Path, tmp_path: Pat
     mine.put(*entry_of(1, keyring([OTHER_KEY], [])))
     sent = exported(mine, settings, path)
     other, others = folder(tmp_path / "other", OWN_KEY)
-    exchange.take_in(path, other, others)
+    take_in(path, other, others)
     entry = other.get(key_of(1))
     assert entry is not None
     assert equal(entry_format.decode(key_of(1), entry, keyring([OWN_KEY], [])), snapshot(seed=1))
@@ -130,7 +136,7 @@ def test_what_is_there_already_stays_and_what_is_damaged_is_replaced(path: Path,
     own = entry_format.encode(key_of(1), snapshot(seed=9), made_by=made_by())
     tier.put(key_of(1), own)
     tier.put(key_of(2), entry_of(2)[1][:-1])
-    assert exchange.take_in(path, tier, settings).new == 1
+    assert take_in(path, tier, settings).new == 1
     assert tier.get(key_of(1)) == own
     assert equal(entry_format.decode(key_of(2), tier.get(key_of(2)) or b""), snapshot(seed=2))
 
@@ -141,7 +147,7 @@ def test_a_bundle_that_the_folder_has_no_room_for_drops_nothing(path: Path, tmp_
     tier, settings = folder(tmp_path / "mine")
     tier.put(key, entry)
     with pytest.raises(BundleError, match="SIZE_LIMIT"):
-        exchange.take_in(path, tier, settings._replace(size_limit=len(entry) + 100))
+        take_in(path, tier, settings._replace(size_limit=len(entry) + 100))
     assert tier.keys() == [key]
 
 
@@ -151,7 +157,7 @@ def test_older_entries_that_make_room_are_counted(path: Path, tmp_path: Path) ->
     tier, _ = folder(tmp_path / "mine")
     tier.put(key, entry)
     smaller, settings = folder(tmp_path / "mine", size_limit=tier.nbytes() + int(1.5 * len(entry)))
-    assert exchange.take_in(path, smaller, settings).made_room == 1
+    assert take_in(path, smaller, settings).made_room == 1
     assert key not in tier.keys()  # noqa: SIM118
 
 
@@ -335,7 +341,7 @@ def test_a_hostile_bundle_is_refused_and_nothing_of_it_is_kept(name: str, path: 
     path.write_bytes(HOSTILE[name]())
     tier, settings = folder(tmp_path / "folder")
     with pytest.raises(BundleError) as refused:
-        exchange.take_in(path, tier, settings)
+        take_in(path, tier, settings)
     assert str(path) in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["voices.cbv"]
@@ -360,7 +366,7 @@ def test_a_good_voice_before_a_bad_one_is_not_kept_either(path: Path, tmp_path: 
     path.write_bytes(whole[:-1])
     tier, settings = folder(tmp_path / "folder")
     with pytest.raises(BundleError):
-        exchange.take_in(path, tier, settings)
+        take_in(path, tier, settings)
     assert tier.keys() == []
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...accounting.days import DayAccount
-from ..figures import counted, duration
+from ...figures import counted, duration
 from .markup import text
 
 _LEAST, _MOST = 14, 365  # days that are shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from ...figures import moment
 from ...library.savings import Savings
-from ..figures import moment
 from . import sections
 from .markup import name, text
 from .style import STYLE

@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Callable, Iterator, Sequence
 
 from ...accounting.days import DayAccount
+from ...figures import counted, duration, length, moment, size
 from ...library.savings import NoHit, Savings, SettingInForce, VoiceSavings
 from ...library.tier_states import TierState
 from ...settings import DEFAULT, ENVIRONMENT, KEYWORD
-from ..figures import counted, duration, length, moment, size
 from . import chart
 from .markup import bar, name, section, sentence, small, table, text
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ...figures import counted
 from ...tiers.disk.repair import CheckReport
 from ..app import AMISS
 from ..common import CacheDir, Json, opened, print_json
-from ..figures import counted
 
 Look = Annotated[bool, typer.Option("--look", help="Only look; repair nothing.")]
 

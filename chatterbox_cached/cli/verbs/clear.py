@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from ...errors import ChatterboxCachedError
+from ...figures import counted, size
 from ...library import everywhere
 from ..app import AMISS, INTERRUPTED
 from ..common import CacheDir, Json, opened, print_json, settings_for
-from ..figures import counted, size
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Shared = Annotated[

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import NotCachedError
+from ...figures import moment
 from ...library import everywhere
 from ..common import CacheDir, Json, print_json, settings_for
-from ..figures import moment
 
 
 def command(

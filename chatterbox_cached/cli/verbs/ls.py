@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ...figures import counted, length, size, span
 from ...library.voices import Folder, Voice, plain
 from ..common import CacheDir, Json, opened, print_json, print_table
-from ..figures import counted, length, size, span
 from ..shared_listing import list_shared
 
 _UNKNOWN = "-"

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
+from ...figures import counted, size
 from ...library.voices import Voice
 from ...tiers.disk.stored import Stored
+from ..amounts import parse_age, parse_size
 from ..common import CacheDir, Json, opened, print_json
-from ..figures import counted, parse_age, parse_size, size
 
 To = Annotated[int | None, typer.Option("--to", metavar="SIZE", parser=parse_size, help="Keep no more than this.")]
 OlderThan = Annotated[

@@ -10,9 +10,9 @@ import typer
 
 from ... import __version__
 from ...errors import ChatterboxCachedError
+from ...figures import duration, size
 from ...library import savings
 from ..common import CacheDir, print_json, settings_for, to_stderr
-from ..figures import duration, size
 from ..report.document import GENERATOR, document
 
 _USUAL, _STDOUT = Path("report.html"), Path("-")

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import NotCachedError
+from ...figures import counted, size
 from ...library import everywhere
 from ...library.voices import Folder, Voice, find, plain
 from ...named.library import Library
 from ..common import CacheDir, Json, opened, print_json, settings_for, to_stderr
-from ..figures import counted, size
 
 VoiceNames = Annotated[
     list[str],

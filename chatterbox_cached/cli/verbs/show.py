@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ...figures import counted, length, moment, size, span
 from ...library.voices import Folder, Made, Voice, find, plain
 from ...tiers.disk.stored import Stored
 from ...voice import key_format
 from ..common import CacheDir, Json, opened, print_json, print_table
-from ..figures import counted, length, moment, size, span
 
 VoiceName = Annotated[
     str, typer.Argument(metavar="VOICE", help="Its audio file, a name or path from ls, or the beginning of its digest.")

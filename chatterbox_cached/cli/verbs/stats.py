@@ -8,11 +8,11 @@ from typing import Any
 
 from ...accounting import account
 from ...accounting.account import Account
+from ...figures import moment
 from ...settings import folder_of
 from ...tiers.disk.stored import Stored
 from ...voice import key_format
 from ..common import CacheDir, Json, opened, print_json, print_table, settings_for
-from ..figures import moment
 
 _Rows = list[tuple[str, str]]
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from ...cache import ConditionalCache
+from ...figures import counted, length, moment, span
 from ...library.named_voices import Voices
 from ...library.voices import plain
 from ...named.record import NamedVoice
 from ..common import CacheDir, Json, print_json, print_table, settings_for
-from ..figures import counted, length, moment, span
 from ..models import Checkpoint, Device, Model, load, quietly
 
 _HELP = """Give voices names. Programs then speak with "voice:NAME" where they would have a path.

@@ -1,4 +1,4 @@
-"""Sizes, times and ages, as people read and write them."""
+"""Sizes and ages, as people type them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import re
 import typer
 
 from ..errors import SettingsError
-from ..figures import counted, duration, length, moment, size, span
 from ..settings import resolve
 
-__all__ = ["counted", "duration", "length", "moment", "parse_age", "parse_size", "size", "span"]
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 
 
