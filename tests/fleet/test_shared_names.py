@@ -554,7 +554,11 @@ def test_of_many_threads_that_ask_for_a_new_name_all_have_it(on_valkey: Make, cl
 def test_a_recording_that_is_too_large_for_a_store_is_said_to_stay_here(on_valkey: Make, tmp_path: Path) -> None:
     here, there = on_valkey("here"), on_valkey("there")
     soundfile.write(tmp_path / "long.wav", numpy.zeros(9 * 2**20, dtype="int16"), 48000)
-    here.voices.add("Long", tmp_path / "long.wav", keep_audio=True)
-    with pytest.warns(CacheWarning, match="'Long' stays on this machine.*16 MiB"):
+
+    def share() -> None:
+        here.voices.add("Long", tmp_path / "long.wav", keep_audio=True)
         here.puts()
+
+    with pytest.warns(CacheWarning, match="'Long' stays on this machine.*16 MiB"):
+        share()
     assert there.voices["long"].audio is None
