@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..tiers.shared_names import File
+from ..voice.bundle_names import is_suffix
 from ..voice.entry_format import MOST_BYTES
 from .library import Library
 from .record import CONDITIONALS, NamedVoice
-from .telling import Kept, is_suffix
+from .telling import Kept
 
 _LONGEST_WRITE_SECONDS = 3600
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import EntryError, SignatureError, VoiceNameError
+from ..voice.bundle_names import is_suffix
 from ..voice.key_format import is_sha256
 from ..voice.signing import SIGNATURE_SIZE, UNSIGNED, Keyring
 from .names import checked, folded
@@ -25,7 +26,7 @@ _MAGIC = b"CBXNAMED"
 _START = len(_MAGIC) + 1 + SIGNATURE_SIZE
 MOST_BYTES = 2**16
 LATEST = 2**62  # as a version: nanoseconds since 1970 reach it in the year 2116
-_MOST_ALIASES, _MOST_SECONDS, _LONGEST_SUFFIX = 100, 1e7, 6
+_MOST_ALIASES, _MOST_SECONDS = 100, 1e7
 _OF_VOICE = {"name", "aliases", "description", "consent", "digest", "kind", "seconds", "file"}
 
 
@@ -133,11 +134,6 @@ def _file(said: Any, voice: NamedVoice) -> Kept:
     _want(not file.suffix or is_suffix(file.suffix), "suffix")
     _want(voice.kind == RECORDING or file.sha256 == voice.digest, "a file of conditionals")
     return file
-
-
-def is_suffix(text: str) -> bool:
-    """Whether a file's name may end so: a dot, and some letters and digits."""
-    return len(text) <= _LONGEST_SUFFIX and text[:1] == "." and text[1:].isalnum() and text.isascii()
 
 
 def _text(said: Any) -> str:

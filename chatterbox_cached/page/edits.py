@@ -20,13 +20,13 @@ from ..library.exchange_names import Kept, Newcomers, for_bundle
 from ..library.named_voices import Voices
 from ..named.names import checked
 from ..voice import bundle
+from ..voice.bundle_names import is_suffix
 from ..voice.key_format import voice_prefix
 from .rows import Row
 from .shelf import Shelf
 from .speaker import Speaker
 
 BUNDLE, CONDITIONALS = ".cbv", ".pt"
-_LONGEST_SUFFIX = 6
 
 
 class Upload(NamedTuple):
@@ -39,7 +39,7 @@ class Upload(NamedTuple):
     def suffix(self) -> str:
         """What its name ends with, in lower case; empty where that is no plain suffix."""
         suffix = Path(self.name.replace("\\", "/")).suffix.lower()
-        return suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= _LONGEST_SUFFIX else ""
+        return suffix if is_suffix(suffix) else ""
 
     @property
     def stem(self) -> str:

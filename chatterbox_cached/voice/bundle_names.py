@@ -17,7 +17,7 @@ from .key_format import is_sha256
 
 MOST_OF_A_FILE = 2**28  # a recording of 25 minutes, uncompressed
 _MOST_OF_TEXT = 4096
-_SUFFIX = re.compile(r"(\.[a-z0-9]{1,5})?")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 _KINDS = ("recording", "conditionals")
 # Part of no control sequence, and of names as people type them: emoji and Persian words are joined by them.
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
@@ -69,7 +69,7 @@ class NamedInBundle(NamedTuple):
             and (has_file or self.kind == _KINDS[0])
             and (self.seconds is None or (type(self.seconds) is float and 0 <= self.seconds < math.inf))
             and type(self.suffix) is str
-            and _SUFFIX.fullmatch(self.suffix) is not None
+            and (not self.suffix or is_suffix(self.suffix))
             and (not has_file or (type(self.size) is int and 0 < self.size <= MOST_OF_A_FILE))
             and (is_sha256(str(self.sha256)) if has_file else self.sha256 is None and not self.suffix)
         )
@@ -77,6 +77,11 @@ class NamedInBundle(NamedTuple):
     def stated(self) -> dict[str, Any]:
         """As the manifest has it."""
         return {**self._asdict(), "aliases": list(self.aliases)}
+
+
+def is_suffix(text: str) -> bool:
+    """Whether the name of a file that is kept, or carried, may end so: a dot, and some small letters and digits."""
+    return _SUFFIX.fullmatch(text) is not None
 
 
 def file_name(number: int, named: NamedInBundle) -> str:
