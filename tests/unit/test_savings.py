@@ -11,9 +11,9 @@ import pytest
 from chatterbox_cached.accounting import account
 from chatterbox_cached.accounting.account import Batch, Totals, VoiceAccount
 from chatterbox_cached.accounting.days import DayAccount
-from chatterbox_cached.cli.figures import duration
 from chatterbox_cached.cli.report import chart
 from chatterbox_cached.cli.report.document import document
+from chatterbox_cached.figures import duration
 from chatterbox_cached.library import savings
 from chatterbox_cached.library.savings import BYPASS, MISS, NOT_KEPT, NoHit, Savings
 from chatterbox_cached.library.tier_states import NAMED
