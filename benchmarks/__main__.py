@@ -47,7 +47,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", action="store_true", help="with --quick: store the ratios instead")
     parser.add_argument("--keep", action="store_true", help="keep the other parts of the last run")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where to write (build/bench)")
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="also write the page of figures to FILE")
+    parser.add_argument(
+        "--docs", type=Path, metavar="FILE", help="also write the page of figures to FILE, and plots beside it"
+    )
     parser.add_argument("--report", type=Path, metavar="JSON", help="measure nothing, only write up this result")
     asked = parser.parse_args()
     unknown = set(asked.parts) - set(PARTS)

@@ -28,7 +28,8 @@ and the 90th percentile.
 
 
 def write(result: dict[str, Any], out: Path, docs: Path | None) -> None:
-    """Write the page and the plots to ``out``, and the page to ``docs``, whose section on a GPU stays."""
+    """Write the page and the plots to ``out``, and both beside ``docs``, whose section on a GPU stays."""
+    from . import plots
     from .gpu import section
 
     out.mkdir(parents=True, exist_ok=True)
@@ -37,11 +38,9 @@ def write(result: dict[str, Any], out: Path, docs: Path | None) -> None:
     if docs is not None:
         before = docs.read_text() if docs.exists() else ""
         docs.write_text(section.with_section(text, section.section_of(before)))
-    from . import plots
-
-    for plot in plots.draw(result["parts"], out):
-        print(plot)
-    print(out / "benchmarks.md")
+        plots.renew(docs.parent / "plots", run=result)
+    for written in (*plots.draw(result["parts"], {}, out), out / "benchmarks.md"):
+        print(written)
 
 
 def page(result: dict[str, Any]) -> str:

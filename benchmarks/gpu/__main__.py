@@ -49,7 +49,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="small sizes: shows that it runs, and no more")
     parser.add_argument("--seconds", type=float, default=360, help="begin nothing that would end later than this (360)")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where to write (build/bench)")
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="also write the section of this page")
+    parser.add_argument(
+        "--docs", type=Path, metavar="FILE", help="also write the section of this page, and the plots beside it"
+    )
     parser.add_argument("--report", type=Path, metavar="JSON", help="measure nothing, only write up this result")
     parser.add_argument("--digests", type=Path, metavar="JSON", help=argparse.SUPPRESS)  # what a second process does
     asked = parser.parse_args(arguments)
@@ -65,6 +67,9 @@ def _write(result: dict[str, object], out: Path, docs: Path | None) -> None:
     (out / "gpu.md").write_text(text)
     if docs is not None:
         docs.write_text(with_section(docs.read_text(), text))
+        from ..plots import renew
+
+        renew(docs.parent / "plots", gpu=result)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import calls, crowds, families, first_hit, fleet, growth, jobs, programs, room, start
+from . import calls, crowds, families, first_hit, fleet, growth, jobs, pieces, programs, room, speech, start
 
 PARTS = {
     "start": start.start,
@@ -11,6 +11,7 @@ PARTS = {
     "memory_hit": calls.memory_hit,
     "disk_hit": calls.disk_hit,
     "generate": calls.generate,
+    "pieces": pieces.pieces,
     "threads": crowds.threads,
     "growth": growth.growth,
     "warm": jobs.warm,
@@ -21,6 +22,7 @@ PARTS = {
     "room": room.room,
     "processes": crowds.processes,
     "job": jobs.job,
+    "speech": speech.speech,
     "fleet": fleet.fleet,
     "server": programs.server,
     "clients": programs.clients,

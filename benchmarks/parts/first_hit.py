@@ -25,7 +25,7 @@ def first_hit(stage: Stage) -> dict[str, Any]:
 
 
 def _one_call(stage: Stage, kind: Any, folder: Any, clip: str) -> float:
-    _have_memory_of_its_own(stage)
+    have_memory_of_its_own(stage)
     started = time.perf_counter()
     way = kind(stage.model, folder)
     with way.on():
@@ -33,7 +33,7 @@ def _one_call(stage: Stage, kind: Any, folder: Any, clip: str) -> float:
         return time.perf_counter() - started
 
 
-def _have_memory_of_its_own(stage: Stage) -> None:
+def have_memory_of_its_own(stage: Stage) -> None:
     """Make this a process like one that has loaded the model itself.
 
     A fork shares its parent's memory until one of them writes there, and using a thing counts its references, which is

@@ -30,7 +30,7 @@ def _growth(stage: Stage) -> dict[str, Any]:
     cache = ConditionalCache(folder, size_limit=_LIMIT)
     cache.get_or_prepare(stage.model, clip)
     (key,) = cache.serving.store.lower.keys()
-    snapshot = entry_format.decode(key, cache.serving.store.lower.get(key)[1])
+    snapshot = entry_format.decode(key, cache.serving.store.entry(key))
     cache.close()
     keys, folders = [key], {}
     for size in sizes:

@@ -50,12 +50,14 @@ def _jobs(stage: Stage) -> dict[str, Any]:
             stage.model.prepare_conditionals(clip)
         taken.setdefault("upstream alone", []).append(time.perf_counter() - started)
         for count in (1, 2):
-            taken.setdefault(f"warm --jobs {count}", []).append(_shared_out(stage, clips, count))
+            seconds, memory = _shared_out(stage, clips, count)
+            taken.setdefault(f"warm --jobs {count}", []).append(seconds)
+            taken.setdefault(f"memory of each of its workers at its most, --jobs {count} (MB)", []).extend(memory)
     shutil.rmtree(hub)
     return {name: clock.figure(values) for name, values in taken.items()}
 
 
-def _shared_out(stage: Stage, clips: list[Path], count: int) -> float:
+def _shared_out(stage: Stage, clips: list[Path], count: int) -> tuple[float, list[float]]:
     order = Order("english", "cpu", None, str(stage.new_folder()), count)
     crew = [Worker(order) for _ in range(count)]
     for worker in crew:
@@ -72,10 +74,17 @@ def _shared_out(stage: Stage, clips: list[Path], count: int) -> float:
     with ThreadPoolExecutor(count) as pool:
         list(pool.map(work, crew))
     seconds = time.perf_counter() - started
+    memory = [_most_memory(worker._process.pid) for worker in crew]
     for worker in crew:
         worker.dismiss()
         worker.wait(time.monotonic() + 60)
-    return seconds
+    return seconds, memory
+
+
+def _most_memory(process: int) -> float:
+    """Megabytes that a process has had resident at most, as Linux counts them."""
+    (line,) = (each for each in Path(f"/proc/{process}/status").read_text().splitlines() if each.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def job(stage: Stage) -> dict[str, Any]:
