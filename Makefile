@@ -38,7 +38,8 @@ docs: .venv-docs/.ready ## write anew what docs/ has from the code, and build si
 	$(DOCS_PYTHON) -m docs.tools.rooms
 	rm -rf build/pages site && mkdir -p build/pages/docs build/pages/benchmarks
 	cp README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE build/pages
-	cp docs/*.md docs/*.svg docs/*.png docs/*.json build/pages/docs && cp benchmarks/README.md build/pages/benchmarks
+	cp -r docs/*.md docs/*.svg docs/*.png docs/*.json docs/plots build/pages/docs
+	cp benchmarks/README.md build/pages/benchmarks
 	.venv-docs/bin/zensical build --clean --strict
 	$(DOCS_PYTHON) -m docs.tools.own site
 	@echo "Open site/index.html; to search in it as well: python3 -m http.server --directory site"
@@ -53,7 +54,7 @@ test: .venv/.ready ## run all tests but those that have a target of their own; A
 fleet: .venv/.ready ## run the tests of stores that machines share, on real servers, in about two minutes
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/fleet $(ARGS)
 
-programs: .venv/.ready ## run whole programs: the audiobook, and the benchmarks that drive some, in about three minutes
+programs: .venv/.bench ## run whole programs: the audiobook, and the benchmarks, in about three minutes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/programs $(ARGS)
 
 quick: .venv/.ready ## run the unit and contract tests only, in less than a minute
@@ -85,7 +86,7 @@ matrix: .venv/.ready $(PYTHONS:%=build/matrix/python-%/.ready) $(WIDE:%=build/ma
 	$(BIN)/python -m tests.matrix --uv $(UV) $(PYTHONS:%=--python build/matrix/python-%/bin/python) \
 	  $(WIDE:%=--main build/matrix/wide-%/bin/python) $(ARGS)
 
-bench: .venv/.bench ## measure everything, about 30 minutes; ARGS="memory_hit disk_hit" measures parts
+bench: .venv/.bench ## measure everything, about 45 minutes; ARGS="memory_hit disk_hit" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-gpu: .venv/.ready ## measure on one NVIDIA GPU in six minutes; ARGS="--device cpu --small" only shows that it runs

@@ -1,0 +1,78 @@
+"""The benchmark runs small, so that what a change has broken of it is seen before the next whole run."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.parts import PARTS
+from benchmarks.targets import TARGETS
+
+ROOT = Path(__file__).parents[2]
+# Programs and the speech have tests of their own; these need a server, or as many processes as there are tests.
+ELSEWHERE = {"fleet", "server", "clients", "book", "speech", "jobs", "processes"}
+HERE = [name for name in PARTS if name not in ELSEWHERE]
+FIGURES = {"cost.svg", "hit.svg"}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    benchmarks(folder, "--quick", *HERE)
+    benchmarks(folder, "--report", str(folder / "quick.json"), "--docs", str(folder / "docs" / "page.md"))
+    return folder
+
+
+def benchmarks(out: Path, *arguments: str) -> None:
+    (out / "docs").mkdir(exist_ok=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--out", str(out), *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    # 1 says that a ratio is grossly worse than the stored one: beside other tests that says nothing.
+    assert ran.returncode in (0, 1) and "Traceback" not in ran.stderr, ran.stderr[-4000:]
+
+
+def numbers(found: Any) -> Iterator[float]:
+    for value in found.values():
+        if isinstance(value, dict):
+            yield from numbers(value)
+        elif not isinstance(value, str):
+            yield value
+
+
+def test_every_part_gives_figures(out: Path) -> None:
+    parts = json.loads((out / "quick.json").read_text())["parts"]
+    assert list(parts) == HERE
+    for name, part in parts.items():
+        figures = list(numbers(part))
+        assert figures and all(math.isfinite(each) and each >= 0 for each in figures), name
+
+
+def test_every_target_is_met_by_a_figure(out: Path) -> None:
+    parts = json.loads((out / "quick.json").read_text())["parts"]
+    page = (out / "docs" / "page.md").read_text()
+    for target in TARGETS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| {target.what} |"))
+        try:
+            target.measured(parts)
+        except KeyError as error:
+            assert error.args[0] in {*ELSEWHERE, "any voice of 10000", "opening, 10000 voices"}, row
+        else:
+            assert "not measured" not in row
+
+
+def test_the_figures_are_drawn_beside_the_page_with_the_data_that_they_show(out: Path) -> None:
+    plots = out / "docs" / "plots"
+    assert {"growth.svg", *FIGURES} <= {file.name for file in plots.glob("*.svg")}
+    for file in plots.glob("*.svg"):
+        assert ElementTree.parse(file).getroot().tag.endswith("svg")
+    assert json.loads((plots / "run.json").read_text()) == json.loads((out / "quick.json").read_text())
