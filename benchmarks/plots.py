@@ -61,12 +61,14 @@ def _cost(parts: Parts, _: Parts, out: Path) -> Path:
         "memory hit in a loop": hits["enable()"]["median"] / 1e3,
     }
     with _canvas(out / "cost.svg", "What a voice costs in a call", (8, 2.6)) as axes:
-        bars = axes.barh(list(costs), list(costs.values()), color=[_GREY, *[_COLOURS[0]] * 4], left=0.01)
-        axes.bar_label(bars, [_time(cost) for cost in costs.values()], padding=4)
         axes.set_xscale("log")
+        bars = axes.barh(list(costs), list(costs.values()), color=[_GREY, *[_COLOURS[0]] * 4])
+        axes.bar_label(bars, [_time(cost) for cost in costs.values()], padding=4)
+        axes.set_xticks([0.01, 0.1, 1, 10, 100, 1000], ["10 us", "100 us", "1 ms", "10 ms", "100 ms", "1 s"])
+        axes.minorticks_off()
         axes.set_xlim(0.01, 8e3)
         axes.invert_yaxis()
-        axes.set_xlabel("ms, each line ten times the one before")
+        axes.set_xlabel("each line is ten times the one before")
         axes.grid(axis="x", color=_GREY, alpha=0.3)
     return out / "cost.svg"
 
@@ -122,7 +124,7 @@ def _growth(parts: Parts, _: Parts, out: Path) -> Path:
     """A disk hit and the opening of a folder, by the number of its voices."""
     growth = parts["growth"]
     hits = {n: us / 1e3 for n, us in _by_number("any voice of {}", growth).items()}
-    with _canvas(out / "growth.svg", "What does not grow with the number of voices", (8, 3.2)) as axes:
+    with _canvas(out / "growth.svg", "More voices in the folder", (8, 3.2)) as axes:
         openings = _by_number("opening, {} voices", growth)
         axes.plot(list(openings), list(openings.values()), marker="o", color=_COLOURS[1], label="opening the folder")
         axes.plot(list(hits), list(hits.values()), marker="o", color=_COLOURS[0], label="disk hit, any of the voices")
