@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import itertools
 import os
+import random
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from types import MethodType, SimpleNamespace
@@ -379,6 +382,57 @@ def test_weights_that_a_module_has_packed_are_not_taken_for_others(
             keys.append(key_of(own, clip))
     assert keys[0].text != keys[1].text
     assert all(key.uncertain for key in keys)
+
+
+def from_the_standard_library(encode: Any) -> Any:
+    return lambda self, *a, **k: random.gauss(1, 0.1) * encode(self, *a, **k)
+
+
+def from_numpys_generator(encode: Any) -> Any:
+    generator = numpy.random.default_rng()
+    return lambda self, *a, **k: generator.gamma(1) * encode(self, *a, **k)
+
+
+def from_numpys_functions(encode: Any) -> Any:
+    return lambda self, *a, **k: numpy.random.gamma(1) * encode(self, *a, **k)
+
+
+def from_a_context_variable(encode: Any) -> Any:
+    gain = ContextVar("gain", default=1.0)
+    return lambda self, *a, **k: gain.get() * encode(self, *a, **k)
+
+
+def from_an_iterator(encode: Any) -> Any:
+    gains = itertools.count(1)
+    return lambda self, *a, **k: next(gains) * encode(self, *a, **k)
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        from_the_standard_library,
+        from_numpys_generator,
+        from_numpys_functions,
+        from_a_context_variable,
+        from_an_iterator,
+    ],
+)
+def test_what_is_another_voice_each_time_is_prepared_each_time(
+    factor: Callable[[Any], Any], own: Any, clip: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(type(own.ve), "embeds_from_wavs", factor(type(own.ve).embeds_from_wavs))
+    with pytest.raises(Unidentifiable, match="more than prepare"):
+        key_of(own, clip)
+
+
+@pytest.mark.parametrize(("dither", "is_noise"), [(0.5, True), (0.0, False)])
+def test_noise_that_a_preparation_adds_is_anothers_each_time(
+    dither: float, is_noise: bool, own: Any, clip: Path, monkeypatch: Patch
+) -> None:
+    kaldi = of_module("torchaudio.compliance.kaldi")
+    monkeypatch.setattr(kaldi, "fbank", functools.partial(kaldi.fbank, dither=dither))
+    code = RunningCode(own, named("english"), type(own).prepare_conditionals)
+    assert code.effect == ("draws random numbers" if is_noise else None)
 
 
 @pytest.mark.parametrize("change", ON_CLASSES)
