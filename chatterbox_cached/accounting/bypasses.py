@@ -34,6 +34,7 @@ _ADVICE: Mapping[str, str] = {
     "voice was forgotten": "It was forgotten on all machines; lift(), or `chatterbox-cached lift`, has it kept again.",
     "hooks on the encoders": "Remove the hooks to have voices cached.",
     "weights are not in memory": "Load the model onto a device to have its voices cached.",
+    "weights that compute themselves": "Give it weights that are plain tensors to have its voices cached.",
     "model is in training mode": "Call .eval() on it to have its voices cached.",
     _HERE_ONLY: "To keep them on disk too, put the change onto the class or module before the first voice is prepared,"
     " as a function that depends on plain values alone.",

@@ -102,9 +102,13 @@ class Holders:
 
     def __init__(self, modules: list[Any]) -> None:
         places = [holder for module in modules for holder in (module._parameters, module._buffers, module._modules)]
+        self._scripted = [place for place in places if not isinstance(place, dict)]  # TorchScript's are no dicts
+        self._in_scripted = _contents(self._scripted)
+        places = [place for place in places if isinstance(place, dict)]
         self._all, self._empty = [place for place in places if place], [place for place in places if not place]
         self._had = list(map(dict, self._all))
-        self._submodules = [module._modules for module in modules if module._modules]
+        children = [module._modules for module in modules]
+        self._submodules = [place for place in children if place and isinstance(place, dict)]
         self._order = list(chain.from_iterable(self._submodules))
         small = [
             (holder, name, thing)
@@ -117,7 +121,7 @@ class Holders:
 
     def let_go(self) -> None:
         self._all, self._had, self._submodules, self._places, self._small = [], [], [], [], []
-        self._empty = []
+        self._empty, self._scripted, self._in_scripted = [], [], []
 
     def stand(self) -> bool:
         try:
@@ -126,9 +130,19 @@ class Holders:
                 and not any(self._empty)
                 and list(chain.from_iterable(self._submodules)) == self._order
                 and all(map(operator.is_, map(operator.getitem, self._places, self._names), self._small))
+                and (not self._scripted or self._scripted_stand())
             )
         except Exception:  # another tensor, which says neither yes nor no
             return False
+
+    def _scripted_stand(self) -> bool:
+        now, had = _contents(self._scripted), self._in_scripted
+        return len(now) == len(had) and all(map(operator.is_, now, had))
+
+
+def _contents(holders: list[Any]) -> list[Any]:
+    """What is in them, in their order: TorchScript changes no names."""
+    return [thing for holder in holders for _, thing in holder.items()]
 
 
 def state(tensors: list[torch.Tensor]) -> list[int]:
@@ -149,16 +163,19 @@ def attributes_of(module: Any) -> Iterator[tuple[str, Any]]:
 
 @lru_cache(maxsize=1)
 def _internal() -> frozenset[str]:
-    """The attributes that PyTorch gives every module for its own use; that it is in training decides what it does."""
+    """The attributes that PyTorch gives every module for its own use; that it is in training decides what it does.
+
+    And what an LSTM notes of its weights: while that is held, PyTorch can't swap them for others.
+    """
     import torch
 
-    return frozenset(vars(torch.nn.Module())) - {"training"}
+    return frozenset(vars(torch.nn.Module())) - {"training"} | {"_flat_weight_refs"}
 
 
 def _floating(encoder: Any) -> Iterator[tuple[dict[str, Any], str]]:
     """The places of an encoder's floating-point tensors; casting leaves the others as they are."""
     for module in encoder.modules():
         for holder in (module._parameters, module._buffers):
-            for name, tensor in holder.items():
+            for name, tensor in holder.items() if isinstance(holder, dict) else ():
                 if tensor is not None and tensor.is_floating_point() and tensor.numel():
                     yield holder, name

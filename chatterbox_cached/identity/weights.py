@@ -189,12 +189,31 @@ def _refuse_uncertain(model: Any, named: Named) -> None:
                 f"The weights of {called} are offloaded or on the meta device, so it can't be known what this model"
                 " makes of a voice. Its voices are prepared by upstream every time.",
             )
-        if any(module.training for module in encoder.modules()):
+        if any(_computes_itself(tensor) for _, tensor in tensors):
+            raise Unidentifiable(
+                "weights that compute themselves",
+                f"Some weights of {called} are of a class that decides itself what is computed with them, as quantized"
+                " ones do, so it can't be known what this model makes of a voice. Its voices are prepared by upstream"
+                " every time.",
+            )
+        # Frozen TorchScript has no such attribute.
+        if any(getattr(module, "training", False) for module in encoder.modules()):
             raise Unidentifiable(
                 "model is in training mode",
                 f"{called} is in training mode, in which every preparation changes it. Its voices are prepared by"
                 " upstream every time.",
             )
+
+
+def _computes_itself(tensor: torch.Tensor) -> bool:
+    """Whether a class of tensors has its own say in what PyTorch computes with it, beside the elements."""
+    import torch
+
+    plain, kind = (torch.Tensor, torch.nn.Parameter), type(tensor)
+    return kind not in plain and not (
+        kind.__torch_function__ in [each.__torch_function__ for each in plain]
+        and kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    )
 
 
 class Fingerprints(RenewedAfterFork):

@@ -14,7 +14,7 @@ from ..notices import caller
 from ..upstream import guard
 from ..upstream.calls import Preparation, preparation
 from ..upstream.context import goes_round, is_doing
-from ..upstream.encodings import Encoding
+from ..upstream.encodings import Encoding, is_traced
 from ..upstream.families import Family
 from ..upstream.signatures import Signature, arguments_of, signature_of
 from ..upstream.spoken import conditionals_of
@@ -66,6 +66,8 @@ def encode(
     kwargs: Any,
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the encoder's method ``function`` bound to ``model``, from ``cache``."""
+    if is_traced():  # first of all, for what comes after is no work for a compiler
+        return upstream(*args, **kwargs)
     signature = _arguments_of(function)
     return cache.serving.encodings.serve(model, encoding, function, signature, upstream, args, kwargs)
 

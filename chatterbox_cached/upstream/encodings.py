@@ -108,7 +108,7 @@ def encoding_call(
     bound.apply_defaults()
     arguments = _flat(bound)
     names = list(arguments)
-    if (encoding.only_with is not None and arguments.get(encoding.only_with) is None) or _is_traced():
+    if encoding.only_with is not None and arguments.get(encoding.only_with) is None:
         return None
     if len(names) < 2:
         raise Unidentifiable("arguments don't fit the method")
@@ -119,10 +119,12 @@ def encoding_call(
     return EncodingCall(model, encoding, function, waves, others, device, partial(upstream, *args, **kwargs))
 
 
-def _is_traced() -> bool:
-    """Whether PyTorch notes down what is called, to do it again with any waveform: a result must come of this one."""
+def is_traced() -> bool:
+    """Whether PyTorch notes down what is called, or compiles it, to do it again with any waveform: a result must come
+    of this one.
+    """
     torch: Any = sys.modules["torch"]
-    return bool(torch.jit.is_tracing())
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
 
 
 def part_at(model: Any, path: str) -> Any:

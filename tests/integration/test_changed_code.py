@@ -21,6 +21,7 @@ import torch
 
 import chatterbox_cached
 from chatterbox_cached import CachedTTS, CacheWarning, ConditionalCache
+from chatterbox_cached.identity.code.looks import FULL_LOOK_SECONDS
 from chatterbox_cached.upstream import slots
 from tests.support import short_models
 from tests.support.comparison import assert_own_voice, assert_same_conditionals
@@ -119,6 +120,39 @@ def test_a_compiled_encoder_is_a_hit_here(model: Any, voice: Path, tmp_path: Pat
     with pytest.warns(CacheWarning, match="this process only"):
         prepare_three_times(cache, model, voice)
     assert counts(cache) == (2, 0, 1, 0)
+
+
+def test_the_compiler_is_given_upstreams_work_and_not_the_caches(
+    model: Any, voice: Path, cache: ConditionalCache, monkeypatch: Patch
+) -> None:
+    """What it compiles includes an encoder's own method, which has a wrapper of this package's."""
+    torch.compiler.reset()
+    parts = model.s3gen._modules
+    monkeypatch.setitem(parts, "tokenizer", torch.compile(parts["tokenizer"], backend="eager"))
+    with pytest.warns(CacheWarning, match="this process only") as warned:
+        model.prepare_conditionals(voice)
+    assert_own_voice(model, voice)
+    assert len(warned) == 1
+    assert cache.get_cache_stats()["errors"] == {}
+
+
+def test_a_traced_part_is_a_hit_here_until_its_weights_change(
+    model: Any, voice: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    parts = model.s3gen.speaker_encoder._modules
+    traced = torch.jit.trace(copy.deepcopy(parts["head"]), torch.randn(1, 80, 100))  # type: ignore[no-untyped-call]
+    monkeypatch.setitem(parts, "head", traced)
+    cache = ConditionalCache(tmp_path / "voices")
+    with pytest.warns(CacheWarning, match="this process only"):
+        prepare_three_times(cache, model, voice)
+    assert counts(cache) == (2, 0, 1, 0)
+    with torch.no_grad():
+        for weight in traced.parameters():
+            weight.mul_(1.5)
+    time.sleep(2 * FULL_LOOK_SECONDS)
+    cache.get_or_prepare(model, voice)
+    assert_own_voice(model, voice)
+    assert counts(cache) == (2, 0, 2, 0)
 
 
 def test_another_function_in_the_same_place_is_another_voice(

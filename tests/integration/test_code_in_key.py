@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
+import itertools
 import os
+import random
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from types import MethodType, SimpleNamespace
@@ -15,6 +19,7 @@ from typing import Any
 import librosa
 import numpy
 import pytest
+import soxr
 import torch
 
 from chatterbox_cached.accounting.bypasses import advice_for
@@ -163,6 +168,34 @@ def a_function_deep_in_librosa(_: Any, patch: Patch) -> None:
     patch.setattr(module, "resample", doubling(module.resample))
 
 
+def _halved(function: Any, *args: Any, **kwargs: Any) -> Any:
+    return 0.5 * function(*args, **kwargs)
+
+
+def a_partial_deep_in_librosa(_: Any, patch: Patch) -> None:
+    patch.setattr(soxr, "resample", functools.partial(_halved, soxr.resample))
+
+
+class Halved:
+    """In the place of a function: it makes half as much of it."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return 0.5 * self.function(*args, **kwargs)
+
+
+def an_object_deep_in_librosa(_: Any, patch: Patch) -> None:
+    patch.setattr(soxr, "resample", Halved(soxr.resample))
+
+
+def a_partial_method_of_a_class_of_torch(_: Any, patch: Patch) -> None:
+    inner = torch.nn.Conv1d._conv_forward
+    halved = functools.partialmethod(lambda self, factor, *args: factor * inner(self, *args), 0.5)
+    patch.setattr(torch.nn.Conv1d, "_conv_forward", halved)
+
+
 def the_forward_of_a_class_of_torch(_: Any, patch: Patch) -> None:
     patch.setattr(torch.nn.Linear, "forward", doubling(torch.nn.Linear.forward))
 
@@ -207,6 +240,9 @@ ON_CLASSES = (
     what_chatterbox_calls_librosa,
     a_function_of_torch,
     a_function_deep_in_librosa,
+    a_partial_deep_in_librosa,
+    an_object_deep_in_librosa,
+    a_partial_method_of_a_class_of_torch,
     the_forward_of_a_class_of_torch,
     a_method_of_a_class_of_soundfile,
     the_forward_of_a_transform,
@@ -247,11 +283,28 @@ def a_method_that_holds_an_object(model: Any, patch: Patch) -> None:
     patch.setattr(type(model.ve), "embeds_from_wavs", embeds_from_wavs)
 
 
+def a_class_in_the_place_of_soundfiles(_: Any, patch: Patch) -> None:
+    kind = of_module("soundfile").SoundFile
+
+    class Quieter(kind):  # type: ignore[misc, valid-type]
+        def read(self, *args: Any, **kwargs: Any) -> Any:
+            return 0.5 * super().read(*args, **kwargs)
+
+    patch.setattr(of_module("soundfile"), "SoundFile", Quieter)
+
+
+def a_traced_part(model: Any, patch: Patch) -> None:
+    parts = model.s3gen.speaker_encoder._modules
+    patch.setitem(parts, "head", torch.jit.trace(parts["head"], torch.randn(1, 80, 100)))  # type: ignore[no-untyped-call]
+
+
 ON_INSTANCES = (
     a_bound_method_on_the_instance,
     a_function_on_an_inner_instance,
     a_partial_on_the_instance,
     a_compiled_encoder,
+    a_class_in_the_place_of_soundfiles,
+    a_traced_part,
 )
 
 
@@ -292,6 +345,94 @@ def test_what_is_in_a_value_that_it_reads_is_in_the_key(
             _with_options(own, patch, options, read)
             keys.append(RunningCode(own, named("english"), type(own).prepare_conditionals).digest)
     assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize("change", ON_CLASSES)
+def test_the_code_itself_tells_what_is_put_in_place(
+    change: Callable[[Any, Patch], None], own: Any, monkeypatch: Patch
+) -> None:
+    """And not only that something was replaced since it ran: another process has not seen that."""
+    before = RunningCode(own, named("english"), type(own).prepare_conditionals).digest
+    change(own, monkeypatch)
+    assert RunningCode(own, named("english"), type(own).prepare_conditionals).digest != before
+
+
+def test_what_a_wrapper_is_given_by_name_is_known_by_that_name(own: Any, clip: Path, monkeypatch: Patch) -> None:
+    digests = set()
+    for given in ({"offset": 1.0}, {"duration": 1.0}):
+        monkeypatch.setattr(librosa, "load", functools.partial(load, **given))
+        digests.add(RunningCode(own, named("english"), type(own).prepare_conditionals).digest)
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Linear, torch.nn.LSTM])
+def test_weights_that_a_module_has_packed_are_not_taken_for_others(
+    layer: type, own: Any, clip: Path, monkeypatch: Patch
+) -> None:
+    """PyTorch keeps quantized weights in objects of its own, which are no tensors."""
+    keys = []
+    for factor in (1, 2):
+        encoder = copy.deepcopy(own.ve)
+        with torch.no_grad():
+            for weight in (encoder.proj.weight, encoder.lstm.weight_hh_l0):
+                weight.mul_(factor)
+        packed = torch.ao.quantization.quantize_dynamic(encoder, {layer}, dtype=torch.qint8)
+        with monkeypatch.context() as patch:
+            patch.setattr(own, "ve", packed.eval())
+            keys.append(key_of(own, clip))
+    assert keys[0].text != keys[1].text
+    assert all(key.uncertain for key in keys)
+
+
+def from_the_standard_library(encode: Any) -> Any:
+    return lambda self, *a, **k: random.gauss(1, 0.1) * encode(self, *a, **k)
+
+
+def from_numpys_generator(encode: Any) -> Any:
+    generator = numpy.random.default_rng()
+    return lambda self, *a, **k: generator.gamma(1) * encode(self, *a, **k)
+
+
+def from_numpys_functions(encode: Any) -> Any:
+    return lambda self, *a, **k: numpy.random.gamma(1) * encode(self, *a, **k)
+
+
+def from_a_context_variable(encode: Any) -> Any:
+    gain = ContextVar("gain", default=1.0)
+    return lambda self, *a, **k: gain.get() * encode(self, *a, **k)
+
+
+def from_an_iterator(encode: Any) -> Any:
+    gains = itertools.count(1)
+    return lambda self, *a, **k: next(gains) * encode(self, *a, **k)
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        from_the_standard_library,
+        from_numpys_generator,
+        from_numpys_functions,
+        from_a_context_variable,
+        from_an_iterator,
+    ],
+)
+def test_what_is_another_voice_each_time_is_prepared_each_time(
+    factor: Callable[[Any], Any], own: Any, clip: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(type(own.ve), "embeds_from_wavs", factor(type(own.ve).embeds_from_wavs))
+    with pytest.raises(Unidentifiable, match="more than prepare"):
+        key_of(own, clip)
+
+
+@pytest.mark.parametrize(("dither", "is_noise"), [(0.5, True), (0.0, False)])
+def test_noise_that_a_preparation_adds_is_anothers_each_time(
+    dither: float, is_noise: bool, own: Any, clip: Path, monkeypatch: Patch
+) -> None:
+    kaldi = of_module("torchaudio.compliance.kaldi")
+    monkeypatch.setattr(kaldi, "fbank", functools.partial(kaldi.fbank, dither=dither))
+    code = RunningCode(own, named("english"), type(own).prepare_conditionals)
+    assert code.effect == ("draws random numbers" if is_noise else None)
 
 
 @pytest.mark.parametrize("change", ON_CLASSES)

@@ -105,3 +105,20 @@ def test_another_attribute_of_a_module_is_seen_however_equal_it_is(change: Calla
     assert attributes.stand()
     change(model)
     assert not attributes.stand()
+
+
+def test_weights_that_are_looked_at_can_be_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch swaps no tensor that anything refers to weakly, as an LSTM does until it is told to stop."""
+    lstm = nn.LSTM(2, 3)
+    monkeypatch.setattr(torch.__future__, "_swap_module_params_on_conversion", True)
+    attributes, holders = Attributes([lstm]), Holders([lstm])
+    lstm.to(torch.float64)
+    assert not (attributes.stand() and holders.stand())
+
+
+def test_another_weight_of_a_traced_module_is_seen() -> None:
+    traced = torch.jit.trace(nn.Linear(2, 2).eval(), torch.ones(1, 2))  # type: ignore[no-untyped-call]
+    holders = Holders(list(traced.modules()))
+    assert holders.stand()
+    traced.weight = nn.Parameter(torch.ones(2, 2))
+    assert not holders.stand()

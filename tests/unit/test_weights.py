@@ -381,6 +381,32 @@ def test_offloaded_weights_are_unidentifiable(known: bool, fingerprints: Fingerp
     assert "s3gen.speaker_encoder" in str(doubt.value.told_at_once)
 
 
+class Doubling(torch.Tensor):
+    """As quantized weights are: what is computed with them is another thing than their elements say."""
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = super().__torch_function__(function, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+        return 2 * result if function is torch.nn.functional.linear else result
+
+
+class Marked(torch.nn.Parameter):
+    """Of a class of its own, and no more than that."""
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_weights_that_compute_themselves_are_unidentifiable(known: bool, fingerprints: Fingerprints) -> None:
+    model = FakeTTS()
+    if known:
+        fingerprints.of(model, FAMILY)
+    weight = model.ve.inner.weight
+    model.ve.inner.weight = torch.nn.Parameter(weight.detach().as_subclass(Doubling))
+    with pytest.raises(Unidentifiable, match="compute themselves"):
+        fingerprints.of(model, FAMILY)
+    model.ve.inner.weight = Marked(weight.detach())
+    assert fingerprints.of(model, FAMILY).digest
+
+
 def without_a_tokenizer(model: Any) -> None:
     del model.s3gen.tokenizer
 

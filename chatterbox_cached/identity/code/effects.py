@@ -12,6 +12,7 @@ from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import ModuleType
 from typing import Any
 
+from .chance import draws, unseen
 from .explorer import CONSTRUCTORS, FILL, Explorer, Visit
 from .libraries import top_of
 from .own_notes import keeps_to_itself
@@ -37,10 +38,6 @@ _LOG = frozenset({"logging", "loguru", "warnings"})
 _READ = frozenset({
     "load", "read", "open", "info", "fromfile", "loadtxt", "genfromtxt", "memmap", "stream", "blocks", "exists",
     "isfile", "is_file", "stat", "getsize", "getmtime", "read_text", "read_bytes", "iterdir", "glob", "rglob",
-})  # fmt: skip
-_RANDOM = frozenset({
-    "normal", "normal_", "uniform", "uniform_", "bernoulli", "bernoulli_", "multinomial", "exponential_", "poisson",
-    "log_normal_", "geometric_", "cauchy_", "shuffle", "choice", "dropout", "default_rng",
 })  # fmt: skip
 # Of what these change, a table may be filled by any function, by its other methods and by its items.
 _CHANGE = FILL - {"update", "setdefault"}
@@ -112,7 +109,7 @@ class _Effects:
     def of_encoders(self) -> Iterator[str]:
         """What the encoders do that a program could notice, and what of all functions is not decided by the key."""
         for visit in self._explorer.visits.values():
-            yield from self._draws(visit)
+            yield from (*self._draws(visit), *unseen(visit))
             if id(visit) in self._whole or isinstance(visit.owner, Made):
                 continue
             yield from (f"sets {name}" for name in sorted(visit.uses.globals_set))
@@ -126,10 +123,9 @@ class _Effects:
 
     def _draws(self, visit: Visit) -> Iterator[str]:
         for call, values in visit.called:
-            name = _name(call, values)
-            if (name.startswith("rand") or name in _RANDOM) and not any(
-                self._preparing.visits_of(function_of(value)) for value in values
-            ):
+            if any(self._preparing.visits_of(function_of(value)) for value in values):
+                continue
+            if draws(visit, call, values, _name(call, values)):
                 yield "draws random numbers"
 
     def _sets(self, visit: Visit) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -12,7 +13,7 @@ from ...upstream.encodings import part_at
 from .explorer import Explorer
 from .tensors import is_tensor, is_torch_module
 from .things import sorted_items
-from .values import Live, Made
+from .values import Live, Made, wrapped_in
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
@@ -24,6 +25,7 @@ class Encoders:
     def __init__(self, model: Any, paths: tuple[str, ...]) -> None:
         torch: Any = sys.modules["torch"]
         self._tensor: type = torch.Tensor
+        self._scripted: type = torch.jit.ScriptModule
         self.modules: dict[str, Any] = {
             f"{path}.{name}".strip("."): module
             for path in paths
@@ -68,16 +70,17 @@ class Encoders:
                     self._explore_library_class(explorer, each)
         for module in self.modules.values():
             explorer.lookup.overrides.extend(self._overrides(module))
+            if isinstance(module, self._scripted):  # what it runs is in no function
+                explorer.lookup.overrides.append(module)
 
     def _explore_library_class(self, explorer: Explorer, kind: type) -> None:
         """A class of a library may have been given functions that are not the library's."""
         explorer.lookup.watched.whole(kind)
         for name, raw in list(vars(kind).items()):
-            if type(raw) is FunctionType:
+            if type(raw) is FunctionType or wrapped_in(raw) is not None:
                 explorer.lookup.watched.item(kind, name)
                 if not explorer.libraries.has(raw):
-                    explorer.put_in_place[f"{kind.__module__}.{kind.__qualname__}.{name}"] = raw
-                    explorer.visit(raw, Made(kind))
+                    explorer.put(f"{kind.__module__}.{kind.__qualname__}.{name}", raw, Made(kind))
 
     def _overrides(self, module: Any) -> Iterator[Any]:
         for name, value in vars(module).items():
@@ -91,9 +94,7 @@ class Encoders:
         """
         for path, module in self.modules.items():
             kind, own = text(type(module)), self._own(module)
-            # What a library's class keeps to itself is its own affair.
-            public = (name for name in own if not name.startswith("_"))
-            looked_up = frozenset(public) if kind.startswith("library") else names
+            looked_up = frozenset(filter(partial(_counts, own), own)) if kind.startswith("library") else names
             yield f"{path} {kind} " + ",".join(f"{name}={text(value)}" for name, value in sorted_items(own, looked_up))
 
     def _tensors_of(self, module: Any) -> Iterator[Any]:
@@ -107,3 +108,11 @@ class Encoders:
             for name, value in vars(module).items()
             if name not in self._internal and not isinstance(value, self._tensor)
         }
+
+
+def _counts(own: Mapping[str, Any], name: str) -> bool:
+    """Whether an attribute of a module of a library's class decides what it does.
+
+    The lists that it keeps to itself are of what it has besides. Its objects need not be, as packed weights are not.
+    """
+    return not (name.startswith("_") and isinstance(own[name], (list, tuple, dict, set)))

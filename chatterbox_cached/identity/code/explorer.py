@@ -17,7 +17,7 @@ from .lookup import Lookup, Slot
 from .scope import Scope
 from .symbols import Attr, Called, Global, Symbol, Uses
 from .tensors import is_torch_module
-from .values import Bound, Live, Made, Value, function_of, identity_of, wrapped_in
+from .values import PARTIAL, Bound, Live, Made, Value, function_of, identity_of, wrapped_in
 
 # With these, a function may look an attribute up by a text.
 _BY_TEXT = frozenset({
@@ -51,8 +51,8 @@ class Explorer:
     """``own`` is the name of the package that Chatterbox is in. All is kept in the order in which it is found.
 
     ``visits``: functions. ``kinds``: Chatterbox's classes. ``filled``: the ids of dicts that functions fill as they go.
-    ``called_modules``: PyTorch's modules that are called. ``put_in_place``: functions that a program has put into a
-    library, by their place.
+    ``called_modules``: PyTorch's modules that are called. ``put_in_place``: what a program has put into a library, by
+    its place.
     """
 
     def __init__(self, own: str, slot: Slot) -> None:
@@ -153,6 +153,24 @@ class Explorer:
         for value in values:
             self.meet(value)
 
+    def put(self, place: str, thing: Any, owner: Value | None = None) -> None:
+        """Follow what a program has put into a library, as a method of ``owner`` or by itself."""
+        self.put_in_place[place] = thing
+        if isinstance(thing, type):
+            self._put_class(thing)
+        elif owner is not None:
+            self.visit(thing, owner)
+        else:
+            self._call(Live(thing), ())
+
+    def _put_class(self, kind: type) -> None:
+        """A library may use anything of it, so what it does is followed, and it stands for itself alone."""
+        self.lookup.overrides.append(kind)
+        self._meet_kind(kind)
+        for each in kind.__mro__:
+            for name in () if self.libraries.has(each) else list(vars(each)):
+                self.meet_all(self.lookup.attribute(Made(kind), name))
+
     def kind(self, kind: type) -> None:
         """There is an instance of this class."""
         for each in kind.__mro__:
@@ -207,4 +225,4 @@ class Explorer:
 
 def _passes_all_on(thing: Any) -> bool:
     """Whether this is a wrapper that gives what it is around the same arguments."""
-    return wrapped_in(thing) is not None and not isinstance(thing, (MethodType, functools.partial))
+    return wrapped_in(thing) is not None and not isinstance(thing, (MethodType, *PARTIAL))

@@ -39,6 +39,11 @@ def is_library(top: str) -> bool:
     return file is not None and _was_installed(top, file)
 
 
+def is_programs(top: str) -> bool:
+    """Whether the package ``top`` is loaded and no library."""
+    return top in sys.modules and not is_library(top)
+
+
 @lru_cache(maxsize=512)
 def _was_installed(top: str, file: str) -> bool:
     if not any(site in _folder_of(file).parts for site in _SITE):

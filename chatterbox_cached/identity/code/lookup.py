@@ -98,8 +98,8 @@ class Lookup:
         self.on_instances.owner(thing)
         self.on_instances.item(own, name)
         registered = ("_modules", "_parameters", "_buffers") if is_torch_module(thing) else ()
-        for place in (own, *(own[each] for each in registered)):
-            if name in place:
+        for place in (own, *(own.get(each) for each in registered)):
+            if isinstance(place, dict) and name in place:  # TorchScript's are no dicts
                 self.on_instances.item(place, name)
                 return place[name]
         return _MISSING

@@ -50,8 +50,7 @@ class RunningCode(Looked):
         explorer.visit(function, Live(model))
         encoders.explore(explorer)
         for place, replacing in replaced(explorer.libraries, explorer.lookup.watched):
-            explorer.put_in_place[place] = replacing
-            explorer.visit(replacing, None)
+            explorer.put(place, replacing)
         explorer.search_loose_names()
         encoders.refuse_others(explorer)
         described = Description(explorer, function, model, encoders)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Union
 
 from ...upstream.calls import is_ours
 
+PARTIAL = (functools.partial, functools.partialmethod)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, slice)
 
 
@@ -73,8 +74,9 @@ def wrapped_in(thing: Any) -> tuple[Any, tuple[Any, ...]] | None:
         return thing.__wrapped__, ()
     if kind is MethodType:
         return thing.__func__, (thing.__self__,)
-    if kind is functools.partial:
-        return thing.func, (*thing.args, *(thing.keywords[name] for name in sorted(thing.keywords)))
+    if kind in PARTIAL:
+        names = tuple(sorted(thing.keywords))
+        return thing.func, (*thing.args, names, *map(thing.keywords.__getitem__, names))
     if kind is _CACHED:
         return thing.__wrapped__, ()
     if hasattr(kind, "_self_wrapper"):  # of wrapt
