@@ -134,7 +134,16 @@ def source_of(name: str, keywords: Collection[str]) -> str:
     """Where a setting comes from that was resolved with these ``keywords``: KEYWORD, ENVIRONMENT or DEFAULT."""
     if name in keywords:
         return KEYWORD
-    return ENVIRONMENT if _VARIABLES[name] in os.environ else DEFAULT
+    return ENVIRONMENT if _is_given(name) else DEFAULT
+
+
+def _is_given(name: str) -> bool:
+    """Whether its variable says anything. An empty one, as from a compose file, is as if it were not set.
+
+    But a key that is empty got lost on its way, and without it everything would be believed.
+    """
+    given = os.environ.get(_VARIABLES[name])
+    return bool(given) or (given is not None and name in _KEYS)
 
 
 def _read(name: str, value: object, source: str) -> Any:
@@ -206,7 +215,7 @@ def _no_folder(why: str) -> str | None:
 def with_user_folder(keywords: Mapping[str, object]) -> Settings:
     """Like ``resolve``, but where no folder is named, the user's cache folder is taken, if they have one."""
     given = {name: value for name, value in keywords.items() if (name, value) != ("cache_dir", None)}
-    if "cache_dir" not in given and _VARIABLES["cache_dir"] not in os.environ:
+    if "cache_dir" not in given and not _is_given("cache_dir"):
         given["cache_dir"] = _user_folder()
     return resolve(given)
 

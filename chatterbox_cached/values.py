@@ -69,12 +69,13 @@ def flag(value: object) -> bool:
 
 
 def one_of(words: tuple[str, ...]) -> Callable[[object], str]:
-    """What reads one of these words."""
+    """What reads one of these words, in capitals or not."""
 
     def read(value: object) -> str:
-        if value not in words:
+        word = value.strip().lower() if isinstance(value, str) else None
+        if word not in words:
             raise ValueError("one of " + ", ".join(map(repr, words)))
-        return str(value)
+        return word
 
     return read
 
@@ -83,9 +84,12 @@ def folder(value: object) -> Path | None:
     """The absolute path of a folder, which need not be there."""
     if value is None:
         return None
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+    if not isinstance(value, (str, os.PathLike)) or not os.fsdecode(value).strip() or "\0" in os.fsdecode(value):
         raise ValueError("a folder, or None")
-    path = Path(os.path.abspath(os.path.expandvars(os.path.expanduser(os.fsdecode(value)))))
+    named = os.path.expandvars(os.path.expanduser(os.fsdecode(value)))
+    if not named or named.startswith(("~", "$")):  # else a folder of that name would be made wherever this runs
+        raise ValueError("a folder, and here nobody knows what it begins with: write the path out")
+    path = Path(os.path.abspath(named))
     try:
         other = not stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -12,11 +12,9 @@ import typer
 from ..cache import ConditionalCache
 from ..errors import ChatterboxCachedError
 from ..library.exchange import open_folder, open_to_write
-from ..library.warming import Meant, audio_files
+from ..library.warming import Meant, audio_files, why_passed_over
 from ..settings import Settings
 from .common import to_stderr
-
-_NEITHER = "neither audio nor a list of paths that are all there"
 
 AudioFiles = Annotated[
     list[Path],
@@ -40,7 +38,7 @@ def files_of(given: Sequence[Path], lists: Sequence[Path]) -> Meant:
         raise typer.BadParameter("give a VOICE, or a --list of some")
     meant = audio_files(given, lists)
     if not meant.files:
-        others = f": {meant.passed_over[0]} is {_NEITHER}" if meant.passed_over else ""
+        others = "".join(f": {path} is {why_passed_over(path)}" for path in meant.passed_over[:1])
         raise ChatterboxCachedError(
             f"There is no audio in what was given{others}. Give audio files, folders with some, or --list FILE."
         )
@@ -48,7 +46,7 @@ def files_of(given: Sequence[Path], lists: Sequence[Path]) -> Meant:
         named = [path for path in given if not os.path.exists(path)] or meant.files[:1]
         raise ChatterboxCachedError(f"There is no {' and no '.join(map(str, named))}. Look at the path.")
     for path in meant.passed_over:
-        to_stderr(f"passed over: {path}: {_NEITHER}")
+        to_stderr(f"passed over: {path}: {why_passed_over(path)}")
     return meant
 
 

@@ -176,12 +176,13 @@ class Folder:
 
         Raises ReadOnlyFolder, and drops none, where one is in a folder that can only be read.
         """
+        if not voices:
+            return
         for entry in (entry for voice in voices for entry in voice.entries):
             if entry.only_read_in is not None:
                 raise ReadOnlyFolder(_only_read(entry.only_read_in))
-        for voice in voices:
-            for entry in voice.entries:
-                self.store.lower.delete(entry.key)
+        for entry in (entry for voice in voices for entry in voice.entries):
+            self.store.lower.delete(entry.key)
         left = {voice.digest for voice in self.voices()}
         gone = [voice.digest for voice in voices if voice.digest not in left]
         account.forget(self.root, gone, trusted=self.trusted)

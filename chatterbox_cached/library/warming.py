@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
 
 class Meant(NamedTuple):
-    """The audio ``files`` that are meant, each once, and what was ``passed_over``: neither audio nor a list."""
+    """The audio ``files`` that are meant, each once, and what was ``passed_over``; see ``why_passed_over``."""
 
     files: list[Path]
     passed_over: list[Path]
@@ -48,36 +48,44 @@ def audio_files(given: Iterable[Path], lists: Iterable[Path] = ()) -> Meant:
     """
     found, passed_over = list[Path](), list[Path]()
     for path in given:
-        if (files := _meant(path)) is None:
+        if (files := _meant(path, passed_over)) is None:
             passed_over.append(path)
         else:
             found.extend(files)
     for path in lists:
         names = _names_in(path, strict=True)
-        found.extend(file for name in names for file in _listed(name))
+        found.extend(file for name in names for file in _listed(name, passed_over))
     return Meant(list(dict.fromkeys(found)), list(dict.fromkeys(passed_over)))
 
 
-def _meant(path: Path) -> Iterable[Path] | None:
+def why_passed_over(path: Path) -> str:
+    """What is to be said of it."""
+    if not path.is_dir():
+        return "neither audio nor a list of paths that are all there"
+    return "a link to a folder: give that folder too" if path.is_symlink() else "a folder that can't be read"
+
+
+def _meant(path: Path, passed_over: list[Path]) -> Iterable[Path] | None:
     """The files that one path stands for; None for what is no audio."""
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, passed_over)
     if path.suffix.lower() == _TEXT:
         names = _names_in(path, strict=False)
         if not names or not all(map(os.path.exists, names)):
             return None
-        return [file for name in _names_in(path, strict=True) for file in _listed(name)]
+        return [file for name in _names_in(path, strict=True) for file in _listed(name, passed_over)]
     return [path] if _is_audio(path.name) or not path.exists() or _sounds(path) else None
 
 
-def _in_folder(path: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(path):
+def _in_folder(path: Path, passed_over: list[Path]) -> Iterator[Path]:
+    for folder, folders, files in os.walk(path, onerror=lambda error: passed_over.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        passed_over.extend(link for name in folders if (link := Path(folder, name)).is_symlink())
         yield from (Path(folder, name) for name in sorted(files) if _is_audio(name))
 
 
-def _listed(path: Path) -> Iterable[Path]:
-    return _in_folder(path) if path.is_dir() else [path]
+def _listed(path: Path, passed_over: list[Path]) -> Iterable[Path]:
+    return _in_folder(path, passed_over) if path.is_dir() else [path]
 
 
 def _names_in(path: Path, *, strict: bool) -> list[Path]:

@@ -48,6 +48,7 @@ class VoiceStore:
                 settings.cache_dir,
                 settings.size_limit,
                 lambda error: failed("disk index moved aside", error),
+                lambda error: failed("disk put", error),
                 trusted=settings.trust_cache_dir,
             )
         self.read_only = [

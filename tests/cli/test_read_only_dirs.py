@@ -148,6 +148,7 @@ def test_a_cache_folder_that_can_only_be_read_is_shown_and_not_changed(
     found = json.loads(cli("doctor", "--json", *where, **unladen).stdout)
     (row,) = [row["found"] for row in found["findings"] if row["what"] == "only read"]
     assert row == f"{frozen}, 1 entry; new voices are kept in memory only"
+    assert "Removed 0 entries" in cli("prune", "--to", "1KB", *where).stdout
     for verb in (("rm", "anna.wav"), ("clear", "--yes"), ("import", tmp_path / "all.cbv"), ("warm", voice)):
         shown = cli(*verb, *where, code=1)
         assert "can only be read" in shown.stderr

@@ -201,6 +201,9 @@ def test_options_are_settings_of_the_program(cli: Cli, write: Write, tmp_path: P
     )
     shown = cli("run", "--cache-dir", "voices", "--on-mismatch", "follow", "script.py", CHATTERBOX_CACHED_DIR="other")
     assert shown.stdout == f"{tmp_path / 'voices'} follow\n"
+    home = tmp_path / "home"  # no shell takes the ~ of --cache-dir=~/voices away
+    shown = cli("run", "--cache-dir=~/voices", "--on-mismatch", "follow", "script.py", HOME=str(home))
+    assert shown.stdout == f"{home / 'voices'} follow\n"
 
 
 # Counts without a model: a class that is not cached goes round the cache.

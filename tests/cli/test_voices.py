@@ -14,7 +14,7 @@ import pytest
 
 from chatterbox_cached.tiers.disk.tier import DiskTier
 from chatterbox_cached.voice import entry_format
-from tests.support.commands import Cli
+from tests.support.commands import COMMAND, Cli, Start
 from tests.support.filled_folders import ENGLISH, MULTILINGUAL, digest, fill, name
 
 VERBS = [("ls",), ("show", "abcd"), ("rm", "abcd"), ("clear", "--yes"), ("prune", "--to", "1MB"), ("check",)]
@@ -169,6 +169,13 @@ def test_clear_removes_everything_only_when_told_so(cli: Cli, root: Path) -> Non
     assert len(listed(cli, root)) == 2
     assert "2 entries" in cli("clear", "--yes", "--cache-dir", root).stdout
     assert listed(cli, root) == []
+
+
+def test_clear_whose_stdin_is_closed_is_one_line(start: Start, root: Path) -> None:
+    fill(root, ANNA)
+    shown = start(["sh", "-c", f'exec "{COMMAND}" clear --cache-dir "{root}" <&-'])
+    assert (shown.returncode, len(shown.stderr.splitlines())) == (1, 1)
+    assert "--yes" in shown.stderr
 
 
 def test_prune_to_a_size_drops_what_was_stored_longest_ago(cli: Cli, root: Path) -> None:

@@ -415,6 +415,20 @@ def test_a_value_file_that_is_a_fifo_is_not_waited_for(tier: DiskTier, root: Pat
         assert tier.get(KEY) is None
 
 
+def test_a_value_that_can_never_fit_is_told_of(root: Path) -> None:
+    told: list[Exception] = []
+    tier = DiskTier(root, 100_000, no_room=told.append)
+    tier.put(KEY, bytes(4_000))
+    assert told == []
+    tier.put(OTHER, bytes(100_001))
+    assert tier.keys() == [KEY]
+    tier.put(OTHER, bytes(99_000))  # the index takes room as well
+    assert [str(each) for each in told] == [
+        f"{size} bytes find no room: size_limit is 100000" for size in (100_001, 99_000)
+    ]
+    tier.close()
+
+
 def test_a_value_that_is_too_large_to_be_a_voice_is_refused(tier: DiskTier, root: Path) -> None:
     tier.put(KEY, b"value")
     (stored,) = value_files(root)

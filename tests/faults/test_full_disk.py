@@ -72,6 +72,15 @@ def test_a_disk_that_is_full(file_system: Path, kilobytes: int) -> None:
     tried("writes refused for want of room")
 
 
+@pytest.mark.parametrize("size_limit", [0, 500, 40_000])
+def test_a_limit_that_leaves_no_room_for_a_voice_is_told_of(tmp_path: Path, size_limit: int) -> None:
+    user = User(tmp_path / "voices", size_limit=size_limit)
+    assert user.wants_all() == {"upstream"}
+    said = f"bytes find no room: size_limit is {size_limit}')"
+    assert [error for error in user.errors if error.startswith("disk put: EntryError") and error.endswith(said)]
+    user.store.lower.close()
+
+
 def test_an_empty_file_system_that_can_only_be_read(file_system: Path) -> None:
     breakages.read_only(file_system)
     user = User(file_system / "voices")

@@ -12,7 +12,15 @@ import pytest
 
 from chatterbox_cached import addresses
 from chatterbox_cached.errors import CacheWarning, SettingsError
-from chatterbox_cached.settings import Settings, resolve, switched_off, with_user_folder
+from chatterbox_cached.settings import (
+    DEFAULT,
+    Settings,
+    resolve,
+    source_of,
+    switched_off,
+    variable_of,
+    with_user_folder,
+)
 from tests.support.forks import become_nobody, in_a_fork
 from tests.support.pairs import OTHER_PAIR, PAIR
 
@@ -100,7 +108,7 @@ def test_a_size_may_be_written_with_a_unit(written: Any, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "words"), [(True, ("1", "true", "Yes", "ON", " on ")), (False, ("0", "False", "no", "off", ""))]
+    ("flag", "words"), [(True, ("1", "true", "Yes", "ON", " on ")), (False, ("0", "False", "no", "off"))]
 )
 def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     for word in words:
@@ -189,6 +197,14 @@ def test_a_flag_may_be_a_word(flag: bool, words: tuple[str, ...], monkeypatch: p
         ("cache_dir", 5),
         ("cache_dir", ""),
         ("cache_dir", "x" * 5000),
+        ("cache_dir", " "),
+        ("cache_dir", "a\0b"),
+        # Whatever is not there would become a folder of that name, wherever this runs.
+        ("cache_dir", "~no such user/voices"),
+        ("cache_dir", "$NOT_SET/voices"),
+        ("cache_dir", "${NOT_SET}/voices"),
+        ("voices_dir", "~no such user/voices"),
+        ("read_only_dirs", ["/a", "$NOT_SET/voices"]),
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -201,6 +217,33 @@ def test_an_impossible_variable_is_an_error_that_names_it(monkeypatch: pytest.Mo
     monkeypatch.setenv("CHATTERBOX_CACHED_MEMORY_BYTES", "12 parsecs")
     with pytest.raises(SettingsError, match=r"CHATTERBOX_CACHED_MEMORY_BYTES.*12 parsecs.*500MB"):
         resolve({})
+
+
+@pytest.mark.parametrize("name", [*set(Settings._fields) - {"signing_key", "verify_keys"}])
+def test_an_empty_variable_is_as_one_that_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable_of(name), "")
+    assert resolve({}) == Settings()
+    assert with_user_folder({}) == Settings(cache_dir=with_user_folder({}).cache_dir)
+    assert source_of(name, ()) == DEFAULT
+
+
+@pytest.mark.parametrize("name", ["signing_key", "verify_keys"])
+def test_an_empty_key_is_no_leave_to_believe_everything(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable_of(name), "")
+    with pytest.raises(SettingsError, match=variable_of(name)):
+        resolve({})
+
+
+def test_a_word_may_be_in_capitals_and_have_blanks_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in ("FOLLOW", "Follow", " follow\r"):
+        monkeypatch.setenv("CHATTERBOX_CACHED_ON_MISMATCH", word)
+        assert resolve({}).on_mismatch == "follow"
+
+
+def test_a_folder_whose_variable_is_empty_is_not_the_one_where_this_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", "")
+    with pytest.raises(SettingsError, match="write the path out"):
+        resolve({"cache_dir": "$STORE"})
 
 
 def test_an_unknown_setting_is_an_error_that_names_it_and_those_there_are() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chatterbox_cached.library.warming import NotUtf8, audio_files
+from chatterbox_cached.library.warming import NotUtf8, audio_files, why_passed_over
+from tests.support.forks import become_nobody, in_a_fork
 
 
 def touch(*paths: Path) -> list[Path]:
@@ -31,6 +32,29 @@ def test_a_list_names_files_and_folders_relative_to_itself(tmp_path: Path) -> No
     assert audio_files([text]) == ([], [text]), "not all that it names is there"
     touch(*named)
     assert audio_files([text]) == (named, [])
+
+
+def test_folders_that_are_not_looked_into_are_passed_over_and_not_in_silence(tmp_path: Path) -> None:
+    touch(tmp_path / "voices" / "closed" / "a.wav", tmp_path / "elsewhere" / "b.wav")
+    (clip,) = touch(tmp_path / "voices" / "c.wav")
+    link, closed = tmp_path / "voices" / "link", tmp_path / "voices" / "closed"
+    link.symlink_to(tmp_path / "elsewhere")
+    closed.chmod(0)
+    tmp_path.chmod(0o755)
+    for above in tmp_path.parents[:2]:
+        above.chmod(0o755)
+
+    def look() -> None:
+        become_nobody()
+        assert audio_files([tmp_path / "voices"]) == ([clip], [link, closed])
+        assert audio_files([closed]) == ([], [closed])
+        assert why_passed_over(link) == "a link to a folder: give that folder too"
+        assert why_passed_over(closed) == "a folder that can't be read"
+
+    try:
+        assert in_a_fork(look) == "done"
+    finally:
+        closed.chmod(0o700)
 
 
 @pytest.mark.parametrize("content", [b"", b"# only a remark\n", b"Hello there.\n", "Grüße\n".encode("latin-1")])

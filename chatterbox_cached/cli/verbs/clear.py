@@ -66,7 +66,7 @@ def _what(entries: int, nbytes: int) -> str:
 
 def _ask(question: str) -> None:
     """End here unless the answer is yes."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None where it was closed
         raise ChatterboxCachedError(
             "Nothing was removed, since there is no terminal to ask at. Add --yes to remove it all."
         )

@@ -63,13 +63,13 @@ def command(
 
     Example: chatterbox-cached run --stats script.py --voice narrator.wav
     """
-    settings_for(cache_dir)  # what is impossible is said here and not by the program
+    settings = settings_for(cache_dir)  # what is impossible is said here and not by the program
     arguments = _command_line(program)
     if metrics_port is not None and arguments[0] == sys.executable:  # what another Python lacks it says itself
         metrics.need_client()
     environment = _environment(
         {
-            variable_of("cache_dir"): cache_dir and cache_dir.absolute(),  # the program may go to another folder
+            variable_of("cache_dir"): cache_dir and settings.cache_dir,  # the program may go to another folder
             variable_of("on_mismatch"): on_mismatch,
             METRICS_PORT: metrics_port,
             METRICS_ADDRESS: metrics_address,

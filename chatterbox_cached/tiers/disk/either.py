@@ -31,11 +31,12 @@ class FolderTier:
         root: Path,
         size_limit: int,
         was_set_aside: Callable[[Exception], None] = lambda _: None,
+        no_room: Callable[[Exception], None] = lambda _: None,
         *,
         trusted: bool = False,
     ) -> None:
         self.root = root
-        self.written = DiskTier(root, size_limit, was_set_aside, trusted=trusted)
+        self.written = DiskTier(root, size_limit, was_set_aside, no_room, trusted=trusted)
         self.frozen = FrozenFolder(root, trusted=trusted)
         self._read_only, self._look_at, self._said = False, 0.0, False
 

@@ -44,7 +44,7 @@ class DiskTier(RenewedAfterFork):
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
     longest ago go first: keeping account of every use would turn each hit into a write. ``was_set_aside`` is told when
-    a malformed database was moved aside. Unless it is ``trusted``, a folder that other users can write to is not used.
+    a malformed database was moved aside, ``no_room`` of an entry that can never fit. Unless it is ``trusted``, a folder that other users can write to is not used.
     """
 
     name = "disk"
@@ -54,11 +54,12 @@ class DiskTier(RenewedAfterFork):
         root: Path,
         size_limit: int,
         was_set_aside: Callable[[Exception], None] = lambda _: None,
+        no_room: Callable[[Exception], None] = lambda _: None,
         *,
         trusted: bool = False,
     ) -> None:
         self._root, self._entries, self._trusted = root, folder.entries_of(root), trusted
-        self._size_limit, self._tell_set_aside = size_limit, was_set_aside
+        self._size_limit, self._tell_set_aside, self._tell_no_room = size_limit, was_set_aside, no_room
         super().__init__()
         unforked.let_go_before_fork(self)
         self._cache: diskcache.Cache | None = None
@@ -101,9 +102,10 @@ class DiskTier(RenewedAfterFork):
 
     def put(self, key: str, value: bytes) -> None:
         if len(value) > self._size_limit:
-            self.delete(key)
-            return  # too large to ever fit: everything else would go for nothing
-        self._do(lambda cache: self._set(cache, key, value))
+            self.delete(key)  # everything else would go for nothing
+        elif self._do(lambda cache: self._set(cache, key, value)):
+            return
+        self._tell_no_room(EntryError(f"{len(value)} bytes find no room: size_limit is {self._size_limit}"))
 
     def delete(self, key: str) -> bool:
         return bool(self._ask(lambda cache: cache.delete(key), False))
@@ -149,21 +151,26 @@ class DiskTier(RenewedAfterFork):
             self._cache.close()
         self._cache = None
 
-    def _set(self, cache: Any, key: str, value: bytes) -> None:
+    def _set(self, cache: Any, key: str, value: bytes) -> bool:
         cache.set(key, value, tag=prefix_of(key))  # what it replaces goes only when this is there for good
         cache.make_youngest(key)
-        self._make_room(cache)
+        return self._make_room(cache) != key  # the index takes room as well
 
-    def _make_room(self, cache: Any, seconds: float = TIMEOUT_SECONDS) -> None:
-        """Drop what was stored longest ago until the rest is within the limit; what takes too long, the next time."""
-        deadline = time.monotonic() + seconds
+    def _make_room(self, cache: Any, seconds: float = TIMEOUT_SECONDS) -> str | None:
+        """Drop what was stored longest ago until the rest is within the limit; what takes too long, the next time.
+
+        Gives the key of what went last.
+        """
+        deadline, last = time.monotonic() + seconds, None
         for key in cache:
             if cache.volume() <= self._size_limit or time.monotonic() > deadline:
-                return
+                break
             if not key:  # a row that this package did not make can't be named: then everything goes
                 cache.clear()
-                return
+                break
             cache.delete(key)
+            last = key
+        return last
 
     def _ask(self, operation: Callable[[Any], _Result], nothing: _Result) -> _Result:
         """``_do``, but where there is no folder yet, asking does not make one."""
