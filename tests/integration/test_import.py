@@ -47,3 +47,23 @@ else:
     raise AssertionError
 """
     assert "wrapt" in loaded(code, tmp_path)
+
+
+TWO = """
+import sys
+from chatterbox_cached.patching import import_hook
+seen = []
+import_hook.after_import("colorsys", lambda module: seen.append("one"))
+del sys.modules[import_hook.__name__]
+from importlib.util import module_from_spec
+other = module_from_spec(import_hook.__spec__)
+import_hook.__spec__.loader.exec_module(other)
+other.after_import("colorsys", lambda module: seen.append("other"))
+import colorsys
+assert seen == ["one", "other"], seen
+"""
+
+
+def test_two_of_the_packages_import_hooks_do_not_ask_each_other_for_ever() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
