@@ -19,7 +19,7 @@ from ..errors import SettingsError
 from ..notices import tell
 from ..settings import Settings, switched_off, with_user_folder
 from ..upstream.families import FAMILIES
-from . import copies, import_hook
+from . import copies, import_hook, same_modules
 from .in_use import in_use, is_in_use
 
 _lock = ForkSafeLock()
@@ -92,6 +92,7 @@ def _use(cache: ConditionalCache | None) -> None:
         in_use.cache, in_use.last = cache, cache or in_use.last
     # Without the lock: another thread may be importing Chatterbox, and this one may have to wait for that.
     if is_enabled():
+        same_modules.keep()
         for family in FAMILIES:
             import_hook.after_import(family.module, _patch)
             if (module := sys.modules.get(family.module)) is not None:
@@ -102,9 +103,9 @@ def _use(cache: ConditionalCache | None) -> None:
             _patch_reader(module)
         return
     copies.end()
-    if (readers := sys.modules.get(f"{__package__}.readers")) is not None:
+    if (readers := same_modules.there(f"{__package__}.readers")) is not None:
         readers.unwrap()
-    if (wrappers := sys.modules.get(f"{__package__}.wrappers")) is not None:  # else nothing was ever patched
+    if (wrappers := same_modules.there(f"{__package__}.wrappers")) is not None:  # else nothing was ever patched
         wrappers.unwrap_all()
 
 

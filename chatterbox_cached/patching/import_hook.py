@@ -23,15 +23,25 @@ class _Finder:
 
     def __init__(self) -> None:
         self.acts: dict[str, Act] = {}  # by the module's name
+        self._asking: set[str] = set()
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         act = self.acts.get(name)
-        if act is None:
+        if act is None or name in self._asking:  # by another finder that asks the others, as this one does
             return None
+        self._asking.add(name)
+        try:
+            spec = self._of_the_others(name, path, target)
+        finally:
+            self._asking.discard(name)
+        if spec is not None:
+            _act_after(spec.loader, act)
+        return spec
+
+    def _of_the_others(self, name: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
         for finder in sys.meta_path:
             find = None if finder is self else getattr(finder, "find_spec", None)
             if find is not None and (spec := find(name, path, target)) is not None:
-                _act_after(spec.loader, act)
                 return spec  # type: ignore[no-any-return]
         return None
 
@@ -41,7 +51,8 @@ def _act_after(loader: Any, act: Act) -> None:
     execute = getattr(loader, "exec_module", None)
 
     def exec_module(module: ModuleType) -> None:
-        del loader.exec_module
+        with contextlib.suppress(AttributeError):  # another that acts on this loader has put it out already
+            del loader.exec_module
         execute(module)  # type: ignore[misc]
         act(module)
 
