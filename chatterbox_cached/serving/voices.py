@@ -13,6 +13,7 @@ from ..accounting.failures import Failures
 from ..accounting.ledger import Ledger
 from ..accounting.stats import ENCODERS, Stats
 from ..concurrency.one_by_one import one_by_one
+from ..concurrency.signals import pass_on
 from ..concurrency.turns import turn
 from ..errors import Unidentifiable
 from ..identity.audio import Audio, NamedAudio
@@ -169,7 +170,8 @@ class Serving:
     def _identified(self, audio: object) -> Audio | None:
         try:
             return self.identity.audio.identify(audio)
-        except Exception:  # whatever it is, it is upstream's affair
+        except Exception as error:  # whatever it is, it is upstream's affair
+            pass_on(error)
             return None
 
     def _count(self, around: Around, took: float) -> None:
