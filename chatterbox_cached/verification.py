@@ -141,7 +141,10 @@ class Verifier:
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
             return None, ()
-        call = asked(model, family, audio, 0.5)
+        try:
+            call = asked(model, family, audio, 0.5)
+        except Unidentifiable:
+            return None, ()
         with turn(model).taken():
             before = slots.held(model, family)
             try:

@@ -20,9 +20,9 @@ from ..notices import without_us
 from ..upstream import slots
 from ..upstream.context import doing
 from ..upstream.families import Family
+from ..upstream.run import is_to_come
 
 _LATER = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
-_PIECEMEAL = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 
 
 def begins_later(function: Any) -> bool:
@@ -47,7 +47,7 @@ class Stream:
         with self._running():
             given: list[Any] = []
             yield given
-            if given and isinstance(given[0], _PIECEMEAL):
+            if given and is_to_come(given[0]):
                 self._kept = slots.held(self._model, self._family)
                 if self._in_turn:
                     self._reservation.keep(self._turn, consumer())

@@ -26,7 +26,7 @@ from ..tiers.store import Find, VoiceStore
 from ..upstream import builtin, guard, slots
 from ..upstream.calls import Preparation, Prepared
 from ..upstream.context import disabled, doing, done_now, goes_round
-from ..upstream.run import run, without_graph
+from ..upstream.run import is_to_come, run, without_graph
 from ..verification import Verifier
 from ..voice.snapshot import Snapshot
 from .around import Around
@@ -95,7 +95,8 @@ class Serving:
             builtin.keep(model, call.family)
             prepared = self._in_turn(call, refresh)
         prepared.conditionals = slots.held(model, call.family)
-        guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not (by_the_way or works_for_it))
+        if not is_to_come(prepared.returned):
+            guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not (by_the_way or works_for_it))
         return prepared
 
     def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
@@ -153,13 +154,15 @@ class Serving:
     def by_encoders(self, audio: object, doubt: Unidentifiable, upstream: Callable[[], Any]) -> Prepared:
         """Have ``upstream`` prepare, which can't be served as a whole because of a ``doubt``; and count that."""
         around = Around(self._identified(audio), keep_parts=True, waits=False)
-        started = time.perf_counter()
+        started, returned = time.perf_counter(), None
         try:
             with around.entered():
                 returned = without_graph(upstream)
         finally:
             took = time.perf_counter() - started
-            if around.refused or not around.parts:
+            if is_to_come(returned):
+                pass  # what its encoders are then asked for counts by itself
+            elif around.refused or not around.parts:
                 self._bypassed(audio, next(iter(around.refused), doubt))
             else:
                 self._count(around, took)
