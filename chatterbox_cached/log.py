@@ -6,6 +6,7 @@ It is made when it is first needed: the module ``logging`` takes longer to load 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from typing import TYPE_CHECKING
@@ -25,6 +26,13 @@ def logger() -> logging.Logger:
     import logging
 
     made = logging.getLogger(NAME)
+    handle = made.handle
+
+    def handle_quietly(record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):  # a handler or a filter of the program's that raises
+            handle(record)
+
+    made.handle = handle_quietly  # type: ignore[method-assign]
     made.addHandler(logging.NullHandler())  # else Python would write warnings to stderr where nothing is configured
     wanted = os.environ.get(VARIABLE, "").strip().lower()
     if wanted:

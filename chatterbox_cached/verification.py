@@ -141,9 +141,11 @@ class Verifier:
         family = family_of(model)
         if family is None or overrides(model, family.prepare, family):
             return None, ()
-        call = asked(model, family, audio, 0.5)
-        with (its := turn(model)).lock:
-            its.let_finish()
+        try:
+            call = asked(model, family, audio, 0.5)
+        except Unidentifiable:
+            return None, ()
+        with turn(model).taken():
             before = slots.held(model, family)
             try:
                 if (found := known(call)) is None or not found[2]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..concurrency.signals import pass_on
 from ..errors import NotWritten, ReadOnlyFolder, UntrustedFolder
 from ..notices import tell
 from .stats import Stats
@@ -17,7 +18,11 @@ class Failures:
         self._said: set[str] = set()
 
     def report(self, place: str, error: Exception) -> None:
-        """Count a failure at ``place``, such as "disk put", and warn of the first with the same first word."""
+        """Count a failure at ``place``, such as "disk put", and warn of the first with the same first word.
+
+        Raises it where it is the program's own: see ``signals.pass_on``.
+        """
+        pass_on(error)
         if isinstance(error, UntrustedFolder):  # whatever was to be done there
             self._stats.error("untrusted folder")
             in_cache_folder = self._folder is not None and str(error).startswith(str(self._folder))

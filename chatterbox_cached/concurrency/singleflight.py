@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .forks import RenewedAfterFork
+from .signals import pass_on
 
 # A fixed number of lock files for any number of voices. Two voices that share one wait for each other now and then.
 _STRIPES = 256
@@ -84,9 +85,11 @@ class SingleFlight(RenewedAfterFork):
         stripe = zlib.crc32(key.encode()) % _STRIPES
         lock = filelock.FileLock(self._folder / f"{stripe:02x}.lock", mode=self._mode_in(self._folder))
         # No file to lock, or too long a wait: two preparations of one voice are no harm.
-        with contextlib.suppress(Exception):
-            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         try:
+            try:
+                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            except Exception as error:
+                pass_on(error)
             yield
         finally:
             lock.release()

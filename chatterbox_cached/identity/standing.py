@@ -9,6 +9,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ..concurrency.signals import pass_on
 from .code.tensors import is_tensor
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ class Holders:
                 and all(map(operator.is_, map(operator.getitem, self._places, self._names), self._small))
                 and (not self._scripted or self._scripted_stand())
             )
-        except Exception:  # another tensor, which says neither yes nor no
+        except Exception as error:  # another tensor, which says neither yes nor no
+            pass_on(error)
             return False
 
     def _scripted_stand(self) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 
 from ..cache import ConditionalCache
 from ..errors import Unidentifiable
-from ..identity.code.forwarding import handed_on, taken_by
+from ..identity.code.forwarding import handed_on, signature_and_taker, taken_by
 from ..notices import caller
 from ..upstream import guard
-from ..upstream.calls import Preparation, preparation
+from ..upstream.calls import UNFITTING, Preparation, preparation
 from ..upstream.context import goes_round, is_doing
 from ..upstream.encodings import Encoding, is_traced
 from ..upstream.families import Family
-from ..upstream.signatures import Signature, arguments_of, signature_of
+from ..upstream.signatures import Signature, arguments_of
 from ..upstream.spoken import conditionals_of
 from .streams import Stream, begins_later, streamed
 
@@ -27,14 +27,14 @@ def prepare(
     cache: ConditionalCache, model: Any, family: Family, function: Upstream, upstream: Upstream, args: Any, kwargs: Any
 ) -> Any:
     """Serve ``upstream(*args, **kwargs)``, the prepare method ``function`` bound to ``model``, from ``cache``."""
-    signature = _signature(function)[0]
+    signature = signature_and_taker(function)[0]
     call = preparation(model, family, function, upstream, args, kwargs, signature)
     if call is not None:
         return cache.serving.serve(_by_name(cache, call, signature, upstream, args, kwargs)).returned
     if is_doing("prepare", model):  # the call comes by again below another wrapper
         return upstream(*args, **kwargs)
     call = Preparation(model, family, function, None, None, {}, partial(upstream, *args, **kwargs))
-    return cache.serving.round_the_cache(call, Unidentifiable("arguments don't fit the method")).returned
+    return cache.serving.round_the_cache(call, Unidentifiable(UNFITTING)).returned
 
 
 def _by_name(
@@ -95,7 +95,7 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
     # Round the cache it goes in its turn all the same: it would speak into what other threads say on this model.
     if goes_round() or not family.hears_exaggeration:
         return kwargs
-    signature, inner = _signature(function)
+    signature, inner = signature_and_taker(function)
     passed = signature.bind(args, kwargs)
     if passed is None or family.exaggeration not in signature.defaults:
         return kwargs  # upstream says what is wrong
@@ -110,12 +110,3 @@ def _guarded(cache: ConditionalCache, model: Any, family: Family, function: Upst
 @lru_cache(maxsize=64)
 def _arguments_of(function: Upstream) -> inspect.Signature | None:
     return arguments_of(taken_by(function))
-
-
-def _signature(function: Upstream) -> tuple[Signature, Upstream]:
-    """The arguments of a method, and the method whose they are: another one where it takes any and passes them on."""
-    signature = signature_of(function)
-    if signature.bindable:
-        return signature, function
-    inner = taken_by(function)
-    return signature_of(inner), inner

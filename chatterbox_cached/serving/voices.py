@@ -13,6 +13,7 @@ from ..accounting.failures import Failures
 from ..accounting.ledger import Ledger
 from ..accounting.stats import ENCODERS, Stats
 from ..concurrency.one_by_one import one_by_one
+from ..concurrency.signals import pass_on
 from ..concurrency.turns import turn
 from ..errors import Unidentifiable
 from ..identity.audio import Audio, NamedAudio
@@ -25,7 +26,7 @@ from ..tiers.store import Find, VoiceStore
 from ..upstream import builtin, guard, slots
 from ..upstream.calls import Preparation, Prepared
 from ..upstream.context import disabled, doing, done_now, goes_round
-from ..upstream.run import run, without_graph
+from ..upstream.run import is_to_come, run, without_graph
 from ..verification import Verifier
 from ..voice.snapshot import Snapshot
 from .around import Around
@@ -82,18 +83,21 @@ class Serving:
             return Prepared("upstream", call.upstream(), slots.held(model, call.family))
         by_the_way = ("generate", id(model)) in around
         # In turn whatever the settings: another's conditionals on this model would be kept as this voice.
-        with (its := turn(model)).lock:
-            if its.reserved and not by_the_way:
-                its.let_finish()
-            if builtin.is_meant(call.audio):
-                builtin.put_back(model, call.family, call.exaggeration)
-                prepared = Prepared("the model itself")
-            else:
-                builtin.keep(model, call.family)
-                prepared = self._in_turn(call, refresh)
-            prepared.conditionals = slots.held(model, call.family)
-            guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not by_the_way)
-            return prepared
+        return turn(model).run(self._set, call, refresh, by_the_way, at_once=by_the_way)
+
+    def _set(self, works_for_it: bool, call: Preparation, refresh: bool, by_the_way: bool) -> Prepared:
+        """``works_for_it``: as of ``turns.Turn.taken``. ``by_the_way``: for a ``generate`` that this thread is in."""
+        model = call.model
+        if builtin.is_meant(call.audio):
+            builtin.put_back(model, call.family, call.exaggeration)
+            prepared = Prepared("the model itself")
+        else:
+            builtin.keep(model, call.family)
+            prepared = self._in_turn(call, refresh)
+        prepared.conditionals = slots.held(model, call.family)
+        if not is_to_come(prepared.returned):
+            guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not (by_the_way or works_for_it))
+        return prepared
 
     def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
         """What is kept for this call, in memory and below it; not counted as a hit. None where that can't be known."""
@@ -150,13 +154,15 @@ class Serving:
     def by_encoders(self, audio: object, doubt: Unidentifiable, upstream: Callable[[], Any]) -> Prepared:
         """Have ``upstream`` prepare, which can't be served as a whole because of a ``doubt``; and count that."""
         around = Around(self._identified(audio), keep_parts=True, waits=False)
-        started = time.perf_counter()
+        started, returned = time.perf_counter(), None
         try:
             with around.entered():
                 returned = without_graph(upstream)
         finally:
             took = time.perf_counter() - started
-            if around.refused or not around.parts:
+            if is_to_come(returned):
+                pass  # what its encoders are then asked for counts by itself
+            elif around.refused or not around.parts:
                 self._bypassed(audio, next(iter(around.refused), doubt))
             else:
                 self._count(around, took)
@@ -167,7 +173,8 @@ class Serving:
     def _identified(self, audio: object) -> Audio | None:
         try:
             return self.identity.audio.identify(audio)
-        except Exception:  # whatever it is, it is upstream's affair
+        except Exception as error:  # whatever it is, it is upstream's affair
+            pass_on(error)
             return None
 
     def _count(self, around: Around, took: float) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..concurrency.breaker import Breaker, Clock
+from ..concurrency.signals import pass_on
 from ..errors import EntryError
 from .base import Tier
 
@@ -137,6 +138,7 @@ class GuardedTier:
         try:
             result = operation()
         except Exception as error:
+            pass_on(error)
             # A damaged entry is no failing tier: it was found and given.
             (worked if isinstance(error, EntryError) else out_of_order)()
             if what is not None:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..errors import Unidentifiable
 from .families import Family
 from .signatures import Signature, signature_of
+
+UNFITTING = "arguments don't fit the method"
 
 
 class Preparation(NamedTuple):
@@ -69,12 +72,24 @@ class Prepared:
     conditionals: Any = None
 
 
-def asked_for(model: Any, family: Family, audio: object, exaggeration: object) -> Preparation:
-    """The call that prepares this audio on ``model``, with the exaggeration where its class takes one."""
-    arguments = {family.audio: audio, **family.with_exaggeration(exaggeration)}
+def asked_for(
+    model: Any,
+    family: Family,
+    audio: object,
+    exaggeration: object,
+    signature_of_any: Callable[[Any], Signature] = signature_of,
+) -> Preparation:
+    """The call that prepares this audio on ``model``, with the exaggeration where its class takes one.
+
+    ``signature_of_any`` tells the arguments of a method that takes any. Raises Unidentifiable where a fork's method has
+    others.
+    """
+    arguments = family.with_exaggeration(exaggeration)
     function = without_ours(inspect.getattr_static(type(model), family.prepare))
-    call = preparation(model, family, function, getattr(model, family.prepare), (), arguments)
-    assert call is not None  # every method of the family has these arguments
+    make = partial(preparation, model, family, function, getattr(model, family.prepare))
+    call = make((), {family.audio: audio, **arguments}) or make((audio,), arguments, signature_of_any(function))
+    if call is None:
+        raise Unidentifiable(UNFITTING)
     return call
 
 

@@ -2,8 +2,8 @@
 
 ``generate`` without an audio prompt uses the conditionals that are there, but not the exaggeration they were prepared
 with: its own default wins when none is passed. Only conditionals that were prepared on purpose are looked at: not the
-built-in voice, nor those that the user put there, nor what a ``generate`` with an audio prompt prepared on its way,
-since upstream's own page clears the clip and moves the slider.
+built-in voice, nor those that the user put there or gave another exaggeration, nor what a ``generate`` with an audio
+prompt prepared on its way, since upstream's own page clears the clip and moves the slider.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 from ..errors import ExaggerationMismatchError, ExaggerationMismatchWarning
 from ..notices import warn_place_once
+from . import slots
 
-_prepared: dict[int, tuple[weakref.ref[Any], Any]] = {}
+# By the id of conditionals: these, what they were prepared with, and what they were last spoken with.
+_prepared: dict[int, tuple[weakref.ref[Any], Any, Any]] = {}
 _MANY = 256
 _room = _MANY  # grows with those that a program keeps, so that they are not all looked at each time
 
@@ -28,7 +30,7 @@ def remember(conditionals: Any, exaggeration: object, *, on_purpose: bool = True
         return
     # A fork's conditionals may be something that can't be referred to weakly; then nothing is said of them.
     if type(conditionals).__weakrefoffset__:
-        _prepared[identity] = weakref.ref(conditionals), exaggeration
+        _prepared[identity] = weakref.ref(conditionals), exaggeration, exaggeration
         if len(_prepared) > _room:
             _forget_what_is_gone()
 
@@ -66,14 +68,22 @@ def exaggeration_to_use(
     spoken = passed["exaggeration"] if explicit else default
     if action == "off" or prepared is None or _same(prepared, spoken):
         return None
+    if not _are_as_they_were_left(conditionals):
+        return None
     seen()
     if action == "follow" and not explicit:
         return prepared
     message = _explicit(prepared, spoken) if explicit else _default_wins(prepared, spoken)
     if action == "error":
         raise ExaggerationMismatchError(f"{message} Nothing was generated (on_mismatch='error').")
+    _prepared[id(conditionals)] = weakref.ref(conditionals), prepared, spoken
     warn_place_once(message, ExaggerationMismatchWarning)
     return None
+
+
+def _are_as_they_were_left(conditionals: Any) -> bool:
+    """Whether the exaggeration in them is what they were prepared with, or what ``generate`` has put there since."""
+    return any(slots.speaks_with(conditionals, exaggeration) for exaggeration in _prepared[id(conditionals)][1:])
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..concurrency.turns import watch
@@ -54,6 +55,11 @@ def without_graph(upstream: Callable[[], Any]) -> Any:
 
     with torch.no_grad():
         return upstream()
+
+
+def is_to_come(returned: Any) -> bool:
+    """Whether what a method returned is yet to do its work: a coroutine, or a generator."""
+    return isinstance(returned, (CoroutineType, GeneratorType, AsyncGeneratorType))
 
 
 def run(call: Preparation) -> Run:

@@ -102,6 +102,17 @@ def revive(snapshot: Snapshot, model: Any, family: Family, emotion: torch.Tensor
     return conditionals(t3_cond(**fresh({**snapshot.parts["t3"], _EMOTION: emotion})), gen)
 
 
+def speaks_with(conditionals: Any, exaggeration: Any) -> bool:
+    """Whether these conditionals, of a model for texts, are as for this exaggeration; also where that can't be told."""
+    import torch
+
+    emotion = getattr(getattr(conditionals, "t3", None), _EMOTION, None)
+    try:
+        return emotion is None or torch.equal(emotion, torch.full_like(emotion, float(exaggeration)))
+    except (TypeError, ValueError, RuntimeError):
+        return True
+
+
 def emotion_adv(exaggeration: Any, device: str | torch.device) -> torch.Tensor:
     """Upstream's own expression for the exaggeration: (1, 1, 1), in PyTorch's default dtype, on ``device``.
 

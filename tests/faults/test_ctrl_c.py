@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -111,3 +112,56 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_taken(stage: Stage, tmp_path: Path,
     assert served
     assert times > 20
     tried("calls cut short by Ctrl-C, each at another moment", times)
+
+
+class JobTimeout(Exception):
+    """What the runner of a job has the handler of a signal raise once it has taken too long."""
+
+
+def timeouts(folder: Path, kind: str) -> Any:
+    """How often a call was to end by a signal, how often it did, and the failures that were counted."""
+    from chatterbox.tts import ChatterboxTTS, voice_of
+
+    cache, model, (voice,) = ConditionalCache(folder / "voices", wait_seconds=3), ChatterboxTTS(), voices(folder, 1)
+    cache.get_or_prepare(model, voice)
+
+    def end(number: int, frame: Any) -> None:
+        raise JobTimeout
+
+    signal.signal(signal.SIGALRM, end)
+    before = {"a memory hit": lambda: None, "a disk hit": cache.clear_memory, "a miss": cache.clear_all}[kind]
+    heard = moment = 0
+    while moment < MOST:
+        before()
+        left = moment = moment + 1
+
+        def look(frame: Any, event: str, _: object) -> None:
+            nonlocal left
+            if event in MOMENTS and frame.f_code.co_filename.startswith(PACKAGE):
+                left -= 1
+                if not left:
+                    signal.raise_signal(signal.SIGALRM)
+
+        sys.setprofile(look)
+        try:
+            cache.get_or_prepare(model, voice)
+        except JobTimeout:
+            heard += 1
+        finally:
+            sys.setprofile(None)
+        if left > 0:
+            break
+    assert torch.equal(cache.get_or_prepare(model, voice).gen["embedding"], voice_of(voice.read_bytes()))
+    return moment - 1, heard, cache.get_cache_stats()["errors"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="signals")
+@pytest.mark.parametrize("kind", ["a memory hit", "a disk hit", "a miss"])
+def test_what_a_signals_handler_raises_ends_the_call_and_is_no_failure_of_the_cache(
+    stage: Stage, tmp_path: Path, kind: str
+) -> None:
+    times, heard, errors = stage(timeouts, kind, folder=tmp_path)
+    assert errors == {}
+    assert heard >= 0.99 * times, "Python itself drops what comes as a generator is closed"
+    assert times > 20
+    tried("calls ended by a signal's handler, each at another moment", times)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import os
 import threading
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chatterbox.tts import ChatterboxTTS
 
 import chatterbox_cached
 from chatterbox_cached import CachedTTS, ConditionalCache, SettingsError
 from chatterbox_cached.tiers.disk.folder import entries_of
+from tests.support.comparison import assert_same_conditionals
 
 MISSING = "/no/such/voice.wav"
 
@@ -19,8 +25,6 @@ MISSING = "/no/such/voice.wav"
 @pytest.fixture
 def model() -> Any:
     """A model without weights: upstream's own prepare_conditionals looks at the audio first."""
-    from chatterbox.tts import ChatterboxTTS
-
     model = ChatterboxTTS.__new__(ChatterboxTTS)
     model.device, model.conds = "cpu", None
     return model
@@ -192,3 +196,97 @@ def test_a_preparation_that_returns_its_conditionals_returns_them_at_every_call(
         assert english.last_voice is voice
     stats = chatterbox_cached.stats()
     assert (stats["misses"], stats["seams"], stats["bypasses"]) == (1, {"encoders": 2}, {})
+
+
+def with_other_names(self: Any, audio: Any, intensity: float = 0.5) -> None:
+    prepare_as_upstream(self, audio, intensity)
+
+
+def by_place_only(self: Any, wav_fpath: Any, exaggeration: float = 0.5, /) -> None:
+    prepare_as_upstream(self, wav_fpath, exaggeration)
+
+
+def with_anything(self: Any, *args: Any, **kwargs: Any) -> None:
+    prepare_as_upstream(self, *args, **kwargs)
+
+
+def looking_at_the_first(self: Any, *args: Any, **kwargs: Any) -> None:
+    assert os.path.isfile(args[0])
+    prepare_as_upstream(self, *args, **kwargs)
+
+
+def without_exaggeration(self: Any, wav_fpath: Any) -> None:
+    prepare_as_upstream(self, wav_fpath, PREPARED_WITH)
+
+
+def prepare_as_upstream(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> None:
+    upstreams_own(self, wav_fpath, exaggeration)
+
+
+upstreams_own = ChatterboxTTS.prepare_conditionals
+PREPARED_WITH = 0.7
+
+
+@pytest.mark.parametrize(
+    "prepare", [with_other_names, by_place_only, with_anything, looking_at_the_first, without_exaggeration]
+)
+def test_get_or_prepare_takes_a_fork_whatever_its_method_calls_its_arguments(
+    prepare: Any, english: Any, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChatterboxTTS, "prepare_conditionals", prepare)
+    prepare_as_upstream(english, voice, PREPARED_WITH)
+    expected = english.conds
+    cache = chatterbox_cached.enable(tmp_path / "voices")
+    for _ in range(3):
+        assert_same_conditionals(cache.get_or_prepare(english, voice, PREPARED_WITH), expected)
+    stats = cache.get_cache_stats()
+    assert (stats["misses"], sum(stats["bypasses"].values())) in {(1, 0), (0, 3)}
+    assert stats["memory_hits"] == (2 if stats["misses"] else 0)
+    assert not cache.verify(english, [voice]).different
+
+
+async def asynchronous(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Any:
+    await asyncio.sleep(0)
+    upstreams_own(self, wav_fpath, exaggeration)
+    return self.conds
+
+
+async def in_another_thread(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Any:
+    await asyncio.to_thread(upstreams_own, self, wav_fpath, exaggeration)
+    return self.conds
+
+
+def step_by_step(self: Any, wav_fpath: Any, exaggeration: float = 0.5) -> Iterator[str]:
+    yield "loading"
+    upstreams_own(self, wav_fpath, exaggeration)
+
+
+@pytest.mark.parametrize("prepare", [asynchronous, in_another_thread, step_by_step])
+def test_a_preparation_that_goes_on_later_has_its_encoders_served_and_touches_nothing_before(
+    prepare: Any, english: Any, voice: Path, other_voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChatterboxTTS, "prepare_conditionals", prepare)
+    monkeypatch.setattr(ChatterboxTTS, "generate", lambda self, text, exaggeration=0.5: exaggeration)
+
+    def prepared(path: Path, exaggeration: float) -> Any:
+        begun = english.prepare_conditionals(path, exaggeration)
+        if inspect.iscoroutine(begun):
+            assert asyncio.run(begun) is english.conds
+        else:
+            assert list(begun) == ["loading"]
+        return english.conds
+
+    expected = prepared(voice, 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache = chatterbox_cached.enable(tmp_path / "voices", on_mismatch="error")
+        first = prepared(voice, 0.5)
+        prepared(other_voice, 0.9)
+        for _ in range(3):
+            assert_same_conditionals(prepared(voice, 0.5), expected)
+        english.conds = first
+        prepared(other_voice, 0.9)
+        english.conds = first
+        assert english.generate("x", exaggeration=0.5) == 0.5
+    stats = cache.get_cache_stats()
+    assert (stats["misses"], stats["seams"], stats["bypasses"]) == (6, {"encoders": 12}, {})

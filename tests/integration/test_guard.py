@@ -249,6 +249,37 @@ def test_conditionals_that_are_handed_over_decide_and_not_the_models(
         assert english.generate("x", handed) == PREPARED
 
 
+def in_a_new_t3_cond(model: Any, exaggeration: float) -> None:
+    """As upstream's own ``generate`` does it."""
+    old = model.conds.t3
+    model.conds.t3 = type(old)(**{**vars(old), "emotion_adv": exaggeration * torch.ones(1, 1, 1)})
+
+
+def by_assigning(model: Any, exaggeration: float) -> None:
+    model.conds.t3.emotion_adv = torch.full((1, 1, 1), exaggeration)
+
+
+def in_place(model: Any, exaggeration: float) -> None:
+    model.conds.t3.emotion_adv.fill_(exaggeration)
+
+
+@pytest.mark.parametrize("change", [in_a_new_t3_cond, by_assigning, in_place])
+def test_conditionals_that_the_program_has_given_another_exaggeration_are_not_looked_at(
+    change: Any, model: Any, voice: Path, cache: ConditionalCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "text_to_tokens", stop)
+    with using(cache, "error"):
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        change(model, OTHER)
+        for value in (OTHER, 0.4):
+            with pytest.raises(Stopped):
+                speak(model, exaggeration=value)
+        model.prepare_conditionals(voice, exaggeration=PREPARED)
+        change(model, PREPARED)
+        with pytest.raises(ExaggerationMismatchError):
+            speak(model, exaggeration=OTHER)
+
+
 def hands_it_on(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> float:
     if reference:
         self.prepare_conditionals(reference, exaggeration)

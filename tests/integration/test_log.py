@@ -78,6 +78,34 @@ def test_a_call_that_goes_round_the_cache_says_why(english: Any, voice: Path, ca
     assert said(caplog) == f"{voice}: goes round the cache: disabled"
 
 
+class Strict(logging.Handler):
+    """Of a program that takes each line of the log for an error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise LookupError(record.getMessage())
+
+
+def also_raise(record: logging.LogRecord) -> bool:
+    raise LookupError(record.getMessage())
+
+
+@pytest.mark.parametrize("how", ["handler", "filter"])
+def test_a_log_that_raises_does_not_reach_the_caller(
+    how: str, english: Any, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger(LOGGER)
+    if how == "handler":
+        monkeypatch.setattr(logger, "handlers", [Strict()])
+    else:
+        monkeypatch.setattr(logger, "filters", [also_raise])
+    with pytest.raises(LookupError):
+        logging.Logger.handle(logger, logging.makeLogRecord({"name": LOGGER, "levelno": logging.WARNING}))
+    cache = chatterbox_cached.enable(None, auto_save=False)
+    for _ in range(2):
+        english.prepare_conditionals(voice)
+    assert (cache.get_cache_stats()["misses"], cache.get_cache_stats()["memory_hits"]) == (1, 1)
+
+
 def test_what_is_warned_of_is_logged_too(
     english: Any, voice: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ import inspect
 from types import FunctionType
 from typing import Any
 
+from ...upstream.signatures import Signature, signature_of
 from .explorer import uses
 from .symbols import Called, Free, Global, Local, Star, Symbol
 
@@ -42,6 +43,15 @@ def _given_as(parameter: str, call: Called) -> Symbol:
     by_name = dict(zip(reversed(call.names), reversed(call.given), strict=False))
     first = call.given[0] if len(call.given) > len(call.names) else None
     return by_name.get(parameter, first)
+
+
+def signature_and_taker(function: Any) -> tuple[Signature, Any]:
+    """The arguments of a method, and the method whose they are: another one where it takes any and passes them on."""
+    signature = signature_of(function)
+    if signature.bindable:
+        return signature, function
+    inner = taken_by(function)
+    return signature_of(inner), inner
 
 
 def _passes_on_to(function: Any) -> Any:

@@ -7,6 +7,7 @@ from itertools import chain
 from operator import is_, itemgetter
 from typing import Any, NamedTuple
 
+from ...concurrency.signals import pass_on
 from ...upstream.calls import without_ours
 
 _LARGE = 64
@@ -92,7 +93,8 @@ class QuickLook:
         """Whether all values are there."""
         try:
             return [get(namespace) for get, namespace in self._getters] == self._values
-        except Exception:  # one is gone, or can't say whether it is equal
+        except Exception as error:  # one is gone, or can't say whether it is equal
+            pass_on(error)
             return False
 
     def are_of_the_same_size(self) -> bool:

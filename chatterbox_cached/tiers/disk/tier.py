@@ -43,8 +43,8 @@ class DiskTier(RenewedAfterFork):
     """Bytes in a folder, shared by all processes that use it, bounded by ``size_limit`` bytes.
 
     The folder is opened at the first use, once per process, and again after a fork. The entries that were stored
-    longest ago go first: keeping account of every use would turn each hit into a write. ``was_set_aside`` is told when
-    a malformed database was moved aside, ``no_room`` of an entry that can never fit. Unless it is ``trusted``, a folder that other users can write to is not used.
+    longest ago go first: keeping account of every use would turn each hit into a write. ``was_set_aside`` is told of a
+    malformed database, ``no_room`` of an entry that never fits. One that others can write to has to be ``trusted``.
     """
 
     name = "disk"
