@@ -207,8 +207,8 @@ TARGETS = (
            lambda p: f"{_of(p, 'threads', '8 threads, a model each'):.0f} hits/s of 8,"
            f" {_of(p, 'threads', '1 threads, a model each'):.0f} of 1",
            why="Python's lock lets one thread at a time work, so the floor is 1, and PyTorch lets go of it in each of"
-           " the seven operations of a hit. That hits follow each other spares most of these switches of threads; left"
-           " are those between hits."),
+           " the seven operations of a hit. That hits follow each other spares nearly all of these switches of threads;"
+           " left are the looks of those that wait, whether it is their turn."),
     Target("warm of 6 voices, over the sum of 6 preparations", "at most 1.03", 1.03, "x",
            lambda p: _of(p, "warm", "ConditionalCache") / _of(p, "warm", "upstream alone"),
            lambda p: f"{_of(p, 'warm', 'upstream alone'):.1f} s"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,10 +18,12 @@ class OneByOne(RenewedAfterFork):
 
     PyTorch lets go of Python's lock in each of its operations, seven to a hit, and where other threads wait for that
     lock each time one may take it: eight threads together would do a fifth of what one does. Here they wait for
-    another lock. It is no more than a courtesy, so no thread waits for longer than ``WAIT_SECONDS``.
+    another lock, and look now and then whether it is free: to be woken by each that lets go of it would be a switch of
+    threads for each hit. It is no more than a courtesy, so no thread waits for longer than ``WAIT_SECONDS``.
     """
 
     WAIT_SECONDS = 0.05
+    _LOOK_SECONDS = 0.001  # at first; each look comes twice as late as the one before
 
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
@@ -34,13 +37,22 @@ class OneByOne(RenewedAfterFork):
         """What ``work(*args)`` gives, in turn with that of other threads or, after a while, without."""
         lock = self._lock
         try:
-            lock.acquire(timeout=self.WAIT_SECONDS)
+            if not lock.acquire(blocking=False):
+                self._wait_for(lock)
             return work(*args)
         finally:
             try:  # noqa: SIM105 - see forks.holding
                 lock.release()
             except RuntimeError:
                 pass
+
+    def _wait_for(self, lock: threading.RLock) -> None:
+        waited, pause = 0.0, self._LOOK_SECONDS
+        while waited < self.WAIT_SECONDS:
+            time.sleep(pause)
+            if lock.acquire(blocking=False):
+                return
+            waited, pause = waited + pause, 2 * pause
 
 
 one_by_one = OneByOne()
