@@ -34,7 +34,7 @@ def _class_is(name: str, make: Callable[..., None]) -> Callable[[Any], None]:
     """A patch of a module that has instances of its class made by ``make``, once and for all."""
 
     def patch(module: Any) -> None:
-        if not isinstance(vars(getattr(module, name))["__init__"], wrapt.ObjectProxy):
+        if not isinstance(vars(getattr(module, name))["__init__"], wrapt.BaseObjectProxy):
             wrapt.wrap_function_wrapper(module, f"{name}.__init__", make)
 
     return patch

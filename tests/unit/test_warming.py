@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,19 +37,25 @@ def test_a_list_names_files_and_folders_relative_to_itself(tmp_path: Path) -> No
     assert audio_files([text]) == (named, [])
 
 
-def test_folders_that_are_not_looked_into_are_passed_over_and_not_in_silence(tmp_path: Path) -> None:
-    touch(tmp_path / "voices" / "closed" / "a.wav", tmp_path / "elsewhere" / "b.wav")
-    (clip,) = touch(tmp_path / "voices" / "c.wav")
-    link, closed = tmp_path / "voices" / "link", tmp_path / "voices" / "closed"
-    link.symlink_to(tmp_path / "elsewhere")
+@pytest.fixture
+def for_nobody() -> Iterator[Path]:
+    """A folder that every user gets to, as none of pytest's own is."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_folders_that_are_not_looked_into_are_passed_over_and_not_in_silence(for_nobody: Path) -> None:
+    voices, elsewhere = for_nobody / "voices", for_nobody / "elsewhere"
+    touch(voices / "closed" / "a.wav", elsewhere / "b.wav")
+    (clip,) = touch(voices / "c.wav")
+    link, closed = voices / "link", voices / "closed"
+    link.symlink_to(elsewhere)
     closed.chmod(0)
-    tmp_path.chmod(0o755)
-    for above in tmp_path.parents[:2]:
-        above.chmod(0o755)
 
     def look() -> None:
         become_nobody()
-        assert audio_files([tmp_path / "voices"]) == ([clip], [link, closed])
+        assert audio_files([voices]) == ([clip], [link, closed])
         assert audio_files([closed]) == ([], [closed])
         assert why_passed_over(link) == "a link to a folder: give that folder too"
         assert why_passed_over(closed) == "a folder that can't be read"
