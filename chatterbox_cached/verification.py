@@ -145,7 +145,8 @@ class Verifier:
             call = asked(model, family, audio, 0.5)
         except Unidentifiable:
             return None, ()
-        with turn(model).taken():
+        with (its := turn(model)).lock:
+            its.let_finish()
             before = slots.held(model, family)
             try:
                 if (found := known(call)) is None or not found[2]:

@@ -14,141 +14,44 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 from .forks import RenewedAfterFork
-from .waiting import is_made_here, waits_for_this
 
-_Result = TypeVar("_Result")
 # Whatever is not gone on with for so long may never be: it may be kept somewhere, or wait for the very caller that
 # waits for it. Then others go first, and it is told so.
 PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 0.005
-_WATCH_SECONDS = 0.02  # how often a thread that waits for a turn looks whether its holder waits for it
 _RELAYS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 
 
-_waiting: dict[int, Turn] = {}  # which thread waits for which turn
-
-
 class Turn:
-    """One model's, held by the thread that has the ``lock`` by ``taken``; free for its holder.
+    """One model's. ``lock`` is held while something runs on the model; free for its holder.
 
-    ``reserved``: by reference, what goes on later and has the turn until then.
+    ``reserved``: by reference, what goes on later and has the turn until then. Whoever has taken the lock and finds
+    something there calls ``let_finish``.
     """
 
     def __init__(self, model: object, let_go: Callable[[Any], object]) -> None:
         self.model = weakref.ref(model, let_go)
         self.lock = threading.RLock()
-        self.holder = 0  # the thread; none where that is not known
         self.reserved: set[weakref.ref[Reservation]] = set()
         self.out_of_turn: dict[object, int] = {}  # by who they are, their threads
         self.last: object = None  # of those, whether it has ended or not
 
-    @contextlib.contextmanager
-    def taken(self, mine: Reservation | None = None, *, at_once: bool = False) -> Iterator[bool]:
-        """While this thread has the turn. It is had ``at_once``, or after what other threads have reserved is finished
-        or not gone on with; who has reserved it itself does not wait, nor does a thread for what it was the last to go
-        on with.
+    def let_finish(self, mine: Reservation | None = None) -> None:
+        """Wait, with the lock taken once, until what other threads have reserved is finished, or not gone on with.
 
-        Gives whether this thread works for the one that has the turn and waits for it: then it goes ahead within that.
+        Who has reserved the turn itself does not wait, nor does a thread for what it was the last to go on with.
         """
-        this = threading.get_ident()
-        if self.holder == this:
-            yield False
-            return
-        try:
-            works_for_it = not self._take(this)
-            if self.reserved and not (works_for_it or at_once):
-                works_for_it = self._let_finish(mine, this)
-            if self.holder == this:
-                yield works_for_it
-            else:
-                with self.run_out_of_turn():
-                    yield works_for_it
-        finally:  # without a call in Python before the lock is let go, as in forks.holding
-            if self.holder == this:
-                self.holder = 0
-            try:  # noqa: SIM105
-                self.lock.release()
-            except RuntimeError:
-                pass
-
-    def run(self, work: Callable[..., _Result], *args: Any, at_once: bool) -> _Result:
-        """What ``work(works_for_it, *args)`` gives while this thread has the turn, both as by ``taken``; in a fifth of
-        its time where the turn is free.
-        """
-        this, before = threading.get_ident(), self.holder
-        try:
-            if self.lock.acquire(blocking=False) and (at_once or before == this or not self.reserved):
-                self.holder = this
-                return work(False, *args)
-        finally:  # as above
-            if self.holder == this:
-                self.holder = before
-            try:  # noqa: SIM105
-                self.lock.release()
-            except RuntimeError:  # it was not free
-                pass
-        with self.taken(at_once=at_once) as works_for_it:
-            return work(works_for_it, *args)
-
-    @contextlib.contextmanager
-    def taken_if_free(self) -> Iterator[None]:
-        """As ``taken``, but without any wait: out of turn where another thread has it."""
-        this, before = threading.get_ident(), self.holder
-        free = self.lock.acquire(blocking=False)
-        try:
-            if free:
-                self.holder = this
-            with contextlib.nullcontext() if free else self.run_out_of_turn():
-                yield
-        finally:
-            if free:
-                self.holder = before
-                self.lock.release()
-
-    def _take(self, this: int) -> bool:
-        """Take the lock; False where the thread that has it waits for this one, which would be for ever."""
-        if not self.lock.acquire(blocking=False):
-            _waiting[this] = self
-            try:
-                while not self.lock.acquire(timeout=_WATCH_SECONDS):
-                    if self._waits_for(this):
-                        return False
-            finally:
-                _waiting.pop(this, None)
-        self.holder = this
-        return True
-
-    def _waits_for(self, this: int) -> bool:
-        """Whether the holder waits for this thread, by way of other turns or of what Python has for that."""
-        holder, threads = self.holder, list[int]()
-        last = holder
-        while last not in (0, this, *threads):
-            threads.append(last)
-            waits_for = _waiting.get(last)
-            if waits_for is None:
-                # If it does, it does nothing else meanwhile; if it is still the holder, it did not wait too early.
-                return waits_for_this(last) and self.holder == holder
-            last = waits_for.holder
-        return last == this
-
-    def _let_finish(self, mine: Reservation | None, this: int) -> bool:
-        """Wait, with the lock taken, for what others have reserved; whether one of them waits for this thread."""
         while any(other.keeps_out(mine) for other in self._others(mine)):
-            self.holder = 0
             self.lock.release()
-            time.sleep(_LOOK_SECONDS)
-            if not self._take(this):
-                return True
-        works_for_it = False
+            try:
+                time.sleep(_LOOK_SECONDS)
+            finally:
+                self.lock.acquire()
         for other in self._others(mine):
-            if other.waits_for_this_thread():
-                works_for_it = True
-            else:
-                other.passed_by = other.passed_by or not other.consumer_is_running()
-        return works_for_it
+            other.passed_by = other.passed_by or not other.consumer_is_running()
 
     def _others(self, mine: Reservation | None) -> list[Reservation]:
         there = (reference() for reference in list(self.reserved))
@@ -179,13 +82,9 @@ class Reservation:
         self._here = weakref.ref(self)
         self._thread, self._left = 0, 0.0
         self._consumer: tuple[int, object, int] | None = None
-        self._awaits: object = None
 
-    def keep(self, turn: Turn, consumer: FrameType | None, awaits: object = None) -> None:
-        """Reserve the ``turn``, whose lock is taken, until the next step, for which the frame ``consumer`` asks.
-
-        ``awaits``: the future that is to be done before that, if any.
-        """
+    def keep(self, turn: Turn, consumer: FrameType | None) -> None:
+        """Reserve the ``turn``, whose lock is taken, until the next step, for which the frame ``consumer`` asks."""
         if self._turn is not turn:  # a forked child has others
             self._turn, self._here = turn, weakref.ref(self, turn.reserved.discard)
         self._thread, self._left = threading.get_ident(), time.monotonic()
@@ -193,12 +92,11 @@ class Reservation:
             consumer = consumer.f_back
         # Not the frame itself, which would keep alive all that is in it: this reservation as well.
         self._consumer = consumer and (id(consumer), consumer.f_code, consumer.f_lasti)
-        self._awaits = awaits
         turn.reserved.add(self._here)
 
     def finish(self) -> None:
         """Let others have the turn."""
-        self.finished, self._awaits = True, None
+        self.finished = True
         if self._turn is not None:
             self._turn.reserved.discard(self._here)
 
@@ -206,11 +104,7 @@ class Reservation:
         """Whether this thread, with a reservation of its own or without, has to wait for this one."""
         if self._thread == threading.get_ident() or self.passed_by or (other is not None and other.is_kept()):
             return False
-        return time.monotonic() - self._left < PATIENCE_SECONDS and not self.waits_for_this_thread()
-
-    def waits_for_this_thread(self) -> bool:
-        """Whether it awaits what this thread is at."""
-        return is_made_here(self._awaits)
+        return time.monotonic() - self._left < PATIENCE_SECONDS
 
     def is_kept(self) -> bool:
         """Whether it has the turn now."""
@@ -240,7 +134,6 @@ class Turns(RenewedAfterFork):
     def renew_locks(self) -> None:
         self._lock = threading.Lock()
         self._of.clear()
-        _waiting.clear()
 
     def of(self, model: object) -> Turn:
         """The turn of ``model``; the same for all caches."""

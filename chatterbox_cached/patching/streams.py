@@ -39,12 +39,13 @@ class Stream:
     def __init__(self, model: Any, family: Family, *, in_turn: bool) -> None:
         self._model, self._family, self._in_turn = model, family, in_turn
         self._turn, self._reservation, self._kept = turn(model), Reservation(), None
-        self.awaits: object = None
 
     @contextlib.contextmanager
     def call(self, consumer: Callable[[], FrameType]) -> Iterator[list[Any]]:
         """The call itself, in its turn; what it gives belongs into the list, since that may go on later."""
         with self._running():
+            if self._in_turn:
+                self._turn.let_finish()
             given: list[Any] = []
             yield given
             if given and is_to_come(given[0]):
@@ -54,11 +55,11 @@ class Stream:
 
     @contextlib.contextmanager
     def step(self, consumer: FrameType | None) -> Iterator[None]:
-        """One step, which ``consumer`` asks for; ``awaits`` is set to what is to be done before the next, if that is
-        known. What raises was the last.
-        """
-        self._turn, self.awaits = turn(self._model), None  # a forked child has others
-        with self._running(self._reservation):
+        """One step, which ``consumer`` asks for. What raises was the last."""
+        self._turn = turn(self._model)  # a forked child has others
+        with self._running():
+            if self._in_turn:
+                self._turn.let_finish(self._reservation)
             try:
                 with self._own_voice():
                     yield
@@ -66,7 +67,7 @@ class Stream:
                 self._reservation.finish()
                 raise
             if self._in_turn and not self._reservation.finished:
-                self._reservation.keep(self._turn, consumer, self.awaits)
+                self._reservation.keep(self._turn, consumer)
 
     def finish(self) -> None:
         """That was the last step."""
@@ -74,15 +75,18 @@ class Stream:
 
     def close(self, pieces: Any) -> None:
         """End it early; in its turn if that can be had at once, since Python may do this anywhere, when it is gone."""
+        at_once = self._turn.lock.acquire(blocking=False)
         try:
-            with self._turn.taken_if_free(), doing("generate", self._model):
+            with contextlib.nullcontext() if at_once else self._turn.run_out_of_turn(), doing("generate", self._model):
                 pieces.close()
         finally:
             self._reservation.finish()
+            if at_once:
+                self._turn.lock.release()
 
     @contextlib.contextmanager
-    def _running(self, mine: Reservation | None = None) -> Iterator[None]:
-        with self._turn.taken(mine) if self._in_turn else self._turn.run_out_of_turn(), doing("generate", self._model):
+    def _running(self) -> Iterator[None]:
+        with self._turn.lock if self._in_turn else self._turn.run_out_of_turn(), doing("generate", self._model):
             yield
 
     @contextlib.contextmanager
@@ -114,17 +118,14 @@ def streamed(given: Any, stream: Stream) -> Any:
     return made
 
 
-def _pieces(pieces: Any, stream: Stream, *, ends: bool = True, awaits: bool = False) -> Generator[Any, Any, Any]:
-    """As ``yield from pieces``. ``ends``: whether the stream is finished with them. ``awaits``: whether each is what
-    is to be done before the next.
-    """
+def _pieces(pieces: Any, stream: Stream, *, ends: bool = True) -> Generator[Any, Any, Any]:
+    """As ``yield from pieces``. ``ends``: whether the stream is finished with them."""
     go_on: Callable[[], Any] = partial(pieces.send, None)
     while True:
         try:
             with stream.step(sys._getframe(1)):
                 try:
                     piece = go_on()
-                    stream.awaits = piece if awaits else None
                 except StopIteration as end:
                     if ends:
                         stream.finish()
@@ -144,7 +145,7 @@ def _pieces(pieces: Any, stream: Stream, *, ends: bool = True, awaits: bool = Fa
 
 @types.coroutine
 def _stepwise(steps: Awaitable[Any], stream: Stream, *, ends: bool) -> Generator[Any, Any, Any]:
-    return (yield from _pieces(steps, stream, ends=ends, awaits=True))
+    return (yield from _pieces(steps, stream, ends=ends))
 
 
 async def _awaited(coroutine: Any, stream: Stream) -> Any:

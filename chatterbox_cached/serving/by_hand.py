@@ -64,7 +64,7 @@ class ByHand:
         """Have it prepared, and give the model back what it had. Raises whatever upstream raises for this audio."""
         model = unproxied(model)
         family = family_of(model)
-        with turn(model).taken():
+        with turn(model).lock:
             before = None if family is None else slots.held(model, family)
             try:
                 self.serve(model, audio, 0.5, refresh=False)

@@ -21,7 +21,7 @@ def builtin_voice(model: Any, exaggeration: Any = 0.5) -> Any:
     family = family_of(model)
     if family is None:
         raise NotCachedError(f"{type(model).__name__} is no class of Chatterbox's that is known.")
-    with turn(model).taken():
+    with turn(model).lock:
         builtin.put_back(model, family, exaggeration)
         conditionals = slots.held(model, family)
         guard.remember(conditionals, exaggeration, on_purpose=True)

@@ -83,21 +83,19 @@ class Serving:
             return Prepared("upstream", call.upstream(), slots.held(model, call.family))
         by_the_way = ("generate", id(model)) in around
         # In turn whatever the settings: another's conditionals on this model would be kept as this voice.
-        return turn(model).run(self._set, call, refresh, by_the_way, at_once=by_the_way)
-
-    def _set(self, works_for_it: bool, call: Preparation, refresh: bool, by_the_way: bool) -> Prepared:
-        """``works_for_it``: as of ``turns.Turn.taken``. ``by_the_way``: for a ``generate`` that this thread is in."""
-        model = call.model
-        if builtin.is_meant(call.audio):
-            builtin.put_back(model, call.family, call.exaggeration)
-            prepared = Prepared("the model itself")
-        else:
-            builtin.keep(model, call.family)
-            prepared = self._in_turn(call, refresh)
-        prepared.conditionals = slots.held(model, call.family)
-        if not is_to_come(prepared.returned):
-            guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not (by_the_way or works_for_it))
-        return prepared
+        with (its := turn(model)).lock:
+            if its.reserved and not by_the_way:
+                its.let_finish()
+            if builtin.is_meant(call.audio):
+                builtin.put_back(model, call.family, call.exaggeration)
+                prepared = Prepared("the model itself")
+            else:
+                builtin.keep(model, call.family)
+                prepared = self._in_turn(call, refresh)
+            prepared.conditionals = slots.held(model, call.family)
+            if not is_to_come(prepared.returned):
+                guard.remember(prepared.conditionals, call.exaggeration, on_purpose=not by_the_way)
+            return prepared
 
     def known(self, call: Preparation) -> tuple[Key, torch.Tensor, list[Snapshot]] | None:
         """What is kept for this call, in memory and below it; not counted as a hit. None where that can't be known."""

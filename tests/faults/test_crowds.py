@@ -440,11 +440,19 @@ def test_get_or_prepare_gives_its_own_voice_though_another_comes_right_after(
     class ThenAnother:
         """A turn after which another thread sets its own voice before this one goes on."""
 
-        def run(self, *work: Any, **how: Any) -> Any:
-            prepared = turn.run(*work, **how)
+        reserved = turn.reserved
+
+        @property
+        def lock(self) -> ThenAnother:
+            return self
+
+        def __enter__(self) -> None:
+            turn.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            turn.lock.release()
             monkeypatch.undo()
             at_once(lambda _: cache.get_or_prepare(english, other_voice), 1)
-            return prepared
 
     monkeypatch.setattr("chatterbox_cached.serving.voices.turn", lambda _: ThenAnother())
     assert_same_conditionals(cache.get_or_prepare(english, voice), expected)
@@ -461,7 +469,7 @@ def no_turns(folder: Path) -> Any:
         if not others:
             others.append(threading.Thread(target=cache.get_or_prepare, args=(model, other)))
             others[0].start()
-            time.sleep(0.5)  # joining it would be to wait for it, and let it go ahead
+            others[0].join(0.5)
 
     cache.serving.stats.prepared = let_another_in
     cache.get_or_prepare(model, voice)

@@ -7,7 +7,6 @@ import gc
 import inspect
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -344,67 +343,3 @@ def test_a_preparation_beside_a_stream_without_turns_is_not_kept(
         stats = cache.get_cache_stats()
     assert stats["not_stored"] == {"another call was on the model": 1}
     assert stats["memory_cached_items"] == 1
-
-
-def by_thread(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> list[Any]:
-    """Prepares in a thread of its own, and waits for it."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: self.prepare_conditionals(reference, exaggeration)).result(LONG)
-    return [speaker(self)] * PIECES
-
-
-def piece_by_piece_by_thread(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> Iterator[Any]:
-    """Prepares in a thread that begins before its first piece and is waited for after it."""
-    with ThreadPoolExecutor(1) as pool:
-        prepares = pool.submit(lambda: self.prepare_conditionals(reference, exaggeration))
-        yield None
-        prepares.result(LONG)
-        for _ in range(PIECES):
-            yield speaker(self)
-
-
-async def by_executor(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> list[Any]:
-    loop = asyncio.get_running_loop()
-    await loop.run_in_executor(None, self.prepare_conditionals, reference, exaggeration)
-    return [speaker(self)] * PIECES
-
-
-async def by_executor_in_time(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> list[Any]:
-    loop = asyncio.get_running_loop()
-    prepares = loop.run_in_executor(None, lambda: self.prepare_conditionals(reference, exaggeration))
-    await asyncio.wait_for(asyncio.gather(prepares), LONG)
-    return [speaker(self)] * PIECES
-
-
-async def relayed(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> list[Any]:
-    """What the program's own threads generate, without a loop."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, lambda: self.generate_in_thread(text, reference, exaggeration))
-
-
-LONG = 30
-
-
-@pytest.mark.parametrize("function", [by_thread, piece_by_piece_by_thread, by_executor, by_executor_in_time, relayed])
-def test_it_may_prepare_in_a_thread_that_it_waits_for(
-    function: Any, english: Any, voices: dict[Path, torch.Tensor], folder: Path, speaking: Any
-) -> None:
-    speaking(function)
-    speaking(by_thread, "generate_in_thread")
-
-    async def awaited(coroutine: Any) -> Any:
-        return await coroutine
-
-    with chatterbox_cached.enabled(folder, on_mismatch="error") as cache:
-        before = cache.get_cache_stats()
-        for which in [*voices, *voices]:
-            english.conds, started = None, time.monotonic()
-            said = english.generate("x", which, exaggeration=0.9)
-            said = asyncio.run(awaited(said)) if inspect.iscoroutine(said) else list(said)
-            assert same(said[-PIECES:], voices[which]) == ALL
-            assert time.monotonic() - started < turns.PATIENCE_SECONDS
-        now = cache.get_cache_stats()
-        assert now["memory_hits"] + now["disk_hits"] - before["memory_hits"] - before["disk_hits"] == 4
-        speaking(generator)
-        assert same(english.generate("x", exaggeration=0.3), voices[which]) == ALL, "prepared by the way"
-    assert not turn(english).reserved
