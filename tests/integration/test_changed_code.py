@@ -122,17 +122,30 @@ def test_a_compiled_encoder_is_a_hit_here(model: Any, voice: Path, tmp_path: Pat
     assert counts(cache) == (2, 0, 1, 0)
 
 
+@pytest.fixture
+def compiler() -> Iterator[None]:
+    """It leaves functions in the modules of what it compiles, which other tests would take for Chatterbox's."""
+    modules = [vars(module) for name, module in sys.modules.items() if name.startswith("chatterbox.")]
+    before = [set(namespace) for namespace in modules]
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+    for namespace, names in zip(modules, before, strict=True):
+        for name in namespace.keys() - names:
+            del namespace[name]
+
+
+@pytest.mark.usefixtures("compiler")
 def test_the_compiler_is_given_upstreams_work_and_not_the_caches(
     model: Any, voice: Path, cache: ConditionalCache, monkeypatch: Patch
 ) -> None:
     """What it compiles includes an encoder's own method, which has a wrapper of this package's."""
-    torch.compiler.reset()
     parts = model.s3gen._modules
     monkeypatch.setitem(parts, "tokenizer", torch.compile(parts["tokenizer"], backend="eager"))
     with pytest.warns(CacheWarning, match="this process only") as warned:
         model.prepare_conditionals(voice)
     assert_own_voice(model, voice)
-    assert len(warned) == 1
+    assert [each.category for each in warned].count(CacheWarning) == 1  # PyTorch has warnings of its own
     assert cache.get_cache_stats()["errors"] == {}
 
 
