@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,7 @@ def _share(parts: Parts, gpu: Parts, out: Path) -> Path:
             spoken = [tokens * _SECONDS_PER_TOKEN for tokens in points]
             dashes, colour = ("--" if "GPU" in name else "-"), _COLOURS[_KINDS.index(name.partition(",")[0])]
             axes.plot(spoken, list(points.values()), dashes, marker="o", color=colour, label=name)
-        axes.set_xscale("log")
-        axes.set_xticks(spoken, [f"{seconds:.0f}" for seconds in spoken])
-        axes.minorticks_off()
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("seconds of speech")
-        axes.set_ylabel("%")
-        axes.legend(frameon=False)
+        _name_axes(axes, spoken, "seconds of speech", "%")
     return out / "share.svg"
 
 
@@ -128,14 +122,18 @@ def _growth(parts: Parts, _: Parts, out: Path) -> Path:
         openings = _by_number("opening, {} voices", growth)
         axes.plot(list(openings), list(openings.values()), marker="o", color=_COLOURS[1], label="opening the folder")
         axes.plot(list(hits), list(hits.values()), marker="o", color=_COLOURS[0], label="disk hit, any of the voices")
-        axes.set_xscale("log")
-        axes.set_xticks(list(hits), [f"{n:,}" for n in hits])
-        axes.minorticks_off()
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("voices on disk")
-        axes.set_ylabel("ms")
-        axes.legend(frameon=False)
+        _name_axes(axes, list(hits), "voices on disk", "ms")
     return out / "growth.svg"
+
+
+def _name_axes(axes: Any, points: Sequence[float], across: str, up: str) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks(points, [f"{point:,.0f}" for point in points])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.legend(frameon=False)
 
 
 def _columns(part: Parts) -> Parts:

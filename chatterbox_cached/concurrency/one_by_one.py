@@ -23,7 +23,7 @@ class OneByOne(RenewedAfterFork):
     """
 
     WAIT_SECONDS = 0.05
-    _LOOK_SECONDS = 0.001  # at first; each look comes twice as late as the one before
+    LOOK_SECONDS = 0.002
 
     def renew_locks(self) -> None:
         self._lock = threading.RLock()
@@ -47,12 +47,10 @@ class OneByOne(RenewedAfterFork):
                 pass
 
     def _wait_for(self, lock: threading.RLock) -> None:
-        waited, pause = 0.0, self._LOOK_SECONDS
-        while waited < self.WAIT_SECONDS:
-            time.sleep(pause)
+        for _ in range(round(self.WAIT_SECONDS / self.LOOK_SECONDS)):
+            time.sleep(self.LOOK_SECONDS)
             if lock.acquire(blocking=False):
                 return
-            waited, pause = waited + pause, 2 * pause
 
 
 one_by_one = OneByOne()

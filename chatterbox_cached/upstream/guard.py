@@ -83,7 +83,8 @@ def exaggeration_to_use(
 
 def _are_as_they_were_left(conditionals: Any) -> bool:
     """Whether the exaggeration in them is what they were prepared with, or what ``generate`` has put there since."""
-    return any(slots.speaks_with(conditionals, exaggeration) for exaggeration in _prepared[id(conditionals)][1:])
+    known = _prepared.get(id(conditionals), ())  # another thread may have let go of them
+    return any(slots.speaks_with(conditionals, exaggeration) for exaggeration in known[1:])
 
 
 def _same(one: Any, other: Any) -> bool:

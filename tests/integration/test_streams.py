@@ -343,3 +343,19 @@ def test_a_preparation_beside_a_stream_without_turns_is_not_kept(
         stats = cache.get_cache_stats()
     assert stats["not_stored"] == {"another call was on the model": 1}
     assert stats["memory_cached_items"] == 1
+
+
+def in_a_thread_of_its_own(self: Any, text: str, reference: Any = None, exaggeration: float = 0.5) -> list[Any]:
+    """Prepares in another thread, and waits for it."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(self.prepare_conditionals, reference, exaggeration).result(30)
+    return [speaker(self)] * PIECES
+
+
+def test_without_turns_a_generation_may_wait_for_a_thread_that_prepares(
+    english: Any, voices: dict[Path, torch.Tensor], folder: Path, speaking: Any
+) -> None:
+    speaking(in_a_thread_of_its_own)
+    with chatterbox_cached.enabled(folder, take_turns=False):
+        for which in [*voices, *voices]:
+            assert same(english.generate("x", which), voices[which]) == ALL
